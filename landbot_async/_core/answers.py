@@ -1,0 +1,161 @@
+"""Reading an answer: pure functions from its bytes to what the call returns, or to what it says went wrong.
+
+Source: dev.landbot.io, "Responses" and "Errors". Anything in front of the API may answer HTML or plain text with
+any status, so nothing here trusts a body to be JSON, let alone an object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from .converter import UnreadableError, Way, read_model
+from .http import Answer
+from .routes import Route
+
+T = TypeVar("T")
+
+# The longest text of Landbot's that an error repeats.
+_DETAIL = 500
+
+
+Reader: TypeAlias = Callable[[Answer, Route, Way], T]
+"""Makes of an answer what the call returns, or raises `UnreadableError`."""
+
+
+@frozen
+class Rows:
+    """One page as it came: the items, and how many there are in all if the answer says so."""
+
+    items: list[Any]
+    total: int | None
+
+
+def accepted(answer: Answer, _route: Route, _way: Way) -> None:
+    """For state changes, sends and deletes: an empty 2xx, or an object that does not say `"success": false`."""
+    if answer.body.strip():
+        _envelope(answer)
+
+
+def one(model: type[T]) -> Reader[T]:
+    """A reader for an answer that holds one `model` under its route's key."""
+
+    def read(answer: Answer, route: Route, way: Way) -> T:
+        key = route.key or ""
+        envelope = _envelope(answer)
+        if key not in envelope:
+            raise UnreadableError(f"$.{key}", "is missing")
+        try:
+            return read_model(envelope[key], model, way)
+        except UnreadableError as unreadable:
+            raise unreadable.under(f"$.{key}") from None
+
+    return read
+
+
+def rows_of(model: type[Any]) -> Reader[Rows]:
+    """A reader for one page of a listing."""
+
+    def read(answer: Answer, route: Route, way: Way) -> Rows:
+        key = route.key or ""
+        envelope = _envelope(answer)
+        rows, total = envelope.get(key), envelope.get("total")
+        if not isinstance(rows, list):
+            raise UnreadableError(
+                f"$.{key}", f"is {_kind(rows)} instead of an array" if key in envelope else "is missing"
+            )
+        if total is not None and (not isinstance(total, int) or isinstance(total, bool) or total < 0):
+            raise UnreadableError("$.total", f"is {_kind(total)} instead of a whole number")
+        items: list[Any] = []
+        try:
+            items.extend(read_model(row, model, way) for row in rows)
+        except UnreadableError as unreadable:
+            raise unreadable.under(f"$.{key}[{len(items)}]") from None
+        return Rows(items, total)
+
+    return read
+
+
+def anything(answer: Answer, _route: Route, _way: Way) -> Any:
+    """For `request()`: whatever JSON it is, None for an empty body."""
+    if not answer.body.strip():
+        return None
+    value = _json(answer)
+    return _envelope(answer) if isinstance(value, dict) else value
+
+
+def complaint(answer: Answer) -> tuple[dict[str, tuple[str, ...]], str, Any]:
+    """What an answer that is no 2xx says: messages by field, one line of text, and the body as far as it can be read.
+
+    Landbot's shapes are `{"errors": {field: [message]}}`, `{"detail": message}` and (APIchat) `{"error": message}`.
+    """
+    try:
+        body = _json(answer)
+    except UnreadableError:
+        body = answer.body.decode("utf-8", "replace") or None
+    if not isinstance(body, dict):
+        return {}, _line(body) if isinstance(body, str) and not _looks_like_html(body) else "", body
+    errors = {str(field): _messages(value) for field, value in _fields(body.get("errors")).items()}
+    said = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
+    said += [text for key in ("detail", "error", "message") for text in _messages(body.get(key))]
+    return errors, _line("; ".join(said)), body
+
+
+def body_of(answer: Answer) -> Any:
+    """The body for an error to carry: decoded JSON, else text, else None."""
+    return complaint(answer)[2]
+
+
+def _envelope(answer: Answer) -> dict[str, Any]:
+    value = _json(answer)
+    if not isinstance(value, dict):
+        raise UnreadableError("$", f"is {_kind(value)} instead of an object")
+    if value.get("success") is False:
+        raise UnreadableError("$.success", f"is false: {complaint(answer)[1] or 'Landbot does not say why'}")
+    return value
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        text = answer.body[:200].decode("utf-8", "replace")
+        if not text.strip():
+            what = "is empty"
+        elif _looks_like_html(text):
+            what = "is an HTML page instead of JSON"
+        else:
+            what = "is not JSON"
+        raise UnreadableError("$", what) from None
+
+
+def _fields(errors: object) -> Mapping[object, object]:
+    if isinstance(errors, Mapping):
+        return errors
+    return {} if errors is None else {"errors": errors}
+
+
+def _messages(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list | tuple):
+        return tuple(text for item in value for text in _messages(item))
+    return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),)
+
+
+def _line(text: str) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= _DETAIL else line[:_DETAIL] + "…"
+
+
+def _looks_like_html(text: str) -> bool:
+    return text.lstrip().startswith("<")
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

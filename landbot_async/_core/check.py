@@ -1,0 +1,77 @@
+"""Checks of what callers pass in: a clear error before anything is sent."""
+
+from __future__ import annotations
+
+import math
+
+
+def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:
+    """Return `value` if it is an int (and no bool) in the range, else say what was expected."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    if value < at_least or (at_most is not None and value > at_most):
+        range_ = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+        raise ValueError(f"{name} must be {range_}, not {value}")
+    return value
+
+
+def finite_number(
+    name: str,
+    value: object,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """Return `value` if it is a finite int or float (and no bool) in the range, else say what was expected."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}")
+    if at_least is not None and value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, not {value}")
+    if above is not None and value <= above:
+        raise ValueError(f"{name} must be above {above}, not {value}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name} must be at most {at_most}, not {value}")
+    return value
+
+
+def identity(name: str, value: object) -> int:
+    """Return `value` if it can be an id of Landbot's: a whole number from 1."""
+    return whole_number(name, value, at_least=1)
+
+
+def filled_text(name: str, value: object) -> str:
+    """Return `value` if it is a string with something in it besides white space."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def optional_identity(name: str, value: object) -> int | None:
+    """Like `identity`, or None."""
+    return None if value is None else identity(name, value)
+
+
+def optional_text(name: str, value: object) -> str | None:
+    """Like `filled_text`, or None."""
+    return None if value is None else filled_text(name, value)
+
+
+def flag(name: str, value: object) -> bool | None:
+    """Return `value` if it is a bool or None: `"false"` would be true."""
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
+
+
+def choice(name: str, value: object, choices: tuple[str, ...]) -> str | None:
+    """Return `value` if it is None or one of `choices`."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    return value

@@ -1,0 +1,318 @@
+"""JSON to models and back, through one cattrs converter that casts nothing.
+
+cattrs alone turns `5` into `"5"` and `"false"` into `True`; here every value has to be of its field's type.
+
+Most rows of a listing look alike, so a row is read by its layout (which known keys it has) and its shape (the types of
+their values). A shape that was read without a mismatch before is right again, and costs one look-up. A row of a new
+shape, or one whose conversion fails, is read in detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from itertools import filterfalse
+from operator import itemgetter
+from types import NoneType
+from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+
+from .models import Channel, Customer, CustomField
+
+T = TypeVar("T")
+
+# What to remember of one model. Real answers have a handful of each; a hostile one must not fill the memory.
+MOST_LAYOUTS = 64
+MOST_SHAPES = 1024
+
+
+class UnreadableError(ValueError):
+    """JSON that is not what it should be. `path` is a JSON path, relative until it has been put `under` another."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(path, what)
+        self.path = path
+        self.what = what
+
+    def under(self, prefix: str) -> UnreadableError:
+        """The same, seen from further out."""
+        return UnreadableError(prefix + self.path, self.what)
+
+
+class Mismatch(NamedTuple):
+    """A value of another type than is known of its field."""
+
+    model: str
+    field: str
+    expected: str
+    received: str
+
+
+class Way(NamedTuple):
+    """How strictly to read, and whom to tell of what does not match."""
+
+    strict: bool
+    report: Callable[[Mismatch], None]
+
+
+LENIENT: Final = Way(strict=False, report=lambda _: None)
+
+
+class _InexactError(Exception):
+    """The value cannot stand for itself: `value` is what can be read of it, `mismatch` whether its type is wrong."""
+
+    def __init__(self, value: Any = None, *, mismatch: bool = True) -> None:
+        super().__init__()
+        self.value = value
+        self.mismatch = mismatch
+
+
+class _Field(NamedTuple):
+    """How one field is read. `converts` tells whether a value of the right type can still fail or change."""
+
+    name: str
+    expected: str
+    required: bool
+    converts: bool
+    read: Callable[[Any, Way], Any]
+    empty: Callable[[], Any]
+
+
+class _Layout:
+    """Rows that have the same known keys: the shapes among them that are known to match, and code that builds them."""
+
+    __slots__ = ("absent", "build", "pick", "shapes", "size")
+
+    def __init__(self, cls: type, fields: list[_Field], names: frozenset[str]) -> None:
+        present = [field for field in fields if field.name in names]
+        self.size = len(present)
+        self.pick = _picker([field.name for field in present])
+        self.absent = frozenset(field.name for field in fields) - names
+        self.shapes: set[tuple[type, ...]] = set()
+        self.build = _compile(cls, fields, names, self.absent)
+
+
+class _Model:
+    """How one attrs class is read from JSON and written back."""
+
+    def __init__(self, converter: Converter, cls: type) -> None:
+        attributes = [each for each in attrs.fields(attrs.resolve_types(cls)) if each.name not in ("extra", "_absent")]
+        self._cls: Any = cls
+        self._fields = [_field(converter, attribute) for attribute in attributes]
+        self._names = tuple(field.name for field in self._fields)
+        self._known = frozenset(self._names)
+        self._is_known = self._known.__contains__
+        self._layouts: dict[frozenset[str], _Layout] = {}
+        self._latest = self._layout(self._known)
+
+    def read(self, data: Any, way: Way) -> Any:
+        """The model for `data`, by its shape if that is known, else in detail."""
+        if type(data) is not dict:
+            raise UnreadableError("", f"is {_name(data)} instead of an object")
+        extra = {name: data[name] for name in filterfalse(self._is_known, data)}
+        layout = self._latest
+        try:
+            if len(data) - len(extra) != layout.size:
+                raise KeyError
+            values = layout.pick(data)
+        except KeyError:
+            layout = self._latest = self._layout(self._known.intersection(data))
+            values = layout.pick(data)
+        shape = tuple(map(type, values))
+        if shape in layout.shapes:
+            try:
+                return layout.build(values, extra, way)
+            except _InexactError:
+                pass
+        elif len(layout.shapes) < MOST_SHAPES:
+            return self._read_in_detail(data, extra, way, layout, shape)
+        return self._read_in_detail(data, extra, way, layout)
+
+    def _layout(self, names: frozenset[str]) -> _Layout:
+        layout = self._layouts.get(names)
+        if layout is None:
+            layout = _Layout(self._cls, self._fields, names)
+            if len(self._layouts) < MOST_LAYOUTS:
+                self._layouts[names] = layout
+        return layout
+
+    def _read_in_detail(
+        self,
+        data: dict[str, Any],
+        extra: dict[str, Any],
+        way: Way,
+        layout: _Layout,
+        new_shape: tuple[type, ...] | None = None,
+    ) -> Any:
+        values: list[Any] = []
+        for field in self._fields:
+            value = data.get(field.name)
+            try:
+                values.append(field.read(value, way) if field.required or value is not None else field.empty())
+            except _InexactError as inexact:
+                new_shape = None
+                if inexact.mismatch:
+                    received = _name(value) if field.name in data else "missing"
+                    if way.strict or field.required:
+                        raise UnreadableError(f".{field.name}", f"is {received} instead of {field.expected}") from None
+                    way.report(Mismatch(self._cls.__name__, field.name, field.expected, received))
+                values.append(field.empty() if inexact.value is None else inexact.value)
+                extra[field.name] = value
+        if new_shape is not None:
+            layout.shapes.add(new_shape)
+        return self._cls(*values, extra, layout.absent)
+
+    def write(self, value: Any) -> dict[str, Any]:
+        """The JSON that `value` was read from: what `extra` holds under a field's name is how it came."""
+        known = {name: _written(getattr(value, name)) for name in self._names if name not in value._absent}  # noqa: SLF001  # its own
+        return {**known, **value.extra}
+
+
+def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
+    kind = _plain(attribute.type)
+    hook = converter.get_structure_hook(kind)
+    mapping = kind == Mapping[str, CustomField]
+    return _Field(
+        name=attribute.name,
+        expected=_KINDS.get(kind, "an object"),
+        required=attribute.default is attrs.NOTHING,
+        converts=mapping or kind is datetime,
+        read=_read_custom_fields if mapping else hook,
+        empty=dict if mapping else lambda: None,
+    )
+
+
+def _picker(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if len(names) < 2:
+        return lambda data: tuple(data[name] for name in names)
+    return itemgetter(*names)
+
+
+def _compile(
+    cls: type, fields: list[_Field], names: frozenset[str], absent: frozenset[str]
+) -> Callable[[tuple[Any, ...], dict[str, Any], Way], Any]:
+    """Code that makes a `cls` of picked values. It fills the slots itself: twice as fast as `__init__`, which has
+    nothing to check here.
+    """
+    scope: dict[str, Any] = {"new": object.__new__, "cls": cls, "absent": absent}
+    lines = ["def build(values, extra, way):", "    made = new(cls)"]
+    lines.append(f"    ({''.join(f'{field.name}, ' for field in fields if field.name in names)}) = values")
+    for field in fields:
+        value = field.name if field.name in names else "None"
+        if field.converts:
+            scope[f"read_{field.name}"], scope[f"empty_{field.name}"] = field.read, field.empty
+            value = f"empty_{field.name}() if {value} is None else read_{field.name}({value}, way)"
+        scope[f"set_{field.name}"] = getattr(cls, field.name).__set__
+        lines.append(f"    set_{field.name}(made, {value})")
+    for name in ("extra", "_absent"):
+        scope[f"set_{name}"] = getattr(cls, name).__set__
+    lines += ["    set_extra(made, extra)", "    set__absent(made, absent)", "    return made"]
+    exec("\n".join(lines), scope)  # noqa: S102  # names of our own attrs classes alone, as attrs and cattrs do it themselves
+    build: Callable[[tuple[Any, ...], dict[str, Any], Way], Any] = scope["build"]
+    return build
+
+
+def _name(value: Any) -> str:
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+def _plain(kind: Any) -> Any:
+    """The type without `| None` and without the literals that are only hints."""
+    parts = [part for part in get_args(kind) if part is not NoneType and get_origin(part) is not Literal]
+    return parts[0] if len(parts) == 1 else kind
+
+
+_KINDS: Final[Mapping[Any, str]] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    bool: "a boolean",
+    datetime: "Unix seconds",
+    dict: "an object",
+    list: "an array",
+    NoneType: "null",
+}
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _type: Any) -> Any:
+        if type(value) is not kind:
+            raise _InexactError
+        return value
+
+    return structure
+
+
+_at = datetime.fromtimestamp
+
+
+def _from_unix_seconds(value: Any, _type: Any) -> datetime:
+    if type(value) is not float and type(value) is not int:
+        raise _InexactError
+    try:
+        time = _at(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _InexactError from None
+    if type(value) is float and time.timestamp() != value:
+        # Finer than a microsecond, which is all that a datetime holds.
+        raise _InexactError(time, mismatch=False)
+    return time
+
+
+_USUAL = ["name", "type", "value"]
+
+
+def _read_custom_fields(value: Any, way: Way) -> dict[str, CustomField]:
+    if type(value) is not dict:
+        raise _InexactError
+    read = {
+        name: CustomField(*item.values())
+        # By far the most frequent row of all, so it has a way of its own.
+        if type(item) is dict and [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
+        else _CUSTOM_FIELD.read(item, way)
+        for name, item in value.items()
+        if type(item) is dict
+    }
+    if len(read) < len(value):
+        raise _InexactError(read)
+    return read
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime):
+        seconds = value.timestamp()
+        return int(seconds) if seconds.is_integer() else seconds
+    if isinstance(value, CustomField):
+        return _CUSTOM_FIELD.write(value)
+    if isinstance(value, Mapping):
+        return {name: _written(item) for name, item in value.items()}
+    return value
+
+
+def _register(converter: Converter, cls: type) -> _Model:
+    model = _Model(converter, cls)
+    converter.register_structure_hook(cls, lambda data, _type: model.read(data, LENIENT))
+    converter.register_unstructure_hook(cls, model.write)
+    return model
+
+
+converter: Final = Converter(detailed_validation=False)
+"""The converter itself, for users of cattrs: `converter.unstructure(customer)` gives back the JSON that came."""
+
+for _kind in (int, float, str, bool):
+    converter.register_structure_hook(_kind, _exactly(_kind))
+converter.register_structure_hook(datetime, _from_unix_seconds)
+_CUSTOM_FIELD: Final = _register(converter, CustomField)
+_MODELS: Final[Mapping[type, _Model]] = {cls: _register(converter, cls) for cls in (Channel, Customer)}
+
+
+def read_model(data: Any, cls: type[T], way: Way) -> T:
+    """The model of class `cls` for decoded JSON.
+
+    Raises:
+        UnreadableError: it is no object, its `id` is missing or wrong, or, when strict, any value is of another type.
+    """
+    made: T = _MODELS[cls].read(data, way)
+    return made

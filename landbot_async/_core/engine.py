@@ -1,0 +1,328 @@
+"""The way of every call: place → ticket → send → read → decide → decode.
+
+All waiting is here and in the limiter. What is decided on is in `retry`, what is read in `answers`.
+
+Cancellation, at each `await`: while queueing for a place or a ticket nothing was sent and nothing is held; on the
+wire the connection is closed and the outcome unknown, unless the trace proves that nothing was sent; in a back-off
+the outcome of the attempts before stands. `CallFailed` tells which.
+"""
+
+from __future__ import annotations
+
+import json as json_codec
+import math
+import random
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from http.client import responses as phrases
+from typing import Any, TypeVar
+
+import anyio
+from attrs import field, frozen
+
+from .answers import Reader, body_of, complaint
+from .connection import Connection
+from .converter import Mismatch, UnreadableError, Way
+from .errors import (
+    APIConnectionError,
+    APITimeoutError,
+    LandbotError,
+    ResponseError,
+    TotalTimeoutError,
+    error_class,
+)
+from .events import (
+    CallFailed,
+    Event,
+    LimiterPaused,
+    LimiterWaited,
+    RequestSent,
+    ResponseReceived,
+    RetryScheduled,
+    SchemaMismatch,
+    emit,
+)
+from .http import Answer, Failure, Flight, exchange
+from .retry import DOUBTFUL, Outcome, RetryPolicy, outcome_of, retry_after
+from .routes import Route
+from .urls import route_url, with_query
+
+T = TypeVar("T")
+
+
+@frozen
+class Options:
+    """What `with_options` can change."""
+
+    retry: RetryPolicy
+    timeout: Mapping[str, float | None]
+    total_timeout: float | None
+    strict: bool
+    on_event: Callable[[Event], None] | None = field(repr=False)
+
+
+class _Call:
+    """One call's story so far: the values that its decisions and its error rest on."""
+
+    __slots__ = ("attempts", "begun", "doubt", "first_refusal", "flight", "paid", "refusals", "route")
+
+    def __init__(self, route: Route, now: float) -> None:
+        self.route = route
+        self.begun = now
+        self.attempts = 0  # requests started
+        self.paid = 0  # those that count against the policy's attempts: all but the refused ones
+        self.refusals = 0
+        self.first_refusal = math.inf
+        self.doubt = False  # whether an attempt may have taken effect
+        self.flight: Flight | None = None  # the attempt on the wire
+
+    @property
+    def safe_to_retry(self) -> bool:
+        """Whether doing the call again cannot make anything happen twice, as things stand."""
+        on_wire = self.flight is not None and not self.flight.never_sent
+        return self.route.idempotent or not (self.doubt or on_wire)
+
+
+class Engine:
+    """Makes calls over a connection, with its options."""
+
+    def __init__(self, connection: Connection, options: Options) -> None:
+        self.connection = connection
+        self.options = options
+
+    async def call(
+        self,
+        route: Route,
+        ids: Mapping[str, int | str],
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        read: Reader[T],
+    ) -> T:
+        """Make the call and return what `read` makes of its answer."""
+        return await self.call_url(route, route_url(self.connection.base_url, route, ids), params, json, read)
+
+    async def call_url(
+        self, route: Route, url: str, params: Mapping[str, object] | None, json: object, read: Reader[T]
+    ) -> T:
+        """Make a call to any URL of the connection's server."""
+        url = with_query(url, params)
+        content = None if json is None else _encoded(json)
+        self.connection.open()
+        call = _Call(route, anyio.current_time())
+        self.connection.begin()
+        try:
+            answer = await self._in_time(call, url, content)
+            try:
+                return read(answer, route, self._way(route))
+            except UnreadableError as unreadable:
+                raise self._unreadable(call, answer, unreadable) from None
+        except BaseException as failure:
+            self._emit_failure(call, failure)
+            raise
+        finally:
+            self.connection.end()
+
+    async def _in_time(self, call: _Call, url: str, content: bytes | None) -> Answer:
+        limit = self.options.total_timeout
+        if limit is None:
+            return await self._in_place(call, url, content, math.inf)
+        with anyio.CancelScope(deadline=call.begun + limit) as scope:
+            return await self._in_place(call, url, content, scope.deadline)
+        # The scope took its own cancellation, and nobody else's.
+        raise self._too_late(call, "did not end")
+
+    async def _in_place(self, call: _Call, url: str, content: bytes | None, deadline: float) -> Answer:
+        connection = self.connection
+        self._check_turn(call, deadline, connection.places.statistics().tasks_waiting)
+        async with connection.places:
+            waiting_since = call.begun
+            while True:
+                self._check_turn(call, deadline, 0)
+                ticket = await connection.limiter.acquire()
+                self._emit(LimiterWaited, call, anyio.current_time() - waiting_since)
+                result = await self._send(call, url, content, deadline)
+                if isinstance(result, Answer):
+                    _done(ticket)
+                verdict = await self._decide(call, result, deadline)
+                if isinstance(verdict, Answer):
+                    return verdict
+                await anyio.sleep(verdict)
+                waiting_since = anyio.current_time()
+
+    async def _send(self, call: _Call, url: str, content: bytes | None, deadline: float) -> Answer | Failure:
+        connection, method = self.connection, call.route.method
+        call.attempts += 1
+        call.paid += 1
+        self._emit(RequestSent, call, call.attempts)
+        sent_at = anyio.current_time()
+        # A lent client's pool may be full of other people's calls: see `Flight`.
+        scope = anyio.CancelScope(shield=True) if connection.lent and connection.traced else None
+        flight = call.flight = Flight(scope)
+        timeout = self.options.timeout
+        if scope is not None and deadline < math.inf:
+            left = max(0.001, deadline - sent_at)
+            timeout = {**timeout, "pool": min(left, timeout.get("pool") or left)}
+        try:
+            with scope or nullcontext():
+                result = await exchange(connection.http, method, url, connection.token, content, timeout, flight)
+        finally:
+            connection.traced = connection.traced or flight.last != ""
+        if isinstance(result, Answer):
+            seconds = anyio.current_time() - sent_at
+            self._emit(ResponseReceived, call, call.attempts, result.status, seconds)
+        return result
+
+    async def _decide(self, call: _Call, result: Answer | Failure, deadline: float) -> Answer | float:
+        """The answer to take, or the seconds to wait before the next attempt; raises the call's error otherwise."""
+        call.flight = None
+        if isinstance(result, Failure):
+            return self._back_off(call, result.outcome, None, deadline, partial(self._no_answer, call, result))
+        if 200 <= result.status < 300:
+            return result
+        if call.doubt and result.status == call.route.gone:
+            # An attempt before this one, whose outcome was unknown, has done it.
+            return Answer(204, {}, b"")
+        wait = retry_after(result.headers, datetime.now(UTC))
+        outcome = outcome_of(result.status)
+        if outcome is Outcome.REFUSED:
+            return await self._pause(call, result, wait, deadline)
+        error = partial(self._refused, call, result, wait)
+        if outcome is None:
+            # A 4xx did nothing; a redirect may follow a deed.
+            call.doubt = call.doubt or result.status < 400
+            raise error()
+        return self._back_off(call, outcome, wait, deadline, error)
+
+    def _back_off(
+        self, call: _Call, outcome: Outcome, wait: float | None, deadline: float, error: Callable[[], LandbotError]
+    ) -> float:
+        """Seconds until the attempt is repeated, or its error where it is not."""
+        policy = self.options.retry
+        call.doubt = call.doubt or outcome in DOUBTFUL
+        delay = random.random() * policy.ceiling(call.paid - 1) if wait is None else wait  # noqa: S311  # no secret
+        if not policy.repeats(call.route, outcome) or call.paid >= policy.attempts or (wait or 0.0) > policy.max_wait:
+            raise error()
+        self._check_wait(call, deadline, delay)
+        self._emit(RetryScheduled, call, call.attempts, delay, outcome.value)
+        return delay
+
+    async def _pause(self, call: _Call, answer: Answer, wait: float | None, deadline: float) -> float:
+        """Pause the limiter for everybody. It is what this call waits for as well, so there is no back-off."""
+        policy, now = self.options.retry, anyio.current_time()
+        pause = policy.ceiling(call.refusals) if wait is None else wait
+        call.paid -= 1
+        call.refusals += 1
+        call.first_refusal = min(call.first_refusal, now)
+        await self.connection.limiter.pause(pause)
+        self._emit(LimiterPaused, call, pause)
+        if now + pause > call.first_refusal + policy.max_wait:
+            raise self._refused(call, answer, pause)
+        self._check_wait(call, deadline, pause)
+        self._emit(RetryScheduled, call, call.attempts, pause, Outcome.REFUSED.value)
+        return 0.0
+
+    def _check_turn(self, call: _Call, deadline: float, ahead: int) -> None:
+        """Fail at once when the call is known not to get its turn in time."""
+        expected_wait = getattr(self.connection.limiter, "expected_wait", None)
+        if deadline < math.inf and expected_wait is not None:
+            self._check_wait(call, deadline, expected_wait(ahead))
+
+    def _check_wait(self, call: _Call, deadline: float, seconds: float) -> None:
+        if anyio.current_time() + seconds > deadline:
+            raise self._too_late(call, f"would have to wait {seconds:.3g} s and not end")
+
+    def _too_late(self, call: _Call, what: str) -> LandbotError:
+        return self._error(
+            TotalTimeoutError, call, f"{what} within its total time-out of {self.options.total_timeout:g} s"
+        )
+
+    def _no_answer(self, call: _Call, failure: Failure) -> LandbotError:
+        kind = APITimeoutError if failure.timed_out else APIConnectionError
+        what = "was never sent" if failure.outcome is Outcome.NEVER_SENT else "got no whole answer"
+        error = self._error(kind, call, f"{what} ({failure.reason})")
+        error.__cause__ = failure.cause
+        return error
+
+    def _refused(self, call: _Call, answer: Answer, wait: float | None) -> LandbotError:
+        errors, detail, body = complaint(answer)
+        status = answer.status
+        detail = self.connection.token.redact(detail)
+        return self._error(
+            error_class(status),
+            call,
+            f"answered {status} {phrases.get(status, '')}".rstrip() + (f": {detail}" if detail else ""),
+            transient=status in (408, 429) or status >= 500,
+            status=status,
+            errors=errors,
+            detail=detail,
+            body=body,
+            retry_after=wait,
+        )
+
+    def _unreadable(self, call: _Call, answer: Answer, unreadable: UnreadableError) -> LandbotError:
+        # What it did before it answered so is not known.
+        call.doubt = True
+        return self._error(
+            ResponseError,
+            call,
+            f"answered {answer.status}, but {unreadable.path} {self.connection.token.redact(unreadable.what)}",
+            transient=unreadable.path == "$",
+            status=answer.status,
+            path=unreadable.path,
+            body=body_of(answer),
+        )
+
+    def _error(
+        self, kind: type[LandbotError], call: _Call, what: str, *, transient: bool = True, **details: Any
+    ) -> LandbotError:
+        """The error, with a text that says what happened, what to do, and whether repeating is safe."""
+        route, safe = call.route, call.safe_to_retry
+        count = f" after {call.attempts} attempts" if call.attempts > 1 else ""
+        safety = (
+            "Repeating it is safe."
+            if safe
+            else ("It may have taken effect all the same: look before you repeat it, or it may happen twice.")
+        )
+        return kind(
+            f"{route.method} {route.template} {what}{count}. {kind.advice} {safety}",
+            method=route.method,
+            route=route.template,
+            attempts=call.attempts,
+            safe_to_retry=safe,
+            transient=transient,
+            **details,
+        )
+
+    def _way(self, route: Route) -> Way:
+        told: set[Mismatch] = set()
+
+        def report(mismatch: Mismatch) -> None:
+            # One event a field, however many rows of a page have it.
+            if mismatch not in told:
+                told.add(mismatch)
+                emit(self.options.on_event, SchemaMismatch(route.method, route.template, *mismatch))
+
+        return Way(self.options.strict, report)
+
+    def _emit(self, kind: Callable[..., Event], call: _Call, *details: object) -> None:
+        if self.options.on_event is not None:
+            emit(self.options.on_event, kind(call.route.method, call.route.template, *details))
+
+    def _emit_failure(self, call: _Call, failure: BaseException) -> None:
+        safe, transient = call.safe_to_retry, True
+        if isinstance(failure, LandbotError):
+            safe, transient = failure.safe_to_retry, failure.transient
+        self._emit(CallFailed, call, call.attempts, type(failure).__name__, safe, transient)
+
+
+def _encoded(json: object) -> bytes:
+    return json_codec.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _done(ticket: object) -> None:
+    done = getattr(ticket, "done", None)
+    if done is not None:
+        done()

@@ -1,0 +1,99 @@
+"""What `on_event` is told: frozen records with route templates, never with ids, texts or tokens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+from attrs import frozen
+
+_log = logging.getLogger("landbot_async")
+
+
+@frozen
+class RequestSent:
+    """A request is about to go on the wire. `attempt` counts from 1."""
+
+    method: str
+    route: str
+    attempt: int
+
+
+@frozen
+class ResponseReceived:
+    """An answer came back, `seconds` after its request was sent."""
+
+    method: str
+    route: str
+    attempt: int
+    status: int
+    seconds: float
+
+
+@frozen
+class RetryScheduled:
+    """The call is tried again in `delay` seconds. `reason` is a status, or the name of what went wrong."""
+
+    method: str
+    route: str
+    attempt: int
+    delay: float
+    reason: str
+
+
+@frozen
+class LimiterWaited:
+    """The call got its turn after `seconds` of queueing for a place and for the limiter."""
+
+    method: str
+    route: str
+    seconds: float
+
+
+@frozen
+class LimiterPaused:
+    """A 429: nobody starts a request for `seconds`."""
+
+    method: str
+    route: str
+    seconds: float
+
+
+@frozen
+class CallFailed:
+    """The call ends without a result, cancelled ones included; `error` is the name of the exception's class."""
+
+    method: str
+    route: str
+    attempts: int
+    error: str
+    safe_to_retry: bool
+    transient: bool
+
+
+@frozen
+class SchemaMismatch:
+    """A value has another type than is known of it: it reads as None, and stands as it came in `.extra`."""
+
+    method: str
+    route: str
+    model: str
+    field: str
+    expected: str
+    received: str
+
+
+Event: TypeAlias = (
+    RequestSent | ResponseReceived | RetryScheduled | LimiterWaited | LimiterPaused | CallFailed | SchemaMismatch
+)
+
+
+def emit(on_event: Callable[[Event], None] | None, event: Event) -> None:
+    """Tell the listener. One that raises is logged and ignored: it must not turn a sent message into a failed one."""
+    if on_event is None:
+        return
+    try:
+        on_event(event)
+    except Exception:  # noqa: BLE001  # whatever it is
+        _log.exception("on_event raised for %s", type(event).__name__)

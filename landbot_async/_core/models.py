@@ -1,0 +1,97 @@
+"""What Landbot sends, as frozen, slotted attrs classes.
+
+The schema comes from public documents and was never held against a live account, so only ids are required. Any other
+value that is missing or null reads as None; one of another type than expected does too, and stands as it came in
+`.extra`, with every key that is not known. Unix seconds become aware `datetime`s in UTC.
+
+Source: dev.landbot.io, Platform API, "Objects".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from .secret import masked_repr, token_repr
+
+ChannelType: TypeAlias = Literal["webchat", "landbot", "whatsapp", "whatsapi", "facebook", "apichat"] | str
+"""The kinds of channel seen so far, and any other."""
+FieldType: TypeAlias = Literal["string", "integer", "float", "boolean", "date", "datetime", "object"] | str
+"""The kinds of custom field known, and any other."""
+
+
+def _extra() -> Any:
+    return field(factory=dict, repr=masked_repr, hash=False)
+
+
+def _absent() -> Any:
+    # Names of the known keys that were not there at all, to tell them from those that were null.
+    return field(default=frozenset(), repr=False, eq=False, alias="_absent")
+
+
+@frozen
+class Channel:
+    """A channel: one bot's door to one medium. Its `token` is as secret as the agent's."""
+
+    id: int
+    name: str | None = None
+    type: ChannelType | None = None
+    active: bool | None = None
+    created_at: datetime | None = None
+    token: str | None = field(default=None, repr=token_repr)
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen
+class CustomField:
+    """A custom field as it stands in a customer."""
+
+    name: str | None = None
+    type: FieldType | None = None
+    value: Any = field(default=None, repr=masked_repr, hash=False)
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen
+class Customer:
+    """A person on one channel; the same person has another id on each.
+
+    `last_message` is a time despite its name. `custom_fields` is what to trust for custom fields: Landbot shows each
+    a second time among the other keys, where it lands in `extra`.
+    """
+
+    id: int
+    name: str | None = None
+    channel_id: int | None = None
+    agent_id: int | None = None
+    archived: bool | None = None
+    unread: bool | None = None
+    email: str | None = None
+    phone: str | None = None
+    opt_in: bool | None = None
+    blocked: bool | None = None
+    last_message: datetime | None = None
+    register_date: datetime | None = None
+    custom_fields: Mapping[str, CustomField] = field(factory=dict, hash=False)
+    avatar: str | None = None
+    uuid: str | None = None
+    brand_id: int | None = None
+    last_message_content: str | None = None
+    last_send_date: datetime | None = None
+    last_receive_date: datetime | None = None
+    meta_data: Any = field(default=None, repr=masked_repr, hash=False)
+    paused_until: Any = field(default=None, hash=False)
+    ticket_id: Any = field(default=None, hash=False)
+    visitor_id: Any = field(default=None, hash=False)
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The plain values of the custom fields, by name."""
+        return {name: custom.value for name, custom in self.custom_fields.items()}

@@ -1,0 +1,122 @@
+"""What is repeated, and when: the table, the back-off and Retry-After. Nothing here waits or looks at a clock.
+
+Landbot has no idempotency key, so a repeated send may reach the customer twice (dev.landbot.io, "Errors"). What may
+be repeated therefore hangs on two things: what is known of the attempt, and whether the operation is idempotent.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+
+from attrs import field, frozen
+
+from .check import finite_number, whole_number
+from .routes import Route
+
+
+class Outcome(enum.Enum):
+    """What is known of an attempt that did not succeed."""
+
+    NEVER_SENT = "never sent"
+    REFUSED = "refused"
+    SERVER_ERROR = "server error"
+    UNKNOWN = "unknown"
+
+
+# (idempotent, outcome) → repeat it
+REPEAT: Final[Mapping[tuple[bool, Outcome], bool]] = {
+    (True, Outcome.NEVER_SENT): True,
+    (True, Outcome.REFUSED): True,
+    (True, Outcome.SERVER_ERROR): True,
+    (True, Outcome.UNKNOWN): True,
+    (False, Outcome.NEVER_SENT): True,
+    (False, Outcome.REFUSED): True,
+    (False, Outcome.SERVER_ERROR): False,
+    (False, Outcome.UNKNOWN): False,
+}
+
+# Outcomes after which the attempt may have taken effect.
+DOUBTFUL: Final = frozenset({Outcome.SERVER_ERROR, Outcome.UNKNOWN})
+
+
+def outcome_of(status: int) -> Outcome | None:
+    """The outcome that a status stands for, or None where repeating cannot help."""
+    if status == 429:
+        return Outcome.REFUSED
+    return Outcome.SERVER_ERROR if status >= 500 else None
+
+
+def _check_attempts(_policy: object, _attribute: object, value: object) -> None:
+    whole_number("attempts", value, at_least=1)
+
+
+def _check_seconds(_policy: object, attribute: object, value: object) -> None:
+    finite_number(getattr(attribute, "name", "seconds"), value, at_least=0)
+
+
+def _check_sends(_policy: object, _attribute: object, value: object) -> None:
+    if value not in ("at_most_once", "at_least_once"):
+        raise ValueError(f"sends must be 'at_most_once' or 'at_least_once', not {value!r}")
+
+
+@frozen
+class RetryPolicy:
+    """How often and how patiently a call is repeated; what may be repeated at all is decided by what is known.
+
+    Attributes:
+        attempts: how many there are, the first included. A 429 was not processed and costs none.
+        base: seconds, the first back-off at the most; each further one doubles (full jitter).
+        cap: seconds, the longest back-off.
+        max_wait: seconds that a call goes on after its first 429, and the longest Retry-After it obeys.
+        sends: `"at_most_once"` raises where an operation that is not idempotent may have taken effect;
+            `"at_least_once"` repeats it, and the customer may get the message twice.
+    """
+
+    attempts: int = field(default=5, validator=_check_attempts)
+    base: float = field(default=0.1, validator=_check_seconds)
+    cap: float = field(default=5.0, validator=_check_seconds)
+    max_wait: float = field(default=60.0, validator=_check_seconds)
+    sends: Literal["at_most_once", "at_least_once"] = field(default="at_most_once", validator=_check_sends)
+
+    def repeats(self, route: Route, outcome: Outcome) -> bool:
+        """Whether an attempt with this outcome is repeated, attempts permitting."""
+        return REPEAT[route.idempotent, outcome] or self.sends == "at_least_once"
+
+    def ceiling(self, n: int) -> float:
+        """Seconds: `base · 2ⁿ`, capped. For any n: a large one does not overflow."""
+        return min(self.cap, self.base * 2.0 ** min(n, 64))
+
+
+# Digits of ASCII alone: int() and float() would take "٣", "1_000", "+7", "nan" and "-3". Past ten it is rubbish.
+_SECONDS = re.compile(r"\d{1,10}(\.\d{1,9})?", re.ASCII)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that an answer asks to wait: never negative, None where it asks nothing that can be understood.
+
+    Args:
+        headers: the answer's; a date in Retry-After is read against their Date, so that a wrong clock does no harm.
+        now: what to read it against where there is no Date.
+
+    Source: RFC 9110, 10.2.3 (seconds or an HTTP date); decimals are taken too.
+    """
+    value = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    return max(0.0, (until - (_http_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

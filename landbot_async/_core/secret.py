@@ -1,0 +1,78 @@
+"""Tokens, and keeping them out of sight."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, final
+
+from .errors import ConfigurationError
+
+MASK = "***"
+# Shorter than any real token: masked inside other words, it would garble every text.
+_LONG = 8
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+
+
+@final
+class Secret:
+    """A token that shows itself only to who asks for it: no `repr`, log or traceback prints it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The token in clear."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """`text` with the token masked wherever it stands (one of few letters only where it stands alone)."""
+        if len(self._value) >= _LONG:
+            return text.replace(self._value, MASK)
+        return re.sub(rf"(?<!\w){re.escape(self._value)}(?!\w)", MASK, text)
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a token is not pickled")
+
+
+def checked_token(value: str | None, variable: str) -> Secret:
+    """The token to use, or a clear word on why there is none; `variable` names where it is else taken from.
+
+    Raises:
+        ConfigurationError: it is missing, has `Token ` or `Bearer ` in front, or cannot stand in a header.
+    """
+    token = (value or "").strip()
+    if not token:
+        raise ConfigurationError(f"There is no token: pass one, or set {variable}.")
+    if token.lower().startswith(("token ", "bearer ")):
+        raise ConfigurationError("The token has a word in front: pass the token alone, the header adds `Token ` to it.")
+    if not _HEADER_SAFE.fullmatch(token):
+        raise ConfigurationError("The token contains white space or characters that no token has: copy it again.")
+    return Secret(token)
+
+
+def masked(value: Any) -> Any:
+    """A copy of a decoded JSON value for showing, in which whatever is called a token is masked."""
+    if isinstance(value, dict):
+        return {key: MASK if _secret_name(key) and item is not None else masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item) for item in value]
+    return value
+
+
+def masked_repr(value: Any) -> str:
+    """The `repr` of a JSON value in which whatever is called a token is masked."""
+    return repr(masked(value))
+
+
+def token_repr(value: str | None) -> str:
+    """The `repr` of a token."""
+    return "None" if value is None else repr(MASK)
+
+
+def _secret_name(key: object) -> bool:
+    return isinstance(key, str) and any(word in key.lower() for word in ("token", "secret", "password", "api_key"))

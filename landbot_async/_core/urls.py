@@ -1,0 +1,126 @@
+"""Base URLs and paths: pure functions on strings, nothing of which may lead a token elsewhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
+
+from .errors import ConfigurationError
+from .routes import Route
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*|v\d[\w-]*", re.ASCII)
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
+
+
+def normalised_base_url(url: str) -> str:
+    """The base URL with a lower-case host, without a default port, ending in a slash.
+
+    Raises:
+        ConfigurationError: it is no http(s) URL, carries more than a path, or is plain http to another machine
+            (which would show the token to everybody on the way).
+    """
+    try:
+        parts = urlsplit(url)
+        origin = _origin(parts)
+    except ValueError:
+        raise ConfigurationError("base_url is not a URL: expected something like https://api.landbot.io/v1/") from None
+    scheme, host, port = origin
+    if scheme not in _DEFAULT_PORTS or not host:
+        raise ConfigurationError("base_url must be an absolute http(s) URL like https://api.landbot.io/v1/")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigurationError("base_url must not carry a user, a password, a query or a fragment")
+    if _FORBIDDEN.search(url) or _has_dots(parts.path):
+        raise ConfigurationError("base_url must not contain spaces, control characters, backslashes or dot segments")
+    if scheme == "http" and not _this_machine(host):
+        raise ConfigurationError(
+            "base_url is plain http to another machine, which would show the token to everybody on the way: use https"
+        )
+    name = f"[{host}]" if ":" in host else host
+    netloc = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
+    return f"{scheme}://{netloc}{parts.path.rstrip('/')}/"
+
+
+def route_url(base_url: str, route: Route, ids: Mapping[str, int | str]) -> str:
+    """The URL of an endpoint. Ids are quoted whole, so that none of them adds a segment or a query."""
+    return base_url + route.template[1:].format_map({name: segment(name, value) for name, value in ids.items()})
+
+
+def segment(name: str, value: int | str) -> str:
+    """A path segment, percent-encoded.
+
+    Raises:
+        ValueError: it is empty or a dot segment, which no encoding makes harmless.
+    """
+    text = str(value)
+    if text in ("", ".", ".."):
+        raise ValueError(f"{name} must not be empty or a dot segment")
+    return quote(text, safe="")
+
+
+def free_url(base_url: str, path: str) -> str:
+    """The URL of `path` (relative, or a full URL on the same scheme, host and port) for `request()`.
+
+    Raises:
+        ValueError: it would lead elsewhere, or has dot segments, control characters, backslashes or a fragment.
+    """
+    if _FORBIDDEN.search(path):
+        raise ValueError("path must not contain spaces, control characters, backslashes or a fragment")
+    parts = urlsplit(path)
+    if parts.scheme or path.startswith("//"):
+        if parts.username is not None or _origin(parts) != _origin(urlsplit(base_url)):
+            raise ValueError(f"path leads to another server than {base_url}: the token goes nowhere else")
+        url = path
+    else:
+        url = base_url + path.removeprefix("/")
+    if "//" in parts.path or _has_dots(parts.path):
+        raise ValueError("path must not contain empty or dot segments")
+    return url
+
+
+def free_template(base_url: str, url: str) -> str:
+    """The path of `url` with everything that may be an id masked: what `.route` and the events show."""
+    path = urlsplit(url).path
+    base = urlsplit(base_url).path
+    path = path.removeprefix(base.rstrip("/")) if path.startswith(base) else path
+    return "/".join(part if not part or _PLAIN_WORD.fullmatch(part) else "{id}" for part in path.split("/"))
+
+
+def with_query(url: str, params: Mapping[str, object] | None) -> str:
+    """`url` with `params` behind it: None is left out, a bool is `true` or `false`, a sequence repeats its name."""
+    if not params:
+        return url
+    pairs: list[tuple[str, str]] = []
+    for name, value in params.items():
+        values = value if isinstance(value, list | tuple) else (value,)
+        pairs += [(name, _query_text(name, item)) for item in values if item is not None]
+    if not pairs:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs, quote_via=quote)}"
+
+
+def _query_text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise TypeError(f"{name} must be text, a number or a bool in a query, not {type(value).__name__}")
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+def _this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_dots(path: str) -> bool:
+    return any(unquote(part) in (".", "..") or "/" in unquote(part) for part in path.split("/"))

@@ -1,0 +1,88 @@
+"""The arithmetic of a walk over offset pages that shift while it walks. Pure: it says what to ask, and is told.
+
+Sort order and behaviour under concurrent changes are undocumented (dev.landbot.io, "Pagination"), so each page
+overlaps the one before by a row. As long as rows only come and go and keep their order:
+
+* A page whose first row is known continues what came before, wherever it stands now: its unknown rows are next.
+* A page whose first row is not known may have hidden rows in front: rows behind the walk were deleted, or the known
+  row itself. The walk then steps back, page by page, until it meets a known row or the place it began at.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+# The most rows a page can have.
+MOST_ROWS = 100
+# How often in a row the walk steps back in vain before it takes what the server says.
+MOST_RETREATS = 3
+
+
+class Ask(NamedTuple):
+    """A page to ask for."""
+
+    offset: int
+    limit: int
+
+
+class Walk:
+    """Where a walk stands: what it has handed out, what it needs next, what it may ask for ahead."""
+
+    def __init__(self, page_size: int, start: int) -> None:
+        self.total: int | None = None
+        self.drift = 0
+        self.ended = False
+        self.needs = start
+        """The offset of the page without which the walk cannot go on."""
+        self._start = start
+        self._page_size = page_size
+        self._known: set[Any] = set()
+        self._last: Any = None  # the id that should open the next page
+        self._edge = start  # where the page taken last ended
+        self._stepping_back = False
+        self._retreats = 0
+
+    def asks(self, count: int = 1) -> list[Ask]:
+        """The needed page and the ones behind it, up to `count`, as far as the total is known to reach."""
+        asks = [self._ask(self.needs)]
+        while len(asks) < count and self.total is not None and asks[-1].offset + asks[-1].limit < self.total:
+            asks.append(self._ask(asks[-1].offset + asks[-1].limit - 1))
+        return asks
+
+    def take(self, offset: int, rows: list[Any], total: int | None) -> list[Any] | None:
+        """The rows of the needed page that were not handed out before; None if the walk has to step back first."""
+        self.total = self.total if total is None else total
+        first = rows[0].id if rows else None
+        if offset > self._start:
+            if first != self._last and not self._stepping_back:
+                self.drift += 1
+            if first not in self._known and self._step_back(offset):
+                return None
+        new: list[Any] = []
+        for row in rows:
+            if row.id not in self._known:
+                self._known.add(row.id)
+                new.append(row)
+        end = offset + len(rows)
+        out_of_reach = self.total is not None and end >= self.total
+        nothing_more = not self._stepping_back and not new and end <= self._edge
+        self.ended = not rows or out_of_reach or nothing_more
+        self.needs = max(self._start, end - 1)
+        self._last = rows[-1].id if rows else self._last
+        self._edge = end
+        self._stepping_back = False
+        self._retreats = 0 if new else self._retreats
+        return new
+
+    def _ask(self, offset: int) -> Ask:
+        # All but the first page have a row of the one before.
+        return Ask(offset, self._page_size if offset == self._start else min(self._page_size + 1, MOST_ROWS))
+
+    def _step_back(self, offset: int) -> bool:
+        if not self._stepping_back:
+            self._retreats += 1
+        if self._retreats > MOST_RETREATS:
+            return False
+        self._stepping_back = True
+        self.needs = max(self._start, offset - self._ask(offset).limit + 1)
+        return True

@@ -1,0 +1,59 @@
+"""`nox` runs all that main must pass; `nox -s tests-3.13` one of it.
+
+uv makes the environments where it is installed, else virtualenv. Interpreters that are missing are left out.
+"""
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+def _group(*names: str) -> list[str]:
+    return [package for name in names for package in nox.project.dependency_groups(PROJECT, name)]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: style, errors, format."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy and pyright, both strict."""
+    session.install(".[all]", *_group("test", "types", "benchmarks"), "nox")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, on each supported Python; every branch of the package and of the tests has to be run."""
+    session.install("-e", ".[all]", *_group("test"))
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session
+def plain(session: nox.Session) -> None:
+    """The plain install alone: it imports, and nothing else came with it."""
+    session.install(".")
+    session.run("python", "-c", "import landbot_async.sandbox")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The benchmarks, with the tables they print and the pictures they write."""
+    session.install(".", *_group("benchmarks"))
+    for name in session.posargs or ("limiter", "overhead"):
+        session.run("python", f"benchmarks/{name}.py")
