@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from .converter import UnreadableError, Way, read_model
+from .converter import UnreadableError, Way, kind_of, read_model
 from .http import Answer
 from .routes import Route
 
@@ -65,10 +65,10 @@ def rows_of(model: type[Any]) -> Reader[Rows]:
         rows, total = envelope.get(key), envelope.get("total")
         if not isinstance(rows, list):
             raise UnreadableError(
-                f"$.{key}", f"is {_kind(rows)} instead of an array" if key in envelope else "is missing"
+                f"$.{key}", f"is {kind_of(rows)} instead of an array" if key in envelope else "is missing"
             )
         if total is not None and (not isinstance(total, int) or isinstance(total, bool) or total < 0):
-            raise UnreadableError("$.total", f"is {_kind(total)} instead of a whole number")
+            raise UnreadableError("$.total", f"is {kind_of(total)} instead of a whole number")
         items: list[Any] = []
         try:
             items.extend(read_model(row, model, way) for row in rows)
@@ -112,7 +112,7 @@ def body_of(answer: Answer) -> Any:
 def _envelope(answer: Answer) -> dict[str, Any]:
     value = _json(answer)
     if not isinstance(value, dict):
-        raise UnreadableError("$", f"is {_kind(value)} instead of an object")
+        raise UnreadableError("$", f"is {kind_of(value)} instead of an object")
     if value.get("success") is False:
         raise UnreadableError("$.success", f"is false: {complaint(answer)[1] or 'Landbot does not say why'}")
     return value
@@ -154,8 +154,3 @@ def _line(text: str) -> str:
 
 def _looks_like_html(text: str) -> bool:
     return text.lstrip().startswith("<")
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")

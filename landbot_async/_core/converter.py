@@ -110,7 +110,7 @@ class _Model:
     def read(self, data: Any, way: Way) -> Any:
         """The model for `data`, by its shape if that is known, else in detail."""
         if type(data) is not dict:
-            raise UnreadableError("", f"is {_name(data)} instead of an object")
+            raise UnreadableError("", f"is {kind_of(data)} instead of an object")
         extra = {name: data[name] for name in filterfalse(self._is_known, data)}
         layout = self._latest
         try:
@@ -154,7 +154,7 @@ class _Model:
             except _InexactError as inexact:
                 new_shape = None
                 if inexact.mismatch:
-                    received = _name(value) if field.name in data else "missing"
+                    received = kind_of(value) if field.name in data else "missing"
                     if way.strict or field.required:
                         raise UnreadableError(f".{field.name}", f"is {received} instead of {field.expected}") from None
                     way.report(Mismatch(self._cls.__name__, field.name, field.expected, received))
@@ -214,7 +214,8 @@ def _compile(
     return build
 
 
-def _name(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a decoded JSON value is, in JSON's words."""
     return _KINDS.get(type(value), type(value).__name__)
 
 

@@ -281,11 +281,12 @@ class Engine:
         """The error, with a text that says what happened, what to do, and whether repeating is safe."""
         route, safe = call.route, call.safe_to_retry
         count = f" after {call.attempts} attempts" if call.attempts > 1 else ""
-        safety = (
-            "Repeating it is safe."
-            if safe
-            else ("It may have taken effect all the same: look before you repeat it, or it may happen twice.")
-        )
+        if not safe:
+            safety = "It may have taken effect all the same: look before you repeat it, or it may happen twice."
+        elif transient:
+            safety = "Repeating it is safe."
+        else:
+            safety = "Repeating it does no harm, but will not help by itself."
         return kind(
             f"{route.method} {route.template} {what}{count}. {kind.advice} {safety}",
             method=route.method,

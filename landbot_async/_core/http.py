@@ -14,13 +14,28 @@ from typing import Any
 import anyio
 import httpx
 from attrs import frozen
-from httpx import AsyncClient, Timeout
+from httpx import AsyncBaseTransport, AsyncClient, Request, Response, Timeout
 
 from .retry import Outcome
 from .secret import Secret
 from .version import __version__
 
-__all__ = ["Answer", "AsyncClient", "Failure", "Flight", "Timeout", "exchange", "new_client", "pool_size", "timeouts"]
+__all__ = [
+    "Answer",
+    "AsyncBaseTransport",
+    "AsyncClient",
+    "Failure",
+    "Flight",
+    "Request",
+    "Response",
+    "Timeout",
+    "close",
+    "exchange",
+    "new_client",
+    "pool_size",
+    "timeouts",
+    "transport_error",
+]
 
 # Seconds. httpx's own default; longer risks meeting a server that has just hung up.
 _KEEP_ALIVE = 5.0
@@ -168,6 +183,12 @@ def _bare(error: Exception) -> Exception:
     """The error without its traceback and its chain: their frames hold the request, and with it the token."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
+
+
+def transport_error(name: str, message: str, request: Request) -> Exception:
+    """The error of httpx's that a transport raises, by the name of its class."""
+    error: Exception = getattr(httpx, name)(message, request=request)
+    return error
 
 
 async def close(client: AsyncClient) -> None:

@@ -1,0 +1,54 @@
+"""Faults on demand: what goes wrong, how often and where. Seeded, so that a run can be repeated."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, TypeAlias
+
+from attrs import define
+
+FaultName: TypeAlias = Literal["lost_answer", "cut", "refused"]
+"""`lost_answer`: the work is done, then the connection breaks. `cut`: it breaks before the work, after the request was
+read. `refused`: nobody listens, so nothing is sent."""
+
+
+@define
+class Fault:
+    """Something to go wrong. `times` counts down; None never ends."""
+
+    what: int | FaultName
+    times: int | None
+    probability: float
+    method: str | None
+    route: str | None
+    after_the_work: bool
+
+
+class Faults:
+    """Those that are planned, in the order they were asked for."""
+
+    def __init__(self, seed: int) -> None:
+        self._planned: list[Fault] = []
+        self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
+
+    def plan(self, fault: Fault) -> None:
+        """Plan one more."""
+        self._planned.append(fault)
+
+    def clear(self) -> None:
+        """Plan none."""
+        self._planned.clear()
+
+    def next(self, method: str, route: str) -> Fault | None:
+        """The fault that strikes this request, if one does."""
+        for fault in self._planned:
+            if (
+                fault.times != 0
+                and fault.method in (None, method)
+                and fault.route in (None, route)
+                and self._random.random() < fault.probability
+            ):
+                if fault.times is not None:
+                    fault.times -= 1
+                return fault
+        return None

@@ -1,0 +1,85 @@
+"""The sandbox as a transport of httpx: requests reach it without a socket, and see latency, limit and faults."""
+
+from __future__ import annotations
+
+import random
+
+import anyio
+
+from landbot_async._core.http import AsyncBaseTransport, Request, Response, transport_error
+
+from .api import TOO_MANY, Answered, Api, Asked, match
+from .faults import Faults
+from .windows import Window
+
+
+class SandboxTransport(AsyncBaseTransport):
+    """Carries requests to an `Api`, as a server behind a network would."""
+
+    def __init__(
+        self, api: Api, window: Window, faults: Faults, *, base_path: str, latency: float, jitter: float
+    ) -> None:
+        self._api = api
+        self._base_path = base_path
+        self._window = window
+        self._faults = faults
+        self._latency, self._jitter = latency, jitter
+        self._random = random.Random(0)  # noqa: S311  # repeatable, not secret
+        self.received = 0
+        self.refused = 0
+
+    async def handle_async_request(self, request: Request) -> Response:
+        """Answer one request, or fail as the planned fault says."""
+        path = "/" + request.url.path.removeprefix(self._base_path)
+        route, _, _ = match(request.method, path)
+        fault = self._faults.next(request.method, route.template if route else path)
+        trace = request.extensions.get("trace") or _no_trace
+        if fault is not None and fault.what == "refused":
+            await trace("connection.connect_tcp.started", {})
+            await trace("connection.connect_tcp.failed", {})
+            raise transport_error("ConnectError", "the sandbox refuses the connection", request)
+        await trace("http11.send_request_headers.started", {})
+        await self._travel()
+        now = anyio.current_time()
+        self.received += 1
+        asked = Asked(
+            request.method,
+            path,
+            dict(request.url.params),
+            request.headers.get("authorization"),
+            await request.aread(),
+            now,
+        )
+        answered = await self._answer(asked, fault.what if fault else None, fault is not None and fault.after_the_work)
+        await self._travel()
+        if answered is None:
+            raise transport_error("ReadError", "the sandbox breaks the connection", request)
+        return Response(answered.status, headers={"content-type": answered.content_type}, content=answered.body)
+
+    async def _answer(self, asked: Asked, what: int | str | None, after_the_work: bool) -> Answered | None:
+        if what == "cut":
+            return None
+        if self._api.known(asked) and not self._window.admit(asked.at):
+            self.refused += 1
+            return TOO_MANY
+        if isinstance(what, int) and not after_the_work:
+            return _failure(what)
+        answered = self._api.respond(asked)
+        if what == "lost_answer":
+            return None
+        return _failure(what) if isinstance(what, int) else answered
+
+    async def _travel(self) -> None:
+        delay = self._latency / 2 + self._random.random() * self._jitter
+        if delay:
+            await anyio.sleep(delay)
+
+
+def _failure(status: int) -> Answered:
+    if status == 429:
+        return TOO_MANY
+    return Answered(status, b'{"errors": {"sandbox": ["A fault on demand"]}}')
+
+
+async def _no_trace(_name: str, _info: dict[str, object]) -> None:
+    pass
