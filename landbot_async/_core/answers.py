@@ -67,8 +67,10 @@ def rows_of(model: type[Any]) -> Reader[Rows]:
             raise UnreadableError(
                 f"$.{key}", f"is {kind_of(rows)} instead of an array" if key in envelope else "is missing"
             )
-        if total is not None and (not isinstance(total, int) or isinstance(total, bool) or total < 0):
+        if total is not None and type(total) is not int:
             raise UnreadableError("$.total", f"is {kind_of(total)} instead of a whole number")
+        if total is not None and total < 0:
+            raise UnreadableError("$.total", "is negative")
         items: list[Any] = []
         try:
             items.extend(read_model(row, model, way) for row in rows)
@@ -141,9 +143,17 @@ def _fields(errors: object) -> Mapping[object, object]:
 def _messages(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, list | tuple):
-        return tuple(text for item in value for text in _messages(item))
-    return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),)
+    return tuple(_text(item) for item in (value if isinstance(value, list) else [value]) if item is not None)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        # It could be read, but nested as deeply as that it says nothing to anybody.
+        return "…"
 
 
 def _line(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 
 
 def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:
@@ -26,8 +26,9 @@ def finite_number(
     """Return `value` if it is a finite int or float (and no bool) in the range, else say what was expected."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, not {value}")
+    # Said so that it holds for nan, and for an int that no float can hold.
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{name} must be finite")
     if at_least is not None and value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, not {value}")
     if above is not None and value <= above:

@@ -9,6 +9,7 @@ shape, or one whose conversion fails, is read in detail.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import filterfalse
@@ -36,6 +37,9 @@ class UnreadableError(ValueError):
         self.path = path
         self.what = what
 
+    def __str__(self) -> str:
+        return f"{self.path or '$'} {self.what}"
+
     def under(self, prefix: str) -> UnreadableError:
         """The same, seen from further out."""
         return UnreadableError(prefix + self.path, self.what)
@@ -61,12 +65,15 @@ LENIENT: Final = Way(strict=False, report=lambda _: None)
 
 
 class _InexactError(Exception):
-    """The value cannot stand for itself: `value` is what can be read of it, `mismatch` whether its type is wrong."""
+    """The value cannot stand for itself: `value` is what can be read of it, `mismatch` whether its type is wrong; if
+    that of something in it is, `inner` tells where and what that is.
+    """
 
-    def __init__(self, value: Any = None, *, mismatch: bool = True) -> None:
+    def __init__(self, value: Any = None, *, mismatch: bool = True, inner: tuple[str, Any] | None = None) -> None:
         super().__init__()
         self.value = value
         self.mismatch = mismatch
+        self.inner = inner
 
 
 class _Field(NamedTuple):
@@ -124,7 +131,7 @@ class _Model:
         if shape in layout.shapes:
             try:
                 return layout.build(values, extra, way)
-            except _InexactError:
+            except (_InexactError, UnreadableError):
                 pass
         elif len(layout.shapes) < MOST_SHAPES:
             return self._read_in_detail(data, extra, way, layout, shape)
@@ -150,13 +157,23 @@ class _Model:
         for field in self._fields:
             value = data.get(field.name)
             try:
-                values.append(field.read(value, way) if field.required or value is not None else field.empty())
+                if value is not None or field.required:
+                    values.append(field.read(value, way))
+                elif field.name in data and field.empty() is not None:
+                    # Read as no custom fields, but they were not written as `{}`.
+                    raise _InexactError(mismatch=False)
+                else:
+                    values.append(field.empty())
+            except UnreadableError as unreadable:
+                raise unreadable.under(f".{field.name}") from None
             except _InexactError as inexact:
                 new_shape = None
                 if inexact.mismatch:
-                    received = kind_of(value) if field.name in data else "missing"
+                    place, culprit = inexact.inner or ("", value)
+                    received = kind_of(culprit) if field.name in data else "missing"
                     if way.strict or field.required:
-                        raise UnreadableError(f".{field.name}", f"is {received} instead of {field.expected}") from None
+                        what = f"is {received} instead of {field.expected}"
+                        raise UnreadableError(f".{field.name}{place}", what) from None
                     way.report(Mismatch(self._cls.__name__, field.name, field.expected, received))
                 values.append(field.empty() if inexact.value is None else inexact.value)
                 extra[field.name] = value
@@ -166,8 +183,11 @@ class _Model:
 
     def write(self, value: Any) -> dict[str, Any]:
         """The JSON that `value` was read from: what `extra` holds under a field's name is how it came."""
-        known = {name: _written(getattr(value, name)) for name in self._names if name not in value._absent}  # noqa: SLF001  # its own
-        return {**known, **value.extra}
+        absent = value._absent  # noqa: SLF001  # its own
+        known = {name: getattr(value, name) for name in self._names}
+        # What was absent may have been filled in by `attrs.evolve`.
+        kept = {name: _written(item) for name, item in known.items() if name not in absent or item not in (None, {})}
+        return {**kept, **value.extra}
 
 
 def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
@@ -272,13 +292,25 @@ def _read_custom_fields(value: Any, way: Way) -> dict[str, CustomField]:
         name: CustomField(*item.values())
         # By far the most frequent row of all, so it has a way of its own.
         if type(item) is dict and [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
-        else _CUSTOM_FIELD.read(item, way)
+        else _read_custom_field(name, item, way)
         for name, item in value.items()
         if type(item) is dict
     }
     if len(read) < len(value):
-        raise _InexactError(read)
+        odd = next(name for name in value if name not in read)
+        raise _InexactError(read, inner=(_step(odd), value[odd]))
     return read
+
+
+def _read_custom_field(name: str, item: dict[str, Any], way: Way) -> Any:
+    try:
+        return _CUSTOM_FIELD.read(item, way)
+    except UnreadableError as unreadable:
+        raise unreadable.under(_step(name)) from None
+
+
+def _step(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{json.dumps(name)}]"
 
 
 def _written(value: Any) -> Any:

@@ -242,7 +242,7 @@ class Engine:
     def _no_answer(self, call: _Call, failure: Failure) -> LandbotError:
         kind = APITimeoutError if failure.timed_out else APIConnectionError
         what = "was never sent" if failure.outcome is Outcome.NEVER_SENT else "got no whole answer"
-        error = self._error(kind, call, f"{what} ({failure.reason})")
+        error = self._error(kind, call, f"{what} ({self.connection.token.redact(failure.reason)})")
         error.__cause__ = failure.cause
         return error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 from httpx import AsyncBaseTransport, AsyncClient, Request, Response, Timeout
 
 from .retry import Outcome
@@ -52,8 +52,8 @@ class Answer:
     """An answer, read whole."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @frozen

@@ -11,7 +11,7 @@ from .errors import ConfigurationError
 from .routes import Route
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*|v\d[\w-]*", re.ASCII)
+_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*|v\d{1,2}", re.ASCII)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 
 
@@ -110,7 +110,9 @@ def _query_text(name: str, value: object) -> str:
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    # Port 0 is a port, if an odd one.
+    port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+    return parts.scheme, (parts.hostname or "").rstrip("."), port
 
 
 def _this_machine(host: str) -> bool:

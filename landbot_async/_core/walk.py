@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 MOST_ROWS = 100
 # How often in a row the walk steps back in vain before it takes what the server says.
 MOST_RETREATS = 3
+# How many pages without a new row the walk takes in a row, beyond those that hold the rows it knows. Rows that come in
+# behind it push known ones ahead again; but a server that ignores the offset would keep it walking for ever.
+MOST_VAIN = 10
 
 
 class Ask(NamedTuple):
@@ -41,6 +44,7 @@ class Walk:
         self._edge = start  # where the page taken last ended
         self._stepping_back = False
         self._retreats = 0
+        self._vain = 0
 
     def asks(self, count: int = 1) -> list[Ask]:
         """The needed page and the ones behind it, up to `count`, as far as the total is known to reach."""
@@ -66,7 +70,9 @@ class Walk:
         end = offset + len(rows)
         out_of_reach = self.total is not None and end >= self.total
         nothing_more = not self._stepping_back and not new and end <= self._edge
-        self.ended = not rows or out_of_reach or nothing_more
+        self._vain = 0 if new else self._vain + 1
+        in_vain = self._vain > MOST_VAIN + len(self._known) // min(self._page_size, MOST_ROWS - 1)
+        self.ended = not rows or out_of_reach or nothing_more or in_vain
         self.needs = max(self._start, end - 1)
         self._last = rows[-1].id if rows else self._last
         self._edge = end
@@ -75,8 +81,8 @@ class Walk:
         return new
 
     def _ask(self, offset: int) -> Ask:
-        # All but the first page have a row of the one before.
-        return Ask(offset, self._page_size if offset == self._start else min(self._page_size + 1, MOST_ROWS))
+        # All but the first page have a row of the one before. With one row a page, that is the place it began at.
+        return Ask(offset, min(self._page_size + 1, MOST_ROWS) if self._known else self._page_size)
 
     def _step_back(self, offset: int) -> bool:
         if not self._stepping_back:

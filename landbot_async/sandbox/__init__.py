@@ -13,11 +13,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from landbot_async import AsyncLandbot
 from landbot_async._core.check import choice, finite_number, whole_number
+from landbot_async._core.client import METHODS
 from landbot_async._core.http import AsyncClient
+from landbot_async._core.routes import ROUTES
 
 from .api import Api
 from .faults import Fault, FaultName, Faults
@@ -39,7 +41,7 @@ class Sandbox:
         per: the window, in seconds.
         latency: seconds that a request and its answer travel, together.
         jitter: seconds that each way may take longer, evenly spread.
-        seed: for names, cities and the chances of faults.
+        seed: for names, cities, jitter and the chances of faults.
 
     Attributes:
         base_url: what `base_url` of a client wired to it is.
@@ -59,7 +61,9 @@ class Sandbox:
         jitter: float = 0.0,
         seed: int = 0,
     ) -> None:
-        choice("window", window, tuple(WINDOWS))
+        if choice("window", window, tuple(WINDOWS)) is None:
+            raise TypeError("window must be the name of one, and 'off' is no limit: not None")
+        whole_number("seed", seed, at_least=0)
         self.token = secrets.token_hex(20)
         self._workspace = Workspace(customers=whole_number("customers", customers, at_least=0), seed=seed)
         self._faults = Faults(seed)
@@ -70,6 +74,7 @@ class Sandbox:
             base_path="/v1/",
             latency=finite_number("latency", latency, at_least=0),
             jitter=finite_number("jitter", jitter, at_least=0),
+            seed=seed,
         )
         self._http = AsyncClient(transport=self._transport)
 
@@ -121,12 +126,20 @@ class Sandbox:
         return self._workspace.customers[customer_id]
 
     def add_customer(self, name: str | None = None, *, place: int | None = None, **details: Any) -> SandboxCustomer:
-        """A new customer, at `place` of the listing or at its end; `details` as in `SandboxCustomer`."""
+        """A new customer, at `place` of the listing or at its end; `details` as in `SandboxCustomer`.
+
+        Raises:
+            ValueError: there is no channel with the `channel_id` given.
+        """
         return self._workspace.add_customer(name, place=place, **details)
 
     def delete_customer(self, customer_id: int) -> None:
-        """Take a customer away, as if somebody else had deleted them."""
-        self._workspace.delete_customer(customer_id)
+        """Take a customer away, as if somebody else had deleted them.
+
+        Raises:
+            KeyError: there is none.
+        """
+        self._workspace.delete_customer(self.customer(customer_id).id)
 
     def fault(
         self,
@@ -141,15 +154,28 @@ class Sandbox:
         """Let something go wrong.
 
         Args:
-            what: a status to answer with, `"lost_answer"` (done, but nobody hears of it), `"cut"` (the connection
-                breaks before the work) or `"refused"` (no connection at all).
-            times: how often; None never ends.
+            what: a status to answer with (200 to 599), `"lost_answer"` (done, but nobody hears of it), `"cut"` (the
+                connection breaks before the work) or `"refused"` (no connection at all).
+            times: how often; None never ends. A request that the limit refuses leaves the fault for the next.
             probability: how likely each time, 0 to 1.
             method: only with this HTTP method.
             route: only on this route, such as `"/customers/{customer_id}/send_text/"`.
             after_the_work: for a status: do what was asked before answering so.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range, or names nothing that could ever strike.
         """
+        if isinstance(what, str):
+            choice("what", what, get_args(FaultName))
+            if after_the_work:
+                raise ValueError(f"after_the_work goes with a status, not with {what!r}")
+        else:
+            whole_number("what", what, at_least=200, at_most=599)
+        if times is not None:
+            whole_number("times", times, at_least=1)
         finite_number("probability", probability, at_least=0, at_most=1)
+        choice("method", method, METHODS)
+        choice("route", route, tuple(known.template for known in ROUTES))
         self._faults.plan(Fault(what, times, probability, method, route, after_the_work))
 
     def clear_faults(self) -> None:

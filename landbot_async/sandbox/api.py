@@ -84,7 +84,8 @@ def match(method: str, path: str) -> tuple[Route | None, dict[str, int], bool]:
     return None, {}, other_method
 
 
-_PATTERNS: Final = [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>\\d{1,18})", route.template)), route) for route in ROUTES]
+# Digits of ASCII alone: int() would take "٣" for 3.
+_PATTERNS: Final = [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[0-9]{1,18})", route.template)), route) for route in ROUTES]
 
 
 def _json(status: int, value: Json) -> Answered:

@@ -52,3 +52,8 @@ class Faults:
                     fault.times -= 1
                 return fault
         return None
+
+    def put_back(self, fault: Fault | None) -> None:
+        """Leave the fault for another request: the one it was meant for never met it."""
+        if fault is not None and fault.times is not None:
+            fault.times += 1

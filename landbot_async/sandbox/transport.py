@@ -9,7 +9,7 @@ import anyio
 from landbot_async._core.http import AsyncBaseTransport, Request, Response, transport_error
 
 from .api import TOO_MANY, Answered, Api, Asked, match
-from .faults import Faults
+from .faults import Fault, Faults
 from .windows import Window
 
 
@@ -17,14 +17,14 @@ class SandboxTransport(AsyncBaseTransport):
     """Carries requests to an `Api`, as a server behind a network would."""
 
     def __init__(
-        self, api: Api, window: Window, faults: Faults, *, base_path: str, latency: float, jitter: float
+        self, api: Api, window: Window, faults: Faults, *, base_path: str, latency: float, jitter: float, seed: int
     ) -> None:
         self._api = api
         self._base_path = base_path
         self._window = window
         self._faults = faults
         self._latency, self._jitter = latency, jitter
-        self._random = random.Random(0)  # noqa: S311  # repeatable, not secret
+        self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
         self.received = 0
         self.refused = 0
 
@@ -39,30 +39,40 @@ class SandboxTransport(AsyncBaseTransport):
             await trace("connection.connect_tcp.failed", {})
             raise transport_error("ConnectError", "the sandbox refuses the connection", request)
         await trace("http11.send_request_headers.started", {})
-        await self._travel()
-        now = anyio.current_time()
+        try:
+            await self._travel()
+            body = await request.aread()
+        except BaseException:
+            # Cancelled on the way: it never arrived.
+            self._faults.put_back(fault)
+            raise
         self.received += 1
-        asked = Asked(
-            request.method,
-            path,
-            dict(request.url.params),
-            request.headers.get("authorization"),
-            await request.aread(),
-            now,
+        answered = self._answer(
+            Asked(
+                request.method,
+                path,
+                dict(request.url.params),
+                request.headers.get("authorization"),
+                body,
+                anyio.current_time(),
+            ),
+            fault,
         )
-        answered = await self._answer(asked, fault.what if fault else None, fault is not None and fault.after_the_work)
         await self._travel()
         if answered is None:
             raise transport_error("ReadError", "the sandbox breaks the connection", request)
         return Response(answered.status, headers={"content-type": answered.content_type}, content=answered.body)
 
-    async def _answer(self, asked: Asked, what: int | str | None, after_the_work: bool) -> Answered | None:
+    def _answer(self, asked: Asked, fault: Fault | None) -> Answered | None:
+        # Nothing here waits, so nobody can be cancelled between a deed and its record.
+        what = None if fault is None else fault.what
         if what == "cut":
             return None
         if self._api.known(asked) and not self._window.admit(asked.at):
+            self._faults.put_back(fault)
             self.refused += 1
             return TOO_MANY
-        if isinstance(what, int) and not after_the_work:
+        if fault is not None and isinstance(what, int) and not fault.after_the_work:
             return _failure(what)
         answered = self._api.respond(asked)
         if what == "lost_answer":
@@ -70,9 +80,8 @@ class SandboxTransport(AsyncBaseTransport):
         return _failure(what) if isinstance(what, int) else answered
 
     async def _travel(self) -> None:
-        delay = self._latency / 2 + self._random.random() * self._jitter
-        if delay:
-            await anyio.sleep(delay)
+        # Even without a delay it lets others run and can be cancelled, as a network does and can.
+        await anyio.sleep(self._latency / 2 + self._random.random() * self._jitter)
 
 
 def _failure(status: int) -> Answered:

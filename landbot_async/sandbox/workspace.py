@@ -123,6 +123,8 @@ class Workspace:
         self, name: str | None = None, *, channel_id: int | None = None, place: int | None = None, **details: Any
     ) -> SandboxCustomer:
         """A new customer, at `place` of the listing or at its end. What is not said is made up, from the seed."""
+        if channel_id is not None and channel_id not in self.channels:
+            raise ValueError(f"channel_id must be one of {', '.join(map(str, self.channels))}, not {channel_id!r}")
         pick, number = self._random.choice, self._next_id
         made_up: dict[str, Any] = {
             "name": name or f"{pick(_FIRST_NAMES)} {pick(_LAST_NAMES)}",

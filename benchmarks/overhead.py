@@ -1,0 +1,331 @@
+"""What the library costs on top of what it stands on. Every figure is a ratio or a difference taken in one run.
+
+* A call: CPU time (the process's own, so that waiting and other programs do not count) of `send_text` and of
+  `customers.get` beside the same request made with bare `httpx.AsyncClient`, one after the other. The limiter is one
+  that never waits. Over loopback, with a server in another process, which is the headline; and over a transport in
+  process. The bare client is asked for its answer and nothing else: no status check, no decoding.
+* Importing: fresh interpreters import the four dependencies, or the library; the time inside the import statement.
+* A page of 100 customers, from decoded JSON to models, beside pydantic 2 with equal fields, `extra="allow"` and its
+  fastest way in (`TypeAdapter(list[Customer]).validate_python`).
+* Memory: the peak while walking 100,000 customers with `async for`, less that of walking 1,000. Nothing is kept by the
+  loop; what grows is the ids by which the walk knows what it has handed out.
+
+Rounds are interleaved and medians are taken, because machines are noisy. Not measured: TLS, HTTP/2, DNS, other
+Pythons, and how fast Landbot answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Literal
+
+import httpx
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from stage import ACCEPTED, TOKEN, Servers, Target, customer, table, verdict
+
+from landbot_async import AsyncLandbot, Customer
+from landbot_async._core.answers import rows_of
+from landbot_async._core.converter import LENIENT, read_model
+from landbot_async._core.http import Answer
+from landbot_async._core.routes import LIST_CUSTOMERS
+
+# The targets.
+MOST_PER_CALL = 60e-6  # seconds of CPU over bare httpx
+MOST_IMPORT = 1.15  # times the four dependencies
+MOST_PAGE = 1.5  # times pydantic
+MOST_MEMORY = 10e6  # bytes between walking 1,000 and 100,000 customers
+
+ONE_CUSTOMER = json.dumps({"success": True, "customer": customer(1)}).encode()
+
+
+class NoLimit:
+    """A limiter that never waits."""
+
+    async def acquire(self) -> None:
+        """Go."""
+
+    async def pause(self, seconds: float) -> None:
+        """Nothing to hold up."""
+
+
+# A call
+
+Call = Callable[[], Awaitable[object]]
+
+
+class Echo(httpx.AsyncBaseTransport):
+    """A server that is no more than a function."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=ONE_CUSTOMER if request.method == "GET" else ACCEPTED)
+
+
+async def _cpu(call: Call, count: int) -> float:
+    begun = time.process_time()
+    for _ in range(count):
+        await call()
+    return (time.process_time() - begun) / count
+
+
+async def _calls(
+    base_url: str, transport: httpx.AsyncBaseTransport | None, rounds: int
+) -> dict[str, list[list[float]]]:
+    """Seconds of CPU for each kind of call: a list for the bare client, one for ours, one for ours over a lent pool."""
+    headers = {"Authorization": f"Token {TOKEN}", "Accept": "application/json"}
+    async with (
+        httpx.AsyncClient(transport=transport, headers=headers) as bare,
+        httpx.AsyncClient(transport=transport) as pool,
+        AsyncLandbot(TOKEN, base_url=base_url, limiter=NoLimit(), http_client=pool if transport else None) as landbot,
+        AsyncLandbot(TOKEN, base_url=base_url, limiter=NoLimit(), http_client=pool) as borrower,
+    ):
+        url = f"{base_url}customers/42/"
+        kinds: dict[str, list[Call]] = {
+            "POST send_text": [
+                lambda: bare.post(f"{url}send_text/", json={"message": "Hello from the API"}),
+                lambda: landbot.customers.send_text(42, "Hello from the API"),
+                lambda: borrower.customers.send_text(42, "Hello from the API"),
+            ],
+            "GET a customer": [
+                lambda: bare.get(url),
+                lambda: landbot.customers.get(42),
+                lambda: borrower.customers.get(42),
+            ],
+        }
+        times: dict[str, list[list[float]]] = {kind: [[] for _ in calls] for kind, calls in kinds.items()}
+        for turn in range(rounds + 1):
+            for kind, calls in kinds.items():
+                for call, taken in zip(calls, times[kind], strict=True):
+                    seconds = await _cpu(call, 50)
+                    if turn:  # the first warms up
+                        taken.append(seconds)
+        return times
+
+
+def measure_calls(rounds: int) -> list[Target]:
+    with Servers(["off"], found=ONE_CUSTOMER) as servers:
+        loopback = asyncio.run(_calls(servers.base_urls[0], None, rounds))
+    in_process = asyncio.run(_calls("http://127.0.0.1/v1/", Echo(), rounds))
+    rows: list[list[str]] = []
+    targets: list[Target] = []
+    for place, times in (("loopback", loopback), ("in process", in_process)):
+        for kind, (bare, ours, lent) in times.items():
+            more = statistics.median(a - b for a, b in zip(ours, bare, strict=True))
+            more_lent = statistics.median(a - b for a, b in zip(lent, bare, strict=True))
+            rows.append(
+                [
+                    f"{kind}, {place}",
+                    f"{statistics.median(bare) * 1e6:.0f} µs",
+                    f"{statistics.median(ours) * 1e6:.0f} µs",
+                    f"{more * 1e6:+.0f} µs",
+                    f"{more_lent * 1e6:+.0f} µs",
+                ]
+            )
+            if place == "loopback" and kind.startswith("POST"):
+                promise = f"a call takes at most {MOST_PER_CALL * 1e6:.0f} µs of CPU more than bare httpx (loopback)"
+                targets.append(Target(promise, f"{more * 1e6:+.0f} µs", more <= MOST_PER_CALL))
+    head = ["", "bare httpx", "landbot_async", "more", "with a lent client"]
+    table(f"CPU of a call (medians of {rounds} interleaved rounds of 50)", head, rows)
+    return targets
+
+
+# Importing
+
+
+def _import_time(what: str) -> tuple[float, float]:
+    code = (
+        "import time; wall, cpu = time.perf_counter(), time.process_time()\n"
+        f"import {what}\n"
+        "print(time.perf_counter() - wall, time.process_time() - cpu)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    wall, cpu = done.stdout.split()
+    return float(wall), float(cpu)
+
+
+def measure_imports(rounds: int) -> list[Target]:
+    names = {"the four dependencies": "httpx, attrs, cattrs, anyio", "landbot_async": "landbot_async"}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for turn in range(rounds + 1):
+        for name, what in names.items():
+            taken = _import_time(what)
+            if turn:  # the first compiles
+                times[name].append(taken)
+    medians = [[statistics.median(column) for column in zip(*taken, strict=True)] for taken in times.values()]
+    rows = [[name, *(f"{seconds * 1e3:.1f} ms" for seconds in row)] for name, row in zip(names, medians, strict=True)]
+    by_wall, by_cpu = (ours / theirs for theirs, ours in zip(*medians, strict=True))
+    rows.append(["ratio", f"{by_wall:.3f}", f"{by_cpu:.3f}"])
+    table(f"Import time (medians of {rounds} interleaved interpreters)", ["", "wall", "CPU"], rows)
+    promise = f"importing takes at most {MOST_IMPORT - 1:.0%} more than the four dependencies (CPU)"
+    return [Target(promise, f"{by_cpu - 1:+.1%}", by_cpu <= MOST_IMPORT)]
+
+
+# A page
+
+
+class PydanticField(BaseModel):
+    """`CustomField`, as one would write it with pydantic."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str | None = None
+    type: Literal["string", "integer", "float", "boolean", "date", "datetime", "object"] | str | None = None
+    value: Any = None
+
+
+class PydanticCustomer(BaseModel):
+    """`Customer`, as one would write it with pydantic."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: int
+    name: str | None = None
+    channel_id: int | None = None
+    agent_id: int | None = None
+    archived: bool | None = None
+    unread: bool | None = None
+    email: str | None = None
+    phone: str | None = None
+    opt_in: bool | None = None
+    blocked: bool | None = None
+    last_message: datetime | None = None
+    register_date: datetime | None = None
+    custom_fields: dict[str, PydanticField] = {}  # noqa: RUF012  # pydantic copies it
+    avatar: str | None = None
+    uuid: str | None = None
+    brand_id: int | None = None
+    last_message_content: str | None = None
+    last_send_date: datetime | None = None
+    last_receive_date: datetime | None = None
+    meta_data: Any = None
+    paused_until: Any = None
+    ticket_id: Any = None
+    visitor_id: Any = None
+
+
+class PydanticPage(BaseModel):
+    """The envelope of a page, for reading from bytes."""
+
+    success: bool
+    total: int
+    customers: list[PydanticCustomer]
+
+
+def measure_page(rounds: int) -> list[Target]:
+    decoded = [customer(number) for number in range(100)]
+    body = json.dumps({"success": True, "total": 2000, "customers": decoded}).encode()
+    answer = Answer(200, {}, body)
+    adapter, read_page = TypeAdapter(list[PydanticCustomer]), rows_of(Customer)
+    ways: dict[str, Callable[[], object]] = {
+        "pydantic, from decoded JSON": lambda: adapter.validate_python(decoded),
+        "landbot_async, from decoded JSON": lambda: [read_model(row, Customer, LENIENT) for row in decoded],
+        "pydantic, from bytes": lambda: PydanticPage.model_validate_json(body),
+        "landbot_async, from bytes": lambda: read_page(answer, LIST_CUSTOMERS, LENIENT),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            begun = time.process_time_ns()
+            for _ in range(10):
+                way()
+            if turn:
+                times[name].append((time.process_time_ns() - begun) / 10 / 1e3)
+    pairs = [("decoded JSON", *list(times.values())[:2]), ("bytes", *list(times.values())[2:])]
+    ratios = {name: statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) for name, theirs, ours in pairs}
+    rows = [
+        [
+            f"from {name}",
+            f"{statistics.median(theirs):.0f} µs",
+            f"{statistics.median(ours):.0f} µs",
+            f"{ratios[name]:.2f}",
+        ]
+        for name, theirs, ours in pairs
+    ]
+    table(
+        f"A page of 100 customers (medians of {rounds} interleaved rounds of 10)",
+        ["", "pydantic", "landbot_async", "ratio"],
+        rows,
+    )
+    ratio = ratios["decoded JSON"]
+    promise = f"a page takes at most {MOST_PAGE} times as long as with pydantic (decoded JSON)"
+    return [Target(promise, f"{ratio:.2f}", ratio <= MOST_PAGE)]
+
+
+# Memory
+
+
+class Listing(httpx.AsyncBaseTransport):
+    """Pages of customers, made when they are asked for."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        offset, limit = int(request.url.params["offset"]), int(request.url.params["limit"])
+        rows = [customer(number) for number in range(offset, min(offset + limit, self._total))]
+        return httpx.Response(200, json={"success": True, "total": self._total, "customers": rows})
+
+
+async def _walk(total: int) -> None:
+    seen = 0
+    async with (
+        httpx.AsyncClient(transport=Listing(total)) as pool,
+        AsyncLandbot(TOKEN, limiter=NoLimit(), http_client=pool) as landbot,
+    ):
+        async for _ in landbot.customers.list():
+            seen += 1
+    if seen != total:
+        raise RuntimeError(f"walked over {seen} of {total} customers")
+
+
+def _peak(total: int, traced: bool) -> int:
+    """Bytes at the most, in this process: as Python counts them, or all that it holds."""
+    asyncio.run(_walk(100))  # what is made once is no part of it
+    if traced:
+        tracemalloc.start()
+    asyncio.run(_walk(total))
+    return tracemalloc.get_traced_memory()[1] if traced else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure_memory(most: int) -> list[Target]:
+    rows: list[list[str]] = []
+    grown: list[int] = []
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for name, traced in (("tracemalloc", True), ("RSS", False)):
+            few, many = (pool.apply(_peak, (total, traced)) for total in (1000, most))
+            grown.append(many - few)
+            rows.append([name, f"{few / 1e6:.1f} MB", f"{many / 1e6:.1f} MB", f"{(many - few) / 1e6:+.1f} MB"])
+    table(
+        "Peak memory of a walk, each in a fresh process", ["", "1,000 customers", f"{most:,} customers", "more"], rows
+    )
+    promise = f"{most:,} customers take at most {MOST_MEMORY / 1e6:.0f} MB more than 1,000"
+    measured = " and ".join(f"{each / 1e6:+.1f} MB ({row[0]})" for each, row in zip(grown, rows, strict=True))
+    return [Target(promise, measured, max(grown) <= MOST_MEMORY)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the library costs on top of what it stands on.")
+    parser.add_argument("--quick", action="store_true", help="a fast look: fewer rounds, a shorter walk")
+    quick: bool = parser.parse_args().quick
+    verdict(
+        [
+            *measure_calls(10 if quick else 60),
+            *measure_imports(3 if quick else 25),
+            *measure_page(10 if quick else 100),
+            *measure_memory(10_000 if quick else 100_000),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

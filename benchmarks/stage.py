@@ -1,0 +1,211 @@
+"""What both benchmarks stand on: virtual time, servers in another process, customers as Landbot sends them, tables."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import re
+import selectors
+import time
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, NamedTuple, Self, cast
+
+from landbot_async.sandbox.windows import WINDOWS, Window, WindowName
+
+RATE, PER = 10, 1.0
+TOKEN = "0123456789abcdef0123456789abcdef01234567"  # no secret: 40 hex digits like Landbot's
+
+ACCEPTED = b'{"success":true}'
+REFUSED = b'{"errors":{"rate":["Too many requests"]}}'
+
+
+# Virtual time
+
+
+class _NoWaiting(selectors.DefaultSelector):
+    """A selector that moves the clock on instead of waiting.
+
+    A turn of the loop takes a microsecond: some limiters go round until the clock has moved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += max(timeout or 0.0, 1e-6)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """asyncio without the waiting: ten minutes of requests take seconds, and every run of a seed is the same."""
+
+    def __init__(self) -> None:
+        self._virtual = _NoWaiting()
+        super().__init__(self._virtual)
+        self._clock_resolution = 1e-9
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+# Servers
+
+
+class Count(NamedTuple):
+    """What one server has seen."""
+
+    accepted: int
+    refused: int
+
+
+class _Server:
+    """One address and its window. Its verdict falls at the time a request has arrived whole."""
+
+    def __init__(self, window: Window, found: bytes) -> None:
+        self._window = window
+        self._created, self._found = _answer(b"200 OK", ACCEPTED), _answer(b"200 OK", found)
+        self._refused = _answer(b"429 Too Many Requests", REFUSED)
+        self.accepted = self.refused = 0
+
+    def answer(self, request: bytes) -> bytes:
+        if not self._window.admit(time.monotonic()):
+            self.refused += 1
+            return self._refused
+        self.accepted += 1
+        return self._found if request.startswith(b"GET") else self._created
+
+
+class _Http(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, as little of it as a benchmark needs."""
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (head := self._received.find(b"\r\n\r\n")) >= 0:
+            length = re.search(rb"content-length: *(\d+)", self._received[:head], re.IGNORECASE)
+            end = head + 4 + (int(length[1]) if length else 0)
+            if len(self._received) < end:
+                break
+            request = bytes(self._received[:end])
+            del self._received[:end]
+            self._transport.write(self._server.answer(request))
+
+
+def _answer(status: bytes, body: bytes) -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+async def _serve(names: Sequence[WindowName], found: bytes, pipe: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    servers = [_Server(WINDOWS[name](RATE, PER), found) for name in names]
+    listening = [await loop.create_server(partial(_Http, server), "127.0.0.1", 0, backlog=1024) for server in servers]
+    pipe.send([each.sockets[0].getsockname()[1] for each in listening])
+    while await asyncio.to_thread(pipe.recv):
+        pipe.send([Count(server.accepted, server.refused) for server in servers])
+
+
+def _run_servers(names: Sequence[WindowName], found: bytes, pipe: Connection) -> None:
+    asyncio.run(_serve(names, found, pipe))
+
+
+class Servers:
+    """A server for each window, all in one other process, so that they and we do not wait for each other."""
+
+    def __init__(self, names: Sequence[WindowName], found: bytes = ACCEPTED) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_run_servers, args=(names, found, theirs), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self.base_urls = [f"http://127.0.0.1:{port}/v1/" for port in self._pipe.recv()]
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pipe.send(False)
+        self._process.join()
+
+    def counts(self) -> list[Count]:
+        """What each has accepted and refused so far."""
+        self._pipe.send(True)
+        counts: list[Count] = self._pipe.recv()
+        return counts
+
+
+# Customers
+
+
+def customer(number: int) -> dict[str, Any]:
+    """A customer as Landbot sends one: the keys that are always or often there, and two custom fields shown twice."""
+    city, plan = ("València", "Barcelona", "Sevilla")[number % 3], ("free", "team")[number % 2]
+    return {
+        "id": 100_000 + number,
+        "name": f"Ava Chen {number}",
+        "channel_id": 9,
+        "agent_id": None if number % 4 else 31,
+        "archived": False,
+        "unread": number % 2 == 0,
+        "email": None if number % 3 else f"ava.{number}@example.com",
+        "phone": f"34696{number:06d}",
+        "opt_in": True,
+        "blocked": False,
+        "last_message": 1747943104.006807 + number,
+        "register_date": 1485789228 + number,
+        "avatar": None,
+        "meta_data": {"api_payload": ""},
+        "custom_fields": {
+            "city": {"name": "city", "type": "string", "value": city},
+            "plan": {"name": "plan", "type": "string", "value": plan},
+        },
+        "city": city,
+        "plan": plan,
+    }
+
+
+# Reports
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows in columns: the first to the left, the others to the right."""
+    texts = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
+    print(f"\n{title}")
+    for index, row in enumerate(texts):
+        cells = [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  " + "  ".join(cells).rstrip())
+        if index == 0:
+            print("  " + "  ".join("-" * width for width in widths))
+
+
+class Target(NamedTuple):
+    """What is promised, and what came out."""
+
+    promise: str
+    measured: str
+    met: bool
+
+
+def verdict(targets: Sequence[Target]) -> None:
+    """Print every target with what became of it."""
+    table(
+        "Targets",
+        ["promise", "measured", "verdict"],
+        [[target.promise, target.measured, "met" if target.met else "MISSED"] for target in targets],
+    )
+    missed = sum(not target.met for target in targets)
+    print(f"\n{len(targets) - missed} of {len(targets)} targets met.")

@@ -1,0 +1,31 @@
+"""Makes the README's picture of `landbot demo`: python docs/demo.py (half a minute). Writes docs/demo.svg."""  # noqa: INP001
+
+import io
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+
+from landbot_async.cli.demo import PLANS, Job, play
+from landbot_async.cli.screen import Screen, picture
+
+
+async def main() -> None:
+    """Run the demo unseen, and record the last picture of each part."""
+    console = Console(record=True, force_terminal=True, width=92, file=io.StringIO(), highlight=False)
+    screen = Screen(console)
+    screen.opening()
+    kept = True
+    for plan in PLANS:
+        job = Job(plan)
+        screen.heading(job)
+        report = await play(job)
+        console.print(picture(job, ascii_only=False))
+        screen.closing(report)
+        kept = kept and report.kept
+    screen.verdict(kept=kept)
+    console.save_svg(str(Path(__file__).with_suffix(".svg")), title="landbot demo")
+
+
+if __name__ == "__main__":
+    anyio.run(main)

@@ -1,0 +1,20 @@
+"""The `landbot` command. It needs typer and rich, which the extra `[cli]` brings."""
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line, or say what to install for it; ends with `SystemExit`."""
+    try:
+        from .app import app  # noqa: PLC0415  # the extra may be missing
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package not in ("rich", "typer"):
+            raise
+        sys.stderr.write(
+            f"The landbot command needs {package}, which is not installed: pip install 'landbot-async[cli]'\n"
+        )
+        raise SystemExit(2) from None
+    app()

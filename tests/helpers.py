@@ -1,0 +1,59 @@
+"""What several test files need."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import httpx
+import respx
+
+from landbot_async import AsyncLandbot, Event
+
+TOKEN = "f00dfacef00dfacef00dfacef00dfacef00dface"
+URL = "https://api.landbot.io/v1"
+OK = httpx.Response(200, json={"success": True})
+
+
+class Unlimited:
+    """A limiter that limits nothing, for tests of everything else."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    async def acquire(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+
+@contextlib.asynccontextmanager
+async def wire(**options: Any) -> AsyncIterator[tuple[AsyncLandbot, respx.Router, list[Event]]]:
+    """A client whose requests end in a respx router, and the events it tells."""
+    events: list[Event] = []
+    with respx.mock(base_url=URL, assert_all_called=False) as router:
+        async with AsyncLandbot(TOKEN, **{"limiter": Unlimited(), "on_event": events.append, **options}) as landbot:
+            yield landbot, router, events
+
+
+@contextlib.asynccontextmanager
+async def lent(
+    handler: Callable[[httpx.Request], Any], **options: Any
+) -> AsyncIterator[tuple[AsyncLandbot, list[httpx.Request]]]:
+    """A client over a lent httpx client that answers by `handler`, and the requests that reached it."""
+    requests: list[httpx.Request] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        result = handler(request)
+        return result if isinstance(result, httpx.Response) else await result
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
+        AsyncLandbot(TOKEN, http_client=client, **{"limiter": Unlimited(), **options}) as landbot,
+    ):
+        yield landbot, requests

@@ -1,0 +1,357 @@
+"""Requests and answers as values: paths, tokens, queries and bodies."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from landbot_async._core.routes import ROUTES, Route
+from landbot_async.sandbox.api import HANDLERS, NOT_FOUND, TOO_MANY, Answered, Api, Asked, match
+from landbot_async.sandbox.workspace import Sent, Workspace
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+GOOD = f"Token {TOKEN}"
+
+
+def ask(
+    method: str,
+    path: str,
+    query: dict[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    authorization: str | None = GOOD,
+) -> Asked:
+    return Asked(method, path, query or {}, authorization, body, at=3.0)
+
+
+def api(customers: int = 3) -> Api:
+    return Api(Workspace(customers=customers, seed=0), TOKEN)
+
+
+def decoded(answered: Answered) -> Any:
+    assert answered.content_type == "application/json"
+    return json.loads(answered.body)
+
+
+def ids(answered: Answered, key: str) -> list[int]:
+    assert answered.status == 200
+    return [row["id"] for row in decoded(answered)[key]]
+
+
+def path_of(route: Route, number: int = 1) -> str:
+    return re.sub(r"{\w+}", str(number), route.template)
+
+
+def test_every_route_has_a_handler() -> None:
+    assert set(HANDLERS) == set(ROUTES)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_match(route: Route) -> None:
+    names = re.findall(r"{(\w+)}", route.template)
+    assert match(route.method, path_of(route, 42)) == (route, dict.fromkeys(names, 42), False)
+    assert match("PATCH", path_of(route)) == (None, {}, True)
+    assert match(route.method, path_of(route)[:-1]) == (None, {}, False)
+
+
+# Listings
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, range(1, 21)),
+        ({"limit": "100"}, range(1, 101)),
+        ({"limit": "1"}, range(1, 2)),
+        ({"limit": "0"}, range(0)),
+        ({"offset": "240"}, range(241, 251)),
+        ({"offset": "5", "limit": "3"}, range(6, 9)),
+        ({"offset": "249", "limit": "100"}, range(250, 251)),
+        ({"offset": "250"}, range(0)),
+        ({"offset": "999999999999999999"}, range(0)),
+    ],
+)
+def test_customers_page_by_page(query: dict[str, str], expected: range) -> None:
+    answered = api(250).respond(ask("GET", "/customers/", query))
+    assert ids(answered, "customers") == list(expected)
+    assert decoded(answered)["success"] is True
+    assert decoded(answered)["total"] == 250
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [8, 9]),
+        ({"type": "whatsapp"}, [9]),
+        ({"active": "false"}, [9]),
+        ({"active": "true"}, [8]),
+        ({"offset": "1"}, [9]),
+        ({"limit": "0"}, []),
+    ],
+)
+def test_channels(query: dict[str, str], expected: list[int]) -> None:
+    it = api()
+    it.workspace.channel(9).active = False
+    assert ids(it.respond(ask("GET", "/channels/", query)), "channels") == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"channel_id": "9"}, [2, 4]),
+        ({"agent_id": "5"}, [4]),
+        ({"agent_id": "0"}, []),
+        ({"archived": "true"}, [1]),
+        ({"archived": "false", "channel_id": "8"}, [3]),
+        ({"opt_in": "false"}, [2]),
+        ({"search": "AVA"}, [4]),
+        ({"search": "ava", "search_by": "name"}, [4]),
+        ({"search": "customer3@", "search_by": "email"}, [3]),
+        ({"search": "00000001", "search_by": "phone"}, [1]),
+        ({"search_by": "email"}, [1, 2, 3, 4]),
+        ({"channel_id": "9", "limit": "1", "offset": "1"}, [4]),
+    ],
+)
+def test_customers_filtered(query: dict[str, str], expected: list[int]) -> None:
+    it = api()
+    for customer in it.workspace.customers.values():
+        customer.name = "Zoë"
+    it.workspace.customer(1).archived = True
+    it.workspace.customer(2).opt_in = False
+    it.workspace.add_customer("Ava", agent_id=5)
+    assert ids(it.respond(ask("GET", "/customers/", query)), "customers") == expected
+
+
+def test_total_counts_what_matches() -> None:
+    answered = api(10).respond(ask("GET", "/customers/", {"channel_id": "8", "limit": "2"}))
+    assert decoded(answered)["total"] == 5
+
+
+BAD_NUMBERS = ["", "x", "-1", "+1", " 1", "1 ", "1.5", "1e1", "1_0", "٣", "0x1", "1" * 19]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [(path, name, bad) for path in ("/customers/", "/channels/") for name in ("offset", "limit") for bad in BAD_NUMBERS]
+    + [(path, "limit", "101") for path in ("/customers/", "/channels/")]
+    + [("/customers/", name, bad) for name in ("channel_id", "agent_id") for bad in BAD_NUMBERS]
+    + [("/customers/", name, bad) for name in ("archived", "opt_in") for bad in ("", "True", "1", "yes", "true ")]
+    + [("/channels/", "active", bad) for bad in ("", "False", "0")]
+    + [("/customers/", "search_by", bad) for bad in ("", "city", "Name", "id")],
+)
+def test_bad_query_values(path: str, name: str, value: str) -> None:
+    answered = api().respond(ask("GET", path, {name: value}))
+    assert answered.status == 422
+    ((field, messages),) = decoded(answered)["errors"].items()
+    assert field == name
+    assert messages
+    assert all(isinstance(message, str) for message in messages)
+
+
+def test_an_unknown_query_is_ignored() -> None:
+    assert ids(api().respond(ask("GET", "/customers/", {"colour": "red"})), "customers") == [1, 2, 3]
+
+
+# Doors
+
+
+@pytest.mark.parametrize("authorization", [GOOD, "Token no", None])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "",
+        "//customers/",
+        "/customers",
+        "/customers/1",
+        "/customers/1/send_text",
+        "/customers/x/",
+        "/customers/-1/",
+        "/customers/٣/",
+        "/customers/1/\n",
+        "/customers/1234567890123456789/",
+        "/agents/",
+    ],
+)
+def test_html_where_no_route_is(path: str, authorization: str | None) -> None:
+    answered = api().respond(ask("GET", path, authorization=authorization))
+    assert answered == NOT_FOUND
+    assert (answered.status, answered.content_type) == (404, "text/html")
+    assert answered.body.startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "body"),
+    [
+        (None, b'{"detail": "Authentication credentials were not provided."}'),
+        ("", b'{"detail": "Invalid token."}'),
+        (TOKEN, b'{"detail": "Invalid token."}'),
+        (f"Bearer {TOKEN}", b'{"detail": "Invalid token."}'),
+        (f"Token Token {TOKEN}", b'{"detail": "Invalid token."}'),
+        (f"Token {TOKEN.upper()}", b'{"detail": "Invalid token."}'),
+        (f"Token {TOKEN[:-1]}", b'{"detail": "Invalid token."}'),
+        (f"{GOOD} ", b'{"detail": "Invalid token."}'),
+    ],
+)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_401(route: Route, authorization: str | None, body: bytes) -> None:
+    it = api()
+    before = [customer.json() for customer in it.workspace.list_customers()]
+    asked = ask(route.method, path_of(route), body=b'{"message": "Hi"}', authorization=authorization)
+    assert it.respond(asked) == Answered(401, body)
+    assert not it.known(asked)
+    assert [customer.json() for customer in it.workspace.list_customers()] == before
+    assert not it.workspace.sent
+
+
+def test_the_token_is_known() -> None:
+    assert api().known(ask("GET", "/customers/"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/customers/"),
+        ("PUT", "/channels/"),
+        ("DELETE", "/channels/8/"),
+        ("PUT", "/customers/1/"),
+        ("GET", "/customers/1/archive/"),
+        ("GET", "/customers/1/opt_out/"),
+        ("POST", "/customers/1/assign_bot/7/"),
+        ("PUT", "/customers/1/send_text/"),
+        ("HEAD", "/customers/"),
+    ],
+)
+def test_405(method: str, path: str) -> None:
+    it = api()
+    answered = it.respond(ask(method, path, body=b'{"message": "Hi"}'))
+    assert (answered.status, decoded(answered)) == (405, {"errors": {"method": [f'Method "{method}" not allowed.']}})
+    assert not it.workspace.sent
+    assert it.respond(ask(method, path, authorization=None)).status == 401
+
+
+def test_429_body_as_documented() -> None:
+    assert Answered(429, b'{"errors": {"rate": ["Too many requests"]}}', "application/json") == TOO_MANY
+
+
+# Operations
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if "{" in route.template],
+    ids=lambda route: f"{route.method} {route.template}",
+)
+def test_404_where_nobody_has_the_id(route: Route) -> None:
+    it = api()
+    answered = it.respond(ask(route.method, path_of(route, 99), body=b'{"message": "Hi"}'))
+    assert answered.status == 404
+    assert list(decoded(answered)) == ["errors"]
+    assert not it.workspace.sent
+
+
+@pytest.mark.parametrize(("path", "key"), [("/channels/8/", "channel"), ("/customers/2/", "customer")])
+def test_get(path: str, key: str) -> None:
+    it = api()
+    answered = it.respond(ask("GET", path))
+    shown = it.workspace.channel(8).json() if key == "channel" else it.workspace.customer(2).json()
+    assert (answered.status, decoded(answered)) == (200, {"success": True, key: shown})
+
+
+def test_text_travels_as_utf8() -> None:
+    it = api()
+    it.workspace.customer(1).name = "Łucja 🎈"
+    assert "Łucja 🎈".encode() in it.respond(ask("GET", "/customers/1/")).body
+
+
+OK = Answered(200, b'{"success": true}')
+NO_CONTENT = Answered(204)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "answer", "effect"),
+    [
+        ("PUT", "/customers/1/archive/", b"", OK, lambda space: space.customer(1).archived),
+        ("DELETE", "/customers/1/", b"", NO_CONTENT, lambda space: list(space.customers) == [2, 3]),
+        ("DELETE", "/customers/1/opt_out/", b"", NO_CONTENT, lambda space: not space.customer(1).opt_in),
+        (
+            "PUT",
+            "/customers/1/assign_bot/7/",
+            b"",
+            OK,
+            lambda space: space.customer(1).bot_id == 7 and space.sent == [Sent(1, "bot", "bot 7", 3.0)],
+        ),
+        (
+            "PUT",
+            "/customers/1/assign_bot/7/",
+            b'{"launch": false, "node": "Nkqgn6xkf"}',
+            OK,
+            lambda space: space.customer(1).bot_id == 7 and not space.sent,
+        ),
+        (
+            "POST",
+            "/customers/1/send_text/",
+            '{"message": " Olá "}'.encode(),
+            OK,
+            lambda space: space.sent == [Sent(1, "text", " Olá ", 3.0)],
+        ),
+    ],
+)
+def test_effect(method: str, path: str, body: bytes, answer: Answered, effect: Callable[[Workspace], bool]) -> None:
+    it = api()
+    assert not effect(it.workspace)
+    assert it.respond(ask(method, path, body=body)) == answer
+    assert effect(it.workspace)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/customers/1/send_text/"), ("PUT", "/customers/1/assign_bot/7/")]
+)
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"Hi", b"\xff\xfe\xfd", b"[]", b'"Hi"', b"1", b"null", b"[" * 200_000, b'{"message": "Hi"} x'],
+    ids=lambda body: repr(body[:20]),
+)
+def test_400_where_the_body_is_no_object(method: str, path: str, body: bytes) -> None:
+    it = api()
+    answered = it.respond(ask(method, path, body=body))
+    assert answered.status == 400
+    assert list(decoded(answered)["errors"]) == ["body"]
+    assert not it.workspace.sent
+    assert it.workspace.customer(1).bot_id is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [("POST", "/customers/1/send_text/", body, "message") for body in (b"", b"{}")]
+    + [
+        ("POST", "/customers/1/send_text/", b'{"message": %b}' % message, "message")
+        for message in (b'""', b'" "', b'"\\n\\t"', b"5", b"null", b"[]", b'{"text": "Hi"}', b"true")
+    ]
+    + [
+        ("PUT", "/customers/1/assign_bot/7/", b'{"launch": %b}' % launch, "launch")
+        for launch in (b'"true"', b"1", b"null", b"[]")
+    ],
+)
+def test_422_where_a_value_is_wrong(method: str, path: str, body: bytes, field: str) -> None:
+    it = api()
+    answered = it.respond(ask(method, path, body=body))
+    assert answered.status == 422
+    assert list(decoded(answered)["errors"]) == [field]
+    assert not it.workspace.sent
+    assert it.workspace.customer(1).bot_id is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/customers/1/send_text/"), ("PUT", "/customers/1/assign_bot/7/"), ("DELETE", "/customers/1/opt_out/")],
+)
+def test_412_where_a_state_forbids_it(method: str, path: str) -> None:
+    it = api()
+    it.workspace.customer(1).blocked = True
+    it.workspace.customer(1).opt_in = False
+    answered = it.respond(ask(method, path, body=b'{"message": "Hi"}'))
+    assert answered.status == 412
+    assert list(decoded(answered)["errors"]) == ["customer"]

@@ -1,0 +1,558 @@
+"""The sandbox as its users meet it."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import anyio
+import pytest
+
+from landbot_async import (
+    APIConnectionError,
+    APIStatusError,
+    AsyncLandbot,
+    AuthenticationError,
+    BadRequestError,
+    CallFailed,
+    Event,
+    LandbotError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    RateLimitError,
+    RequestSent,
+    RetryPolicy,
+    ServerError,
+    TokenBucket,
+    TotalTimeoutError,
+    UnprocessableEntityError,
+)
+from landbot_async.sandbox import Sandbox, WindowName
+
+SEND = "/customers/{customer_id}/send_text/"
+AT_ONCE = RetryPolicy(base=0)
+
+
+async def send(landbot: AsyncLandbot, customer_id: int = 1, text: str = "Hi") -> None:
+    await landbot.customers.send_text(customer_id, text)
+
+
+async def outcome(landbot: AsyncLandbot, customer_id: int = 1) -> str:
+    try:
+        await send(landbot, customer_id)
+    except LandbotError as error:
+        return type(error).__name__
+    return "sent"
+
+
+# The main job
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("window", ["sliding", "counting", "fixed", "gcra", "off"])
+async def test_everybody_is_written_to_once(window: WindowName) -> None:
+    async with Sandbox(customers=250, window=window, latency=0.1) as sandbox, sandbox.client() as landbot:
+        customers = await landbot.customers.list(prefetch=3).collect()
+        assert [customer.id for customer in customers] == list(range(1, 251))
+        async with anyio.create_task_group() as group:
+            for customer in customers:
+                group.start_soon(send, landbot, customer.id, f"Hello {customer.id}")
+        assert Counter(sent.customer_id for sent in sandbox.sent) == Counter(range(1, 251))
+        assert {sent.text for sent in sandbox.sent} == {f"Hello {number}" for number in range(1, 251)}
+        assert sandbox.refused == 0
+        assert sandbox.received >= 253
+
+
+@pytest.mark.anyio
+async def test_channels_and_customers_as_models() -> None:
+    async with Sandbox(customers=2) as sandbox, sandbox.client(strict=True) as landbot:
+        channels = await landbot.channels.list().collect()
+        assert [(channel.id, channel.type, channel.active) for channel in channels] == [
+            (8, "webchat", True),
+            (9, "whatsapp", True),
+        ]
+        assert (await landbot.channels.get(9)).token == sandbox.channel(9).token
+        customer = await landbot.customers.get(2)
+        shown = sandbox.customer(2)
+        assert (customer.name, customer.phone, customer.email) == (shown.name, shown.phone, shown.email)
+        assert customer.fields == shown.fields
+        assert customer.extra["city"] == shown.fields["city"]
+
+
+@pytest.mark.anyio
+async def test_the_writes() -> None:
+    async with Sandbox(customers=4) as sandbox, sandbox.client() as landbot:
+        await landbot.customers.archive(1)
+        await landbot.customers.opt_out(2)
+        await landbot.customers.delete(3)
+        await landbot.customers.assign_bot(4, 7, launch=False)
+        assert sandbox.customer(1).archived
+        assert not sandbox.customer(2).opt_in
+        assert sandbox.customer(4).bot_id == 7
+        assert not sandbox.sent
+        await landbot.customers.assign_bot(4, 7)
+        assert [(sent.type, sent.text) for sent in sandbox.sent] == [("bot", "bot 7")]
+        assert [each.id for each in await landbot.customers.list().collect()] == [1, 2, 4]
+        assert [each.id for each in await landbot.customers.list(archived=True).collect()] == [1]
+        assert [each.id for each in await landbot.customers.list(opt_in=False).collect()] == [2]
+
+
+@pytest.mark.anyio
+async def test_the_workspace_can_change_meanwhile() -> None:
+    async with Sandbox(customers=2) as sandbox, sandbox.client() as landbot:
+        added = sandbox.add_customer("Ava Chen", place=0, channel_id=9, fields={"city": "Lyon"})
+        sandbox.delete_customer(1)
+        found = await landbot.customers.list().collect()
+        assert [(each.id, each.name) for each in found] == [(3, "Ava Chen"), (2, sandbox.customer(2).name)]
+        assert found[0].fields == added.fields == {"city": "Lyon"}
+
+
+@pytest.mark.parametrize("ask", [Sandbox.customer, Sandbox.delete_customer, Sandbox.channel])
+def test_nobody_there(ask: Callable[[Sandbox, int], object]) -> None:
+    with pytest.raises(KeyError):
+        ask(Sandbox(customers=1), 99)
+
+
+# The client
+
+
+@pytest.mark.anyio
+async def test_options_are_passed_through() -> None:
+    events: list[Event] = []
+    async with Sandbox(customers=1, latency=2.0) as sandbox:
+        async with sandbox.client(on_event=events.append) as landbot:
+            await send(landbot)
+        assert [type(event) for event in events].count(RequestSent) == 1
+        async with sandbox.client(total_timeout=1.0) as landbot:
+            with pytest.raises(TotalTimeoutError):
+                await landbot.customers.get(1)
+        sandbox.fault(500)
+        async with sandbox.client(retry=RetryPolicy(attempts=1)) as landbot:
+            with pytest.raises(ServerError):
+                await landbot.customers.get(1)
+        with pytest.raises(TypeError, match="colour"):
+            sandbox.client(colour="red")
+
+
+@pytest.mark.anyio
+async def test_a_limiter_is_passed_through() -> None:
+    async with Sandbox(customers=1, window="off") as sandbox:
+        begin = anyio.current_time()
+        async with sandbox.client(limiter=TokenBucket(rate=1000)) as landbot:
+            for _ in range(50):
+                await send(landbot)
+        assert anyio.current_time() - begin < 1.0
+        assert len(sandbox.sent) == 50
+
+
+@pytest.mark.anyio
+async def test_a_client_that_hurries_meets_the_limit_and_loses_nothing() -> None:
+    async with (
+        Sandbox(customers=1, rate=5, per=2.0) as sandbox,
+        sandbox.client(limiter=TokenBucket(rate=100, burst=100), retry=RetryPolicy(base=0.5)) as landbot,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(20):
+            group.start_soon(send, landbot)
+    assert len(sandbox.sent) == 20
+    assert sandbox.refused == sandbox.received - 20 > 0
+    times = [sent.at for sent in sandbox.sent]
+    assert all(sixth - first >= 2.0 for first, sixth in zip(times, times[5:], strict=False))
+
+
+@pytest.mark.anyio
+async def test_a_client_closes_without_its_sandbox() -> None:
+    async with Sandbox(customers=1) as sandbox:
+        async with sandbox.client() as landbot:
+            await send(landbot)
+        async with sandbox.client() as landbot:
+            await send(landbot)
+        assert len(sandbox.sent) == 2
+    async with sandbox.client() as landbot:
+        with pytest.raises(RuntimeError, match="closed"):
+            await send(landbot)
+    assert len(sandbox.sent) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("sandboxes", "seconds"), [(1, 1.9), (2, 0.9)])
+async def test_a_sandbox_has_a_limit_of_its_own(sandboxes: int, seconds: float) -> None:
+    """Two clients of one sandbox share it, and those of two do not."""
+    rooms = [Sandbox(customers=1) for _ in range(sandboxes)]
+    begin = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            landbot = rooms[number % sandboxes].client()
+            for _ in range(10):
+                group.start_soon(send, landbot)
+    assert anyio.current_time() - begin == pytest.approx(seconds, abs=0.05)
+    assert sum(len(room.sent) for room in rooms) == 20
+    assert sum(room.refused for room in rooms) == 0
+
+
+# Errors
+
+
+def request(method: str, path: str, **options: Any) -> Callable[[AsyncLandbot], Any]:
+    return lambda landbot: landbot.request(method, path, **options)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("call", "error", "status", "errors"),
+    [
+        (lambda landbot: landbot.customers.get(99), NotFoundError, 404, {"customer": ("Not found",)}),
+        (lambda landbot: landbot.channels.get(7), NotFoundError, 404, {"channel": ("Not found",)}),
+        (lambda landbot: send(landbot, 99), NotFoundError, 404, {"customer": ("Not found",)}),
+        (lambda landbot: send(landbot, 1), PreconditionFailedError, 412, {"customer": ("The customer is blocked",)}),
+        (lambda landbot: send(landbot, 2), PreconditionFailedError, 412, {"channel": ("The channel is inactive",)}),
+        (
+            lambda landbot: landbot.customers.opt_out(3),
+            PreconditionFailedError,
+            412,
+            {"customer": ("The customer has not opted in",)},
+        ),
+        (
+            request("POST", "customers/3/send_text/", json={"message": " "}),
+            UnprocessableEntityError,
+            422,
+            {"message": ("This field may not be blank.",)},
+        ),
+        (
+            request("GET", "customers/", params={"limit": 101}),
+            UnprocessableEntityError,
+            422,
+            {"limit": ("A valid integer in range is required.",)},
+        ),
+        (
+            request("POST", "customers/3/send_text/", json=["Hi"]),
+            BadRequestError,
+            400,
+            {"body": ("Expected an object",)},
+        ),
+        (request("DELETE", "customers/"), APIStatusError, 405, {"method": ('Method "DELETE" not allowed.',)}),
+        (request("GET", "customers"), NotFoundError, 404, {}),
+    ],
+)
+async def test_errors_have_their_types(
+    call: Callable[[AsyncLandbot], Any],
+    error: type[APIStatusError],
+    status: int,
+    errors: dict[str, tuple[str, ...]],
+) -> None:
+    async with Sandbox(customers=3) as sandbox, sandbox.client() as landbot:
+        sandbox.customer(1).blocked = True
+        sandbox.channel(9).active = False
+        sandbox.customer(3).opt_in = False
+        with pytest.raises(error) as raised:
+            await call(landbot)
+        assert type(raised.value) is error
+        assert (raised.value.status, raised.value.errors) == (status, errors)
+        assert raised.value.safe_to_retry
+        assert not sandbox.sent
+
+
+@pytest.mark.anyio
+async def test_a_wrong_token_is_refused_and_does_not_count() -> None:
+    async with Sandbox(customers=1, rate=1, per=100.0) as sandbox:
+        async with sandbox.client(token="wrong") as stranger:
+            for _ in range(5):
+                with pytest.raises(AuthenticationError) as raised:
+                    await stranger.customers.get(1)
+                assert raised.value.message == "Invalid token."
+        async with sandbox.client() as landbot:
+            await send(landbot)
+        assert (sandbox.received, sandbox.refused, len(sandbox.sent)) == (6, 0, 1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (302, APIStatusError),
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (402, PaymentRequiredError),
+        (403, PermissionDeniedError),
+        (412, PreconditionFailedError),
+        (422, UnprocessableEntityError),
+        (500, ServerError),
+        (599, ServerError),
+    ],
+)
+async def test_a_status_on_demand(status: int, error: type[APIStatusError]) -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        sandbox.fault(status)
+        with pytest.raises(error) as raised:
+            await send(landbot)
+        assert type(raised.value) is error
+        assert raised.value.status == status
+        assert not sandbox.sent
+
+
+# Faults
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("what", "after", "read", "sent", "unsafe"),
+    [
+        (503, False, 2, 0, ServerError),
+        (503, True, 2, 1, ServerError),
+        ("lost_answer", False, 2, 1, APIConnectionError),
+        ("cut", False, 2, 0, APIConnectionError),
+        ("refused", False, 1, 1, None),
+        (429, False, 2, 1, None),
+    ],
+)
+async def test_what_the_client_makes_of_a_fault(
+    what: int | Literal["lost_answer", "cut", "refused"],
+    after: bool,
+    read: int,
+    sent: int,
+    unsafe: type[LandbotError] | None,
+) -> None:
+    """Reads are repeated; a send is where it had no effect, and raised as doubtful where it may have had one."""
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        sandbox.fault(what, after_the_work=after)
+        assert (await landbot.customers.get(1)).id == 1
+        assert sandbox.received == read
+        sandbox.fault(what, after_the_work=after)
+        if unsafe is None:
+            await send(landbot)
+        else:
+            with pytest.raises(unsafe) as raised:
+                await send(landbot)
+            assert (raised.value.safe_to_retry, raised.value.attempts) == (False, 1)
+        assert len(sandbox.sent) == sent
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", ["lost_answer", 502])
+async def test_a_deletion_whose_answer_is_lost_has_worked(what: int | Literal["lost_answer"]) -> None:
+    async with Sandbox(customers=2) as sandbox, sandbox.client() as landbot:
+        for call in (landbot.customers.delete, landbot.customers.opt_out):
+            sandbox.fault(what, after_the_work=what == 502)
+            await call(1 if call == landbot.customers.delete else 2)
+        assert sandbox.received == 4
+        assert not sandbox.customer(2).opt_in
+        with pytest.raises(KeyError):
+            sandbox.customer(1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [200, 299])
+async def test_accepted_and_forgotten(status: int) -> None:
+    """A 2xx on demand says that it was done, and nothing was: what no client can notice."""
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        sandbox.fault(status)
+        await send(landbot)
+        assert not sandbox.sent
+
+
+@pytest.mark.anyio
+async def test_nobody_listens_for_good() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        sandbox.fault("refused", times=None)
+        with pytest.raises(APIConnectionError) as raised:
+            await send(landbot)
+        assert raised.value.safe_to_retry
+        assert raised.value.attempts == 5
+        assert sandbox.received == 0
+
+
+@pytest.mark.anyio
+async def test_refused_for_good() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client(retry=RetryPolicy(max_wait=2.0)) as landbot:
+        sandbox.fault(429, times=None)
+        with pytest.raises(RateLimitError) as raised:
+            await send(landbot)
+        assert raised.value.safe_to_retry
+        assert raised.value.errors == {"rate": ("Too many requests",)}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("where", "got", "sent"),
+    [
+        ({"method": "POST"}, "reads", 0),
+        ({"route": SEND}, "reads", 0),
+        ({"method": "GET"}, "fails", 1),
+        ({"method": "GET", "route": SEND}, "reads", 1),
+        ({}, "fails", 0),
+    ],
+)
+async def test_a_fault_has_its_place(where: dict[str, Any], got: str, sent: int) -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client(retry=RetryPolicy(attempts=1)) as landbot:
+        sandbox.fault(500, times=None, **where)
+        try:
+            await landbot.customers.get(1)
+        except ServerError:
+            assert got == "fails"
+        else:
+            assert got == "reads"
+        await outcome(landbot)
+        assert len(sandbox.sent) == sent
+
+
+@pytest.mark.anyio
+async def test_faults_end() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client(retry=AT_ONCE) as landbot:
+        sandbox.fault(500, times=2)
+        assert [await outcome(landbot) for _ in range(3)] == ["ServerError", "ServerError", "sent"]
+        sandbox.fault(500, times=None)
+        assert [await outcome(landbot) for _ in range(3)] == ["ServerError"] * 3
+        sandbox.clear_faults()
+        assert await outcome(landbot) == "sent"
+
+
+async def run(seed: int) -> list[Any]:
+    """A story with every kind of chance in it."""
+    begin = anyio.current_time()
+    async with (
+        Sandbox(customers=20, seed=seed, latency=0.05, jitter=0.05) as sandbox,
+        sandbox.client(retry=AT_ONCE) as landbot,
+    ):
+        sandbox.fault(503, times=None, probability=0.2, method="GET")
+        sandbox.fault("lost_answer", times=None, probability=0.3, route=SEND)
+        sandbox.fault("cut", times=3, probability=0.3)
+        story: list[Any] = [await landbot.customers.list(page_size=7).collect()]
+        story += [await outcome(landbot, number) for number in range(1, 21)]
+        story += [(sent.customer_id, round(sent.at - begin, 6)) for sent in sandbox.sent]
+        return [*story, sandbox.received, sandbox.refused, round(anyio.current_time() - begin, 6)]
+
+
+@pytest.mark.anyio
+async def test_the_same_seed_tells_the_same_story() -> None:
+    first = await run(3)
+    assert {"sent", "APIConnectionError"} <= set(first[1:21])
+    assert await run(3) == first
+    assert await run(4) != first
+
+
+# Cancellation
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("after", "sent"), [(0.4, 0), (0.6, 1)])
+@pytest.mark.parametrize("earlier", [0, 1])
+async def test_a_cancelled_call_is_done_or_not(after: float, sent: int, earlier: int) -> None:
+    """Also on a client that has seen the wire before: it shields itself while it queues, but not here."""
+    events: list[Event] = []
+    async with Sandbox(customers=1, latency=1.0) as sandbox, sandbox.client(on_event=events.append) as landbot:
+        for _ in range(earlier):
+            await send(landbot)
+        begin = anyio.current_time()
+        with anyio.move_on_after(after) as scope:
+            await send(landbot)
+        assert scope.cancelled_caught
+        assert anyio.current_time() - begin == pytest.approx(after)
+        assert [event.safe_to_retry for event in events if isinstance(event, CallFailed)] == [False]
+        await anyio.sleep(10)
+        assert len(sandbox.sent) == earlier + sent
+        # Its place and its turn are free again.
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(send, landbot)
+        assert len(sandbox.sent) == earlier + sent + 40
+        assert sandbox.refused == 0
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        *[({name: bad}, TypeError) for name in ("customers", "rate", "seed") for bad in ("1", 1.0, None, True)],
+        *[({name: bad}, TypeError) for name in ("per", "latency", "jitter") for bad in ("1", None, True)],
+        *[
+            ({name: bad}, ValueError)
+            for name in ("per", "latency", "jitter")
+            for bad in (-0.1, float("inf"), float("nan"))
+        ],
+        *[({name: -1}, ValueError) for name in ("customers", "rate", "seed")],
+        ({"rate": 0}, ValueError),
+        ({"per": 0}, ValueError),
+        ({"window": "leaky"}, ValueError),
+        ({"window": 10}, ValueError),
+        ({"window": None}, TypeError),
+    ],
+)
+def test_arguments_are_checked(arguments: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(arguments))):
+        Sandbox(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"what": "lost"}, ValueError),
+        ({"what": None}, TypeError),
+        ({"what": 503.0}, TypeError),
+        ({"what": True}, TypeError),
+        ({"what": 199}, ValueError),
+        ({"what": 600}, ValueError),
+        ({"times": 0}, ValueError),
+        ({"times": -1}, ValueError),
+        ({"times": 1.5}, TypeError),
+        ({"probability": -0.1}, ValueError),
+        ({"probability": 1.1}, ValueError),
+        ({"probability": float("nan")}, ValueError),
+        ({"probability": "1"}, TypeError),
+        ({"method": "post"}, ValueError),
+        ({"route": "/customers/1/send_text/"}, ValueError),
+        ({"route": "/customers/{id}/"}, ValueError),
+        ({"after_the_work": True, "what": "cut"}, ValueError),
+    ],
+)
+def test_a_fault_that_could_never_strike_is_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
+    plan = partial(Sandbox().fault, **{"what": 503, **arguments})
+    with pytest.raises(error, match=next(iter(arguments))):
+        plan()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"window": "off"}, {"rate": 1, "per": 0.001, "seed": 0, "latency": 0}])
+def test_an_empty_sandbox(arguments: dict[str, Any]) -> None:
+    sandbox = Sandbox(**arguments)
+    assert (len(sandbox.sent), sandbox.received, sandbox.refused) == (0, 0, 0)
+    with pytest.raises(KeyError):
+        sandbox.customer(1)
+
+
+def test_the_seed_is_0_unless_said() -> None:
+    assert Sandbox(customers=5).customer(5) == Sandbox(customers=5, seed=0).customer(5)
+    assert Sandbox(customers=5).customer(5) != Sandbox(customers=5, seed=1).customer(5)
+
+
+@pytest.mark.anyio
+async def test_ten_a_second_unless_said() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client(limiter=TokenBucket(rate=100, burst=100)) as landbot:
+        with anyio.move_on_after(0.01):
+            async with anyio.create_task_group() as group:
+                for _ in range(12):
+                    group.start_soon(send, landbot)
+        assert (len(sandbox.sent), sandbox.refused) == (10, 2)
+
+
+# Secrets
+
+
+def test_tokens() -> None:
+    tokens = [Sandbox(seed=0).token for _ in range(5)]
+    assert len(set(tokens)) == 5
+    assert all(len(token) == 40 and set(token) <= set("0123456789abcdef") for token in tokens)
+
+
+@pytest.mark.anyio
+async def test_no_repr_shows_a_token() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        await send(landbot)
+        with pytest.raises(NotFoundError) as raised:
+            await landbot.customers.get(99)
+        secrets = {sandbox.token, sandbox.channel(8).token, sandbox.channel(9).token}
+        shown = [sandbox, landbot, sandbox.channel(8), sandbox.channel(9), sandbox.customer(1), raised.value]
+        assert not [text for each in shown for text in secrets if text in repr(each) + str(each)]
+        assert repr(sandbox) == "Sandbox(received=2, refused=0, sent=1)"

@@ -1,0 +1,284 @@
+"""State and rules, without HTTP."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landbot_async.sandbox.workspace import RefusedError, SandboxCustomer, Sent, Workspace, page
+
+
+def workspace(customers: int = 0, seed: int = 0) -> Workspace:
+    return Workspace(customers=customers, seed=seed)
+
+
+def order(space: Workspace) -> list[int]:
+    return [customer.id for customer in space.list_customers()]
+
+
+def test_customers_are_made_up() -> None:
+    space = workspace(20)
+    assert order(space) == list(range(1, 21))
+    for number, customer in space.customers.items():
+        assert customer.id == number
+        assert customer.channel_id == (8 if number % 2 else 9)
+        assert customer.opt_in is (number % 10 != 0)
+        assert customer.name
+        assert set(customer.fields) == {"city", "plan"}
+    assert len({customer.phone for customer in space.customers.values()}) == 20
+    assert len({customer.email for customer in space.customers.values()}) == 20
+
+
+def test_the_same_seed_makes_the_same_people() -> None:
+    def everyone(seed: int) -> list[Any]:
+        return [customer.json() for customer in workspace(30, seed).list_customers()]
+
+    assert everyone(7) == everyone(7)
+    assert everyone(7) != everyone(8)
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        {"name": "Ava"},
+        {"channel_id": 9},
+        {"phone": None, "email": None},
+        {"agent_id": 5, "archived": True, "blocked": True, "opt_in": False},
+        {"fields": {}},
+        {"last_message": 1.5, "bot_id": 3},
+    ],
+)
+def test_what_is_given_is_not_made_up(given_: dict[str, Any]) -> None:
+    customer = workspace().add_customer(**given_)
+    assert {name: getattr(customer, name) for name in given_} == given_
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"), [(None, [1, 2, 3]), (0, [3, 1, 2]), (1, [1, 3, 2]), (2, [1, 2, 3]), (99, [1, 2, 3])]
+)
+def test_place_in_the_listing(place: int | None, expected: list[int]) -> None:
+    space = workspace(2)
+    space.add_customer(place=place)
+    assert order(space) == expected
+
+
+@pytest.mark.parametrize(
+    ("details", "error"),
+    [({"channel_id": 7}, ValueError), ({"channel_id": 0}, ValueError), ({"nickname": "A"}, TypeError)],
+)
+def test_what_cannot_be_added_leaves_nothing(details: dict[str, Any], error: type[Exception]) -> None:
+    space = workspace()
+    with pytest.raises(error):
+        space.add_customer(**details)
+    assert not space.customers
+    assert order(space) == []
+    assert space.add_customer().id == 1
+
+
+@pytest.mark.parametrize("victim", [1, 2, 3])
+def test_a_deleted_customer_is_gone_for_good(victim: int) -> None:
+    space = workspace(3)
+    space.delete_customer(victim)
+    assert order(space) == [number for number in (1, 2, 3) if number != victim]
+    with pytest.raises(RefusedError) as refused:
+        space.customer(victim)
+    assert refused.value.status == 404
+    assert space.add_customer().id == 4
+
+
+def test_custom_fields_are_shown_twice() -> None:
+    shown = workspace().add_customer("Ava", fields={"city": "Lyon", "url": "x"}).json()
+    assert shown["custom_fields"] == {
+        "city": {"name": "city", "type": "string", "value": "Lyon"},
+        "url": {"name": "url", "type": "string", "value": "x"},
+    }
+    assert (shown["city"], shown["url"]) == ("Lyon", "x")
+
+
+def test_a_custom_field_shadows_what_has_its_name() -> None:
+    shown = workspace().add_customer("Ava", fields={"name": "somebody"}).json()
+    assert shown["name"] == "somebody"
+    assert shown["custom_fields"]["name"]["value"] == "somebody"
+
+
+def test_shown_as_documented() -> None:
+    space = workspace(1)
+    documented = {"id", "name", "channel_id", "agent_id", "archived", "unread", "email", "phone", "opt_in", "blocked"}
+    documented |= {"last_message", "register_date", "avatar", "meta_data", "custom_fields"}
+    assert documented <= set(space.customer(1).json())
+    assert set(space.channel(8).json()) == {"id", "name", "type", "active", "created_at", "token"}
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, [8, 9]),
+        ({"type": "webchat"}, [8]),
+        ({"type": "telegram"}, []),
+        ({"active": True}, [8]),
+        ({"active": False}, [9]),
+        ({"type": "webchat", "active": False}, []),
+    ],
+)
+def test_channels_that_match(filters: dict[str, Any], expected: list[int]) -> None:
+    space = workspace()
+    space.channels[9].active = False
+    assert [channel.id for channel in space.list_channels(**filters)] == expected
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"channel_id": 9}, [2]),
+        ({"channel_id": 7}, []),
+        ({"agent_id": 5}, [1, 3]),
+        ({"archived": True}, [3]),
+        ({"archived": False}, [1, 2, 4]),
+        ({"opt_in": False}, [2]),
+        ({"opt_in": True, "agent_id": 5}, [1, 3]),
+        ({"agent_id": None, "archived": None}, [1, 2, 3, 4]),
+        ({"search": "STRASSE"}, [1]),
+        ({"search": "ünter"}, [2]),
+        ({"search": ""}, [1, 2, 3, 4]),
+        ({"search": "nobody"}, []),
+        ({"search": "@example.com", "search_by": "email"}, [2]),
+        ({"search": "0002", "search_by": "phone"}, [2]),
+        ({"search": "a", "search_by": "email", "archived": True}, [3]),
+        ({"search": "None"}, []),
+    ],
+)
+def test_customers_that_match(filters: dict[str, Any], expected: list[int]) -> None:
+    space = workspace()
+    space.add_customer("Ava Straße", channel_id=8, agent_id=5)
+    space.add_customer("Günter", channel_id=9, opt_in=False, email="g@example.com")
+    space.add_customer("Hana", channel_id=8, agent_id=5, archived=True, phone=None)
+    space.add_customer("Ito", channel_id=8, email=None).name = None
+    assert [customer.id for customer in space.list_customers(**filters)] == expected
+
+
+def act(space: Workspace, what: str, customer_id: int) -> None:
+    acts = {
+        "archive": lambda: space.archive(customer_id),
+        "delete": lambda: space.delete_customer(customer_id),
+        "opt_out": lambda: space.opt_out(customer_id),
+        "assign_bot": lambda: space.assign_bot(customer_id, 7, launch=True, at=2.0),
+        "send_text": lambda: space.send_text(customer_id, "Hi", at=2.0),
+    }
+    acts[what]()
+
+
+def blocked(space: Workspace, customer: SandboxCustomer) -> None:
+    customer.blocked = True
+
+
+def inactive(space: Workspace, customer: SandboxCustomer) -> None:
+    space.channels[customer.channel_id].active = False
+
+
+def not_opted_in(space: Workspace, customer: SandboxCustomer) -> None:
+    customer.opt_in = False
+
+
+@pytest.mark.parametrize("what", ["archive", "delete", "opt_out", "assign_bot", "send_text"])
+def test_nobody_to_act_on(what: str) -> None:
+    space = workspace(1)
+    with pytest.raises(RefusedError) as refused:
+        act(space, what, 2)
+    assert (refused.value.status, refused.value.errors) == (404, {"customer": ["Not found"]})
+    assert not space.sent
+
+
+@pytest.mark.parametrize(
+    ("what", "state", "field"),
+    [
+        ("send_text", blocked, "customer"),
+        ("send_text", inactive, "channel"),
+        ("assign_bot", blocked, "customer"),
+        ("assign_bot", inactive, "channel"),
+        ("opt_out", not_opted_in, "customer"),
+    ],
+)
+def test_a_state_forbids_it(what: str, state: Any, field: str) -> None:
+    space = workspace(1)
+    customer = space.customer(1)
+    state(space, customer)
+    before = customer.json(), customer.bot_id
+    with pytest.raises(RefusedError) as refused:
+        act(space, what, 1)
+    assert refused.value.status == 412
+    assert set(refused.value.errors) == {field}
+    assert (customer.json(), customer.bot_id) == before
+    assert not space.sent
+
+
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [
+        ("archive", blocked),
+        ("archive", inactive),
+        ("delete", blocked),
+        ("opt_out", blocked),
+        ("opt_out", inactive),
+        ("send_text", not_opted_in),
+    ],
+)
+def test_a_state_does_not_forbid_it(what: str, state: Any) -> None:
+    space = workspace(1)
+    customer = space.customer(1)
+    state(space, customer)
+    act(space, what, 1)
+    done = {
+        "archive": customer.archived,
+        "delete": 1 not in space.customers,
+        "opt_out": not customer.opt_in,
+        "send_text": len(space.sent) == 1,
+    }
+    assert done[what]
+
+
+def test_opting_out_twice_is_refused() -> None:
+    space = workspace(1)
+    space.opt_out(1)
+    with pytest.raises(RefusedError) as refused:
+        space.opt_out(1)
+    assert refused.value.status == 412
+
+
+@pytest.mark.parametrize(("launch", "said"), [(True, [Sent(1, "bot", "bot 7", 2.0)]), (False, [])])
+def test_a_bot_takes_over(launch: bool, said: list[Sent]) -> None:
+    space = workspace(1)
+    customer = space.customer(1)
+    customer.agent_id = 5
+    space.assign_bot(1, 7, launch=launch, at=2.0)
+    assert customer.bot_id == 7
+    assert customer.agent_id is None
+    assert space.sent == said
+
+
+def test_sent_in_order() -> None:
+    space = workspace(2)
+    space.send_text(2, "one", at=1.0)
+    space.send_text(1, "two", at=2.0)
+    assert space.sent == [Sent(2, "text", "one", 1.0), Sent(1, "text", "two", 2.0)]
+
+
+def test_no_channel() -> None:
+    with pytest.raises(RefusedError) as refused:
+        workspace().channel(7)
+    assert (refused.value.status, refused.value.errors) == (404, {"channel": ["Not found"]})
+
+
+@given(count=st.integers(0, 40), offset=st.integers(0, 60), limit=st.integers(0, 60))
+def test_a_page_is_a_stretch_of_the_whole(count: int, offset: int, limit: int) -> None:
+    items = workspace(count).list_customers()
+    shown = page(items, "customers", offset, limit)
+    assert (shown["success"], shown["total"]) == (True, count)
+    ids = [row["id"] for row in shown["customers"]]
+    assert ids == list(range(offset + 1, min(offset + limit, count) + 1))
+
+
+def test_a_channels_token_is_not_shown() -> None:
+    channel = workspace().channel(8)
+    assert channel.token not in repr(channel)

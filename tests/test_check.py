@@ -1,0 +1,79 @@
+"""What callers pass in is taken as it is or refused by name; nothing is cast."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landbot_async._core import check
+
+Checked = Callable[[object], object]
+
+CASES: list[tuple[Checked, list[object], list[object], list[object]]] = [
+    # check, what passes, what is a TypeError, what is a ValueError
+    (
+        lambda value: check.whole_number("x", value, at_least=1, at_most=9),
+        [1, 9],
+        [None, True, 1.0, "1"],
+        [0, 10, -(10**30)],
+    ),
+    (lambda value: check.whole_number("x", value, at_least=0), [0, 10**30], [False, float("nan")], [-1]),
+    (
+        lambda value: check.finite_number("x", value, at_least=0, at_most=9),
+        [0, 0.0, 9, 9.0, 1e-300],
+        [None, True, "1", 1j],
+        [-1, -1e-300, 9.5, float("nan"), float("inf"), float("-inf"), 10**400, -(10**400)],
+    ),
+    (lambda value: check.finite_number("x", value, above=0), [5e-324, 10**300], [False], [0, -0.0, -1]),
+    (lambda value: check.finite_number("x", value), [-1e308, 0], ["nan"], [float("nan"), -(10**309)]),
+    (lambda value: check.identity("x", value), [1, 10**30], [None, True, "5", 5.0], [0, -5]),
+    (lambda value: check.optional_identity("x", value), [None, 1], [True, "5"], [0]),
+    (lambda value: check.filled_text("x", value), ["a", " a "], [None, 5, b"a"], ["", " ", "\n\t\u2003"]),
+    (lambda value: check.optional_text("x", value), [None, "a"], [5], [""]),
+    (lambda value: check.flag("x", value), [None, True, False], [0, 1, "false", "True"], []),
+    (lambda value: check.choice("x", value, ("a", "b")), [None, "a", "b"], [], ["c", "", 1, ["a"]]),
+]
+
+
+@pytest.mark.parametrize(("checked", "value"), [(check_, value) for check_, passes, _, _ in CASES for value in passes])
+def test_passes_as_it_is(checked: Checked, value: object) -> None:
+    assert checked(value) is value
+
+
+@pytest.mark.parametrize(
+    ("checked", "value", "error"),
+    [(check_, value, TypeError) for check_, _, types, _ in CASES for value in types]
+    + [(check_, value, ValueError) for check_, _, _, values in CASES for value in values],
+)
+def test_refuses_by_name(checked: Checked, value: object, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        checked(value)
+    assert type(caught.value) is error
+    assert str(caught.value).startswith("x must ")
+
+
+@pytest.mark.parametrize(
+    ("checked", "text"),
+    [
+        (lambda: check.whole_number("n", 0, at_least=1), "n must be at least 1, not 0"),
+        (lambda: check.whole_number("n", 9, at_least=1, at_most=5), "n must be from 1 to 5, not 9"),
+        (lambda: check.finite_number("n", 9, at_most=5), "n must be at most 5, not 9"),
+        (lambda: check.finite_number("n", 0, above=0), "n must be above 0, not 0"),
+        (lambda: check.choice("n", "c", ("a", "b")), "n must be one of 'a', 'b', not 'c'"),
+    ],
+)
+def test_the_error_says_what_was_expected(checked: Callable[[], object], text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        checked()
+
+
+@given(st.integers(), st.integers(), st.integers())
+def test_any_whole_number_is_taken_exactly_in_its_range(value: int, low: int, width: int) -> None:
+    high = low + abs(width)
+    if low <= value <= high:
+        assert check.whole_number("n", value, at_least=low, at_most=high) == value
+    else:
+        with pytest.raises(ValueError, match="from"):
+            check.whole_number("n", value, at_least=low, at_most=high)

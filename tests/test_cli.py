@@ -1,0 +1,104 @@
+"""The `landbot` command: its doors, its exit codes, and what it says without its extra."""
+
+import functools
+import importlib
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import anyio
+import pytest
+from attrs import evolve
+from typer.testing import CliRunner
+
+from landbot_async.cli import app as app_module
+from landbot_async.cli import main
+from landbot_async.cli.app import app
+from landbot_async.cli.demo import FAIR_WEATHER
+
+SHORT = evolve(FAIR_WEATHER, customers=12)
+
+
+@pytest.fixture
+def _virtual_time(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, options = anyio_backend
+    run = functools.partial(anyio.run, backend=backend, backend_options=options)
+    monkeypatch.setattr("landbot_async.cli.app.anyio.run", run)
+
+
+@pytest.mark.usefixtures("_virtual_time")
+def test_demo_ends_with_0_when_every_promise_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "PLANS", (SHORT,))
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 0
+    assert "done: 12 of 12 sent" in result.output
+    assert not re.search(r"[0-9a-f]{40}|\x1b", result.output)
+
+
+@pytest.mark.usefixtures("_virtual_time")
+def test_demo_ends_with_1_when_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "PLANS", (evolve(SHORT, jitter=2.0), SHORT))
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 1
+    assert "A promise was broken" in result.output
+
+
+def test_ctrl_c_ends_it_quietly_with_130() -> None:
+    command = [sys.executable, "-c", "from landbot_async.cli import main; main()", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "landbot demo\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == ""
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("missing", ["rich", "typer"])
+def test_without_the_extra_it_says_what_to_install(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, "landbot_async.cli.app")
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        f"The landbot command needs {missing}, which is not installed: pip install 'landbot-async[cli]'\n"
+    )
+
+
+def test_another_missing_module_is_no_matter_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "landbot_async.cli.demo", None)
+    monkeypatch.delitem(sys.modules, "landbot_async.cli.app")
+    with pytest.raises(ModuleNotFoundError, match=r"landbot_async\.cli\.demo"):
+        main()
+
+
+def test_python_m_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["landbot", "--help"])
+    monkeypatch.delitem(sys.modules, "landbot_async.__main__", raising=False)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("landbot_async", run_name="__main__")
+    assert not end.value.code
+    assert "demo" in capsys.readouterr().out
+
+
+def test_importing_the_module_of_python_m_runs_nothing() -> None:
+    importlib.import_module("landbot_async.__main__")
+
+
+def test_the_library_imports_nothing_of_the_command_line() -> None:
+    # httpx itself imports rich where it finds it, for a command of its own.
+    code = (
+        "import sys, httpx; before = set(sys.modules); import landbot_async;"
+        "print(*{'rich', 'typer', 'landbot_async.cli', 'landbot_async.sandbox'} & (set(sys.modules) - before))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"

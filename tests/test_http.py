@@ -1,0 +1,272 @@
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+from anyio import create_task_group
+from anyio.abc import SocketStream
+
+from landbot_async import APIConnectionError, APITimeoutError, AsyncLandbot, LandbotError, RetryPolicy
+from landbot_async._core.http import Flight, new_client, pool_size, timeouts
+from tests.helpers import TOKEN, Unlimited
+
+ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"success": true}'
+URL = "https://api.landbot.io/v1/"
+
+
+class TestFlight:
+    @pytest.mark.anyio
+    @pytest.mark.parametrize(
+        ("trace", "never_sent"),
+        [
+            ([], False),
+            (["connection.connect_tcp.started"], False),
+            (["connection.connect_tcp.started", "connection.connect_tcp.failed"], True),
+            (["connection.connect_tcp.failed", "connection.connect_tcp.started"], False),
+            (["connection.connect_tcp.complete", "connection.start_tls.started", "connection.start_tls.failed"], True),
+            (["connection.connect_tcp.complete"], False),
+            (["http11.send_request_headers.started"], False),
+            (["http2.send_request_headers.started", "http2.send_request_headers.failed"], False),
+            (["http11.send_request_headers.started", "connection.connect_tcp.failed"], False),
+        ],
+    )
+    async def test_only_a_failed_connection_proves_that_nothing_was_sent(
+        self, trace: list[str], never_sent: bool
+    ) -> None:
+        flight = Flight()
+        for event in trace:
+            await flight(event, {})
+        assert flight.never_sent is never_sent
+
+    @pytest.mark.anyio
+    async def test_the_shield_opens_while_connecting_and_for_good_when_sending(self) -> None:
+        scope = anyio.CancelScope(shield=True)
+        flight = Flight(scope)
+        seen: list[bool] = []
+        for event in (
+            "connection.connect_tcp.started",
+            "connection.connect_tcp.complete",
+            "connection.start_tls.started",
+            "connection.start_tls.complete",
+            "http11.send_request_headers.started",
+            "http11.send_request_headers.complete",
+            "http11.receive_response_headers.started",
+        ):
+            await flight(event, {})
+            seen.append(scope.shield)
+        assert seen == [False, True, False, True, False, False, False]
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize(
+        ("timeout", "phases"),
+        [
+            (5, {"connect": 5, "read": 5, "write": 5, "pool": 5}),
+            (0.5, {"connect": 0.5, "read": 0.5, "write": 0.5, "pool": 0.5}),
+            (httpx.Timeout(9.0, connect=1.0), {"connect": 1.0, "read": 9.0, "write": 9.0, "pool": 9.0}),
+            (httpx.Timeout(None), {"connect": None, "read": None, "write": None, "pool": None}),
+        ],
+    )
+    def test_phases(self, timeout: Any, phases: dict[str, float | None]) -> None:
+        assert timeouts(timeout) == phases
+
+    @pytest.mark.parametrize("timeout", [0, -1, httpx.Timeout(5, read=0), float("nan")])
+    def test_out_of_range(self, timeout: Any) -> None:
+        with pytest.raises(ValueError, match="timeout must be above 0"):
+            timeouts(timeout)
+
+    @pytest.mark.parametrize("timeout", [None, True, "5", [5]])
+    def test_wrong_type(self, timeout: Any) -> None:
+        with pytest.raises(TypeError, match="timeout must be"):
+            timeouts(timeout)
+
+
+class TestClients:
+    def test_one_ssl_context_in_a_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        new_client()
+
+        def refuse(*_: object, **__: object) -> ssl.SSLContext:
+            raise AssertionError("made a second one")
+
+        monkeypatch.setattr(httpx, "create_ssl_context", refuse)
+        assert new_client() is not new_client()
+
+    def test_the_size_of_a_pool_where_it_can_be_seen(self) -> None:
+        limits = httpx.Limits(max_connections=7)
+        assert pool_size(httpx.AsyncClient(limits=limits), URL) == 7
+        assert pool_size(httpx.AsyncClient(limits=limits, proxy="http://127.0.0.1:1"), URL) == 7
+        assert pool_size(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))), URL) is None
+
+
+@asynccontextmanager
+async def server(handle: Callable[[SocketStream], Awaitable[None]]) -> AsyncIterator[str]:
+    """A server on this machine, and its base URL."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        yield f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/v1/"
+        tasks.cancel_scope.cancel()
+
+
+async def keep_alive(stream: SocketStream) -> None:
+    """Answer each request on a connection."""
+    async with stream:
+        try:
+            while True:
+                await receive_request(stream)
+                await stream.send(ANSWER)
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            pass
+
+
+@asynccontextmanager
+async def lendable(size: int | None) -> AsyncIterator[httpx.AsyncClient | None]:
+    """A client of the caller's with so many connections, or none."""
+    if size is None:
+        yield None
+    else:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=size)) as client:
+            yield client
+
+
+async def cancelled_waves(landbot: AsyncLandbot, calls: int) -> None:
+    """Many calls at a time, cancelled after each number of steps of the event loop in turn."""
+    for steps in [*range(40)] * 2:
+        async with create_task_group() as tasks:
+            for _ in range(calls):
+                tasks.start_soon(landbot.customers.archive, 1)
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+
+async def all_work(landbot: AsyncLandbot, calls: int) -> None:
+    with anyio.fail_after(15):
+        async with create_task_group() as tasks:
+            for _ in range(calls):
+                tasks.start_soon(landbot.customers.archive, 1)
+
+
+async def receive_request(stream: SocketStream) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += await stream.receive()
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    while length and len(body) < int(length[1]):
+        body += await stream.receive()
+    return head + b"\r\n\r\n" + body
+
+
+async def break_after_reading(stream: SocketStream) -> None:
+    async with stream:
+        await receive_request(stream)
+
+
+async def half_an_answer(stream: SocketStream) -> None:
+    async with stream:
+        await receive_request(stream)
+        await stream.send(ANSWER[:-5])
+
+
+async def garbage(stream: SocketStream) -> None:
+    async with stream:
+        await receive_request(stream)
+        await stream.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+async def silence(stream: SocketStream) -> None:
+    async with stream:
+        await receive_request(stream)
+        await anyio.sleep_forever()
+
+
+@pytest.mark.anyio
+@pytest.mark.real_time
+class TestRealFaults:
+    @pytest.mark.parametrize("handle", [break_after_reading, half_an_answer, garbage, silence])
+    async def test_the_request_was_read_so_the_outcome_is_unknown(
+        self, handle: Callable[[SocketStream], Awaitable[None]]
+    ) -> None:
+        async with (
+            server(handle) as url,
+            AsyncLandbot(TOKEN, base_url=url, limiter=Unlimited(), timeout=0.2) as landbot,
+        ):
+            with pytest.raises(APIConnectionError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+            assert caught.value.safe_to_retry is False
+            assert caught.value.attempts == 1
+            assert isinstance(caught.value, APITimeoutError) is (handle is silence)
+
+    async def test_nobody_listens_so_nothing_was_sent(self) -> None:
+        async with server(keep_alive) as url:
+            pass
+        retry = RetryPolicy(attempts=3, base=0.0)
+        async with AsyncLandbot(TOKEN, base_url=url, limiter=Unlimited(), retry=retry) as landbot:
+            with pytest.raises(APIConnectionError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+        assert caught.value.safe_to_retry is True
+        assert caught.value.attempts == 3
+
+    async def test_what_goes_over_the_wire(self) -> None:
+        received: list[bytes] = []
+
+        async def note(stream: SocketStream) -> None:
+            async with stream:
+                received.append(await receive_request(stream))
+                await stream.send(ANSWER)
+
+        async with server(note) as url, AsyncLandbot(TOKEN, base_url=url, limiter=Unlimited()) as landbot:
+            await landbot.customers.send_text(7, "Grüße 🎈")
+        [request] = received
+        assert request.startswith(b"POST /v1/customers/7/send_text/ HTTP/1.1\r\n")
+        assert f"authorization: token {TOKEN}".encode() in request.lower()
+        assert request.endswith('{"message":"Grüße 🎈"}'.encode())
+
+    @pytest.mark.parametrize("size", [None, 1, 3, 10, 100], ids=lambda size: f"pool of {size}")
+    async def test_cancelled_calls_cost_no_connection(self, size: int | None) -> None:
+        """httpx 0.28.1 loses the connections of calls cancelled in its pool, until every call is a PoolTimeout."""
+        async with server(keep_alive) as url, lendable(size) as client:
+            async with AsyncLandbot(
+                TOKEN, base_url=url, limiter=Unlimited(), http_client=client, timeout=httpx.Timeout(20, pool=2)
+            ) as landbot:
+                await cancelled_waves(landbot, 60)
+                await all_work(landbot, 40)
+            assert client is None or not client.is_closed
+
+    async def test_others_may_fill_a_lent_pool(self) -> None:
+        """Its owner's calls queue beside ours: none of ours loses a connection when it is cancelled."""
+        async with server(keep_alive) as url, httpx.AsyncClient(limits=httpx.Limits(max_connections=3)) as client:
+            landbot = AsyncLandbot(TOKEN, base_url=url, limiter=Unlimited(), http_client=client, timeout=2)
+            await landbot.customers.archive(1)
+
+            over = anyio.Event()
+
+            async def owner() -> None:
+                while not over.is_set():
+                    await client.put(f"{url}customers/1/archive/")
+                    # Without a pause between its calls, httpcore would starve all that queue behind them.
+                    await anyio.sleep(0.001)
+
+            async with create_task_group() as tasks:
+                for _ in range(6):
+                    tasks.start_soon(owner)
+                await cancelled_waves(landbot, 20)
+                over.set()
+            assert not [each for each in client._transport._pool.connections if each.info() == "CONNECTING"]  # type: ignore[attr-defined]
+
+    async def test_a_hung_server_delays_no_cancellation(self) -> None:
+        async with server(silence) as url, httpx.AsyncClient() as client:
+            landbot = AsyncLandbot(TOKEN, base_url=url, limiter=Unlimited(), http_client=client, timeout=60)
+            for _ in range(3):
+                begun = anyio.current_time()
+                with anyio.move_on_after(0.05):
+                    await landbot.customers.archive(1)
+                assert anyio.current_time() - begun < 5
+            with pytest.raises(LandbotError):
+                await landbot.with_options(total_timeout=0.05).customers.archive(1)

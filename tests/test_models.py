@@ -1,0 +1,83 @@
+"""The models: frozen, slotted values that compare, travel and show no token."""
+
+import copy
+import pickle
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+
+import landbot_async
+from landbot_async._core.converter import converter
+from landbot_async._core.models import Channel, Customer, CustomField
+
+MODELS: list[Any] = [
+    Channel(id=1, name="Web", type="webchat", active=True, created_at=datetime(2025, 1, 1, tzinfo=UTC), token="t0ken"),
+    CustomField(name="city", type="string", value=["Barcelona"], extra={"more": 1}),
+    Customer(id=1, name="Ana", custom_fields={"city": CustomField("city", "string", "Barcelona")}, extra={"x": [1]}),
+    converter.structure({"id": 1, "name": 5, "meta_data": {"a": [1]}, "custom_fields": {"a": {}}}, Customer),
+]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+
+
+@every_model
+def test_it_is_frozen_and_slotted(model: Any) -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        model.name = "other"
+    assert not hasattr(model, "__dict__")
+    assert getattr(landbot_async, type(model).__name__) is type(model)
+
+
+@every_model
+@pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_it_travels_whole(model: Any, travel: Any) -> None:
+    arrived = travel(model)
+    assert arrived == model
+    assert hash(arrived) == hash(model)
+    assert repr(arrived) == repr(model)
+    # What was absent stays absent.
+    assert converter.unstructure(arrived) == converter.unstructure(model)
+
+
+def test_what_was_read_equals_what_was_made() -> None:
+    read = converter.structure({"id": 1, "name": "Ana"}, Customer)
+    assert read == Customer(id=1, name="Ana")
+    assert read == converter.structure({"id": 1, "name": "Ana", "email": None}, Customer)
+    assert len({read, Customer(id=1, name="Ana")}) == 1
+    assert read != Customer(id=2, name="Ana")
+
+
+@pytest.mark.parametrize("model", [Channel, Customer])
+def test_only_the_id_is_required(model: Any) -> None:
+    assert [each.name for each in attrs.fields(model) if each.default is attrs.NOTHING] == ["id"]
+    with pytest.raises(TypeError):
+        model()
+
+
+def test_fields_are_the_plain_values() -> None:
+    customer = Customer(
+        id=1,
+        name="Ana",
+        custom_fields={"name": CustomField("name", "string", "Nan"), "id": CustomField("id", "integer", 5)},
+    )
+    assert customer.fields == {"name": "Nan", "id": 5}
+    assert (customer.id, customer.name) == (1, "Ana")
+    assert Customer(id=1).fields == {}
+
+
+def test_custom_fields_and_their_twins_among_the_keys() -> None:
+    """Landbot shows each custom field a second time beside the others."""
+    field: dict[str, Any] = {"name": "city", "type": "string", "value": "Barcelona"}
+    customer = converter.structure({"id": 1, "city": "Barcelona", "custom_fields": {"city": field}}, Customer)
+    assert customer.fields["city"] == customer.extra["city"] == "Barcelona"
+    assert customer.custom_fields["city"] == CustomField(**field)
+
+
+def test_a_repr_has_no_token_and_no_bookkeeping() -> None:
+    assert repr(Channel(id=1, token="t0ken", extra={"hook": {"token": "t0ken"}})) == (
+        "Channel(id=1, name=None, type=None, active=None, created_at=None, token='***',"
+        " extra={'hook': {'token': '***'}})"
+    )
+    assert "token=None" in repr(Channel(id=1))
+    assert "_absent" not in repr(converter.structure({"id": 1}, Customer))

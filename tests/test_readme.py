@@ -1,0 +1,188 @@
+"""The README and the guide keep their word: every Python block runs, and their tables are the code's."""
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+import landbot_async
+from landbot_async import AsyncLandbot, RetryPolicy
+from landbot_async._core import errors
+from landbot_async._core.retry import REPEAT, Outcome
+from landbot_async._core.routes import ROUTES
+from landbot_async.sandbox import Sandbox
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+ROOT = Path(__file__).parents[1]
+FILES = {name: _text_of(ROOT / name) for name in ("README.md", "docs/guide.md")}
+HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """The Python blocks, each with the heading above it."""
+    heading, found = "", []
+    # Comments in blocks look like headings, so both are looked for at a time.
+    for match in HEADING_OR_BLOCK.finditer(text):
+        if match["code"] is None:
+            heading = match["heading"]
+        else:
+            found.append((heading, match["code"]))
+    return found
+
+
+BLOCKS = [(f"{file} {heading}", code) for file, text in FILES.items() for heading, code in _blocks(text)]
+
+
+def _example(heading: str) -> str:
+    return next(code for name, code in BLOCKS if name == f"README.md {heading}")
+
+
+async def _run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:
+    """Run an example: the block itself, then its `main` and its tests if it has any."""
+    names: dict[str, Any] = {"__name__": "example", "landbot": landbot}
+    compiled = compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    pending = eval(compiled, names)
+    if inspect.isawaitable(pending):
+        await pending
+    for name, value in list(names.items()):
+        if name == "main" or name.startswith("test_"):
+            await value()
+    return names
+
+
+@pytest.fixture
+async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
+    """A sandbox that every `AsyncLandbot()` without a client of its own finds by the environment."""
+    async with Sandbox(customers=20) as sandbox:
+        monkeypatch.setenv("LANDBOT_API_TOKEN", sandbox.token)
+        monkeypatch.setenv("LANDBOT_BASE_URL", sandbox.base_url)
+        monkeypatch.setattr(
+            "landbot_async._core.connection.new_client", lambda: httpx.AsyncClient(transport=sandbox._transport)
+        )
+        monkeypatch.chdir(tmp_path)
+        yield sandbox
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in BLOCKS])
+async def test_every_example_runs(code: str, sandbox: Sandbox) -> None:
+    async with AsyncLandbot() as landbot:
+        await _run(code, landbot)
+
+
+@pytest.mark.anyio
+async def test_quickstart(sandbox: Sandbox) -> None:
+    await _run(_example("Quickstart"))
+    assert [sent.customer_id for sent in sandbox.sent] == list(range(1, 20, 2))
+    assert {sent.text for sent in sandbox.sent} == {"Hello from the API"}
+
+
+@pytest.mark.anyio
+async def test_batch_job(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.fault("lost_answer", method="POST")
+    sandbox.customer(7).blocked = True
+    await _run(_example("A batch job"))
+    lines = [json.loads(line) for line in _text_of(tmp_path / "not-sent.jsonl").splitlines()]
+    said = {line["customer_id"]: line["safe_to_retry"] for line in lines}
+    assert said.pop(7) is True
+    assert list(said.values()) == [False]
+    assert sorted(sent.customer_id for sent in sandbox.sent) == [1, 3, 5, 9, 11, 13, 15, 17, 19]
+
+
+@pytest.mark.anyio
+async def test_fastapi(sandbox: Sandbox) -> None:
+    app = (await _run(_example("FastAPI")))["app"]
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as browser,
+    ):
+        assert (await browser.post("/hello/3")).json() == {"status": "accepted"}
+        assert (await browser.post("/hello/99")).status_code == 404
+        sandbox.fault("cut")
+        lost = await browser.post("/hello/4")
+        sandbox.fault("refused", times=5)
+        unsent = await browser.post("/hello/5")
+    assert (lost.status_code, lost.json()) == (502, {"detail": "APIConnectionError, safe to retry: False"})
+    assert (unsent.status_code, unsent.json()) == (503, {"detail": "APIConnectionError, safe to retry: True"})
+    assert [sent.customer_id for sent in sandbox.sent] == [3]
+
+
+@pytest.mark.anyio
+@pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_aiohttp(sandbox: Sandbox) -> None:
+    app = (await _run(_example("aiohttp")))["app"]
+    async with TestClient(TestServer(app)) as browser:
+        answer = await browser.post("/hello/3")
+        assert (answer.status, await answer.json()) == (200, {"status": "accepted"})
+    assert [sent.customer_id for sent in sandbox.sent] == [3]
+
+
+def test_the_retry_table_is_the_codes() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in FILES["README.md"].splitlines()
+        if line.startswith("| ")
+    ]
+    heads = [head.partition(" (")[0] for head in rows[0][1:]]
+    outcomes = {
+        "never sent": Outcome.NEVER_SENT,
+        "429": Outcome.REFUSED,
+        "5xx": Outcome.SERVER_ERROR,
+        "unknown": Outcome.UNKNOWN,
+    }
+    assert heads == list(outcomes)
+    idempotent = {"GET": True, "PUT state changes, PUT field, DELETE": True}
+    kinds = [idempotent.get(row[0], False) for row in rows[1:]]
+    assert kinds == [True, True, False]
+    for kind, row in zip(kinds, rows[1:], strict=True):
+        said = {outcomes[head]: cell for head, cell in zip(heads, row[1:], strict=True)}
+        assert said == {outcome: "retry" if REPEAT[kind, outcome] else "**raise**" for outcome in outcomes.values()}
+
+
+def test_the_operations_stand_in_the_row_of_the_table_that_is_theirs() -> None:
+    not_safe = {route.template for route in ROUTES if not route.idempotent}
+    assert not_safe == {
+        route.template
+        for route in ROUTES
+        if "/send_" in route.template or "/assign_bot/" in route.template or route.method == "POST"
+    }
+
+
+def test_the_policys_numbers_are_those_of_the_text() -> None:
+    policy = RetryPolicy()
+    assert (policy.attempts, policy.max_wait) == (5, 60)
+    assert "Five attempts" in FILES["README.md"]
+    assert "up to a minute" in FILES["README.md"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_error_event_and_class_named_is_there(file: str) -> None:
+    named = set(re.findall(r"`(\w+Error)\b", FILES[file])) - {"ValueError", "TypeError"}
+    assert named
+    assert named <= {name for name in vars(errors) if name in landbot_async.__all__}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_link_leads_somewhere(file: str) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", FILES[file])
+    # The limiter's picture is made by benchmarks/limiter.py.
+    assert [link for link in links if not (ROOT / file).parent.joinpath(link).exists()] == []
+
+
+def test_the_readme_says_what_it_is_not() -> None:
+    text = " ".join(FILES["README.md"].split())
+    for fact in ("unofficial", "public documents", "never run against a live account", "not published yet"):
+        assert fact in text

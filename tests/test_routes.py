@@ -1,0 +1,45 @@
+"""The table of endpoints. What else holds for every row is tested with what reads it: urls, retry."""
+
+import re
+
+import pytest
+
+from landbot_async._core import routes
+from landbot_async._core.routes import ROUTES, Route
+
+every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+
+
+def test_the_table_has_every_route_once() -> None:
+    named = [value for value in vars(routes).values() if isinstance(value, Route)]
+    assert list(ROUTES) == named
+    assert len({(route.method, route.template) for route in ROUTES}) == len(ROUTES) > 0
+
+
+@every_route
+def test_templates_are_below_the_base_url_and_end_in_a_slash(route: Route) -> None:
+    assert re.fullmatch(r"/([a-z_]+/|\{[a-z]+_id\}/)+", route.template)
+
+
+@every_route
+def test_repeating_a_post_is_never_the_same_as_doing_it_once(route: Route) -> None:
+    assert route.method in ("GET", "PUT", "POST", "DELETE")
+    if route.method in ("GET", "DELETE"):
+        assert route.idempotent
+    assert not (route.method == "POST" and route.idempotent)
+
+
+def test_what_may_not_be_repeated() -> None:
+    """contract.md, "RetryPolicy and what is safe to retry", last row."""
+    assert [route for route in ROUTES if not route.idempotent] == [routes.ASSIGN_BOT, routes.SEND_TEXT]
+
+
+@every_route
+def test_done_already_is_said_of_deletes_alone(route: Route) -> None:
+    assert (route.gone is not None) == (route.method == "DELETE")
+    assert route.gone == {"opt_out": 412}.get(route.template.split("/")[-2], 404 if route.method == "DELETE" else None)
+
+
+@every_route
+def test_what_is_read_has_a_key_in_its_envelope(route: Route) -> None:
+    assert (route.key is not None) == (route.method == "GET")
