@@ -30,7 +30,7 @@ import multiprocessing
 import random
 import resource
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +72,7 @@ Send = Callable[[int], Awaitable[bool]]
 
 
 @asynccontextmanager
-async def landbot_async(stage: Stage) -> AsyncIterator[Send]:
+async def landbot_async(stage: Stage) -> AsyncGenerator[Send]:
     """The whole client. On loopback it makes its own pool, as it does for its users."""
     async with AsyncLandbot(
         TOKEN, base_url=stage.base_url, http_client=stage.client if stage.virtual else None
@@ -102,7 +102,7 @@ def retry_sample(stage: Stage, acquire: Callable[[], Awaitable[object]] | None =
                 json={"message": "Hello from the API"},
                 headers={"Authorization": f"Token {TOKEN}"},
             )
-            if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            if response.status_code != 429:
                 return response.is_success
         return False
 
@@ -110,7 +110,7 @@ def retry_sample(stage: Stage, acquire: Callable[[], Awaitable[object]] | None =
 
 
 @asynccontextmanager
-async def aiolimiter(stage: Stage) -> AsyncIterator[Send]:
+async def aiolimiter(stage: Stage) -> AsyncGenerator[Send]:
     yield retry_sample(stage, AsyncLimiter(RATE, PER).acquire)
 
 
@@ -126,7 +126,7 @@ class _LoopBucket(InMemoryBucket):
 
 
 @asynccontextmanager
-async def pyrate(stage: Stage) -> AsyncIterator[Send]:
+async def pyrate(stage: Stage) -> AsyncGenerator[Send]:
     rate = Rate(RATE, Duration.SECOND)
     # Without its cleaning thread in virtual time, which would clean by the wall's clock.
     limiter = Limiter(SingleBucketFactory(_LoopBucket([rate]), schedule_leak=False) if stage.virtual else rate)
@@ -137,7 +137,7 @@ async def pyrate(stage: Stage) -> AsyncIterator[Send]:
 
 
 @asynccontextmanager
-async def no_limiter(stage: Stage) -> AsyncIterator[Send]:
+async def no_limiter(stage: Stage) -> AsyncGenerator[Send]:
     yield retry_sample(stage)
 
 
@@ -431,11 +431,11 @@ def draw(scores: Scores, path: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     messages = max(score.messages for score in scores.values())
-    figure, panels = plt.subplots(1, 3, figsize=(12, 5.6), sharey=True, width_ratios=(1.25, 1, 1))
+    figure, panels = plt.subplots(1, 3, figsize=(12, 5.4), sharey=True, width_ratios=(1.25, 1, 1))
     values: list[tuple[str, Callable[[Score], float], str]] = [
         ("429s per 1,000 messages", lambda score: 1000 * score.refused / score.messages, "{:,.3g}"),
         ("messages lost per 1,000", lambda score: 1000 * score.lost / score.messages, "{:,.3g}"),
-        ("accepted, share of the limit", lambda score: 100 * score.share, "{:.3g} %"),
+        ("accepted, share of the limit", lambda score: 100 * score.share, "{:.1f} %"),
     ]
     for panel, (title, value, text) in zip(panels, values, strict=True):
         panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
@@ -451,6 +451,7 @@ def draw(scores: Scores, path: Path) -> None:
                     va="center",
                     fontsize=8,
                     color=INK,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
                 )
         panel.spines[["top", "right", "left"]].set_visible(False)
         panel.spines["bottom"].set_color(FAINT)
@@ -460,13 +461,16 @@ def draw(scores: Scores, path: Path) -> None:
     for panel in panels[:2]:
         panel.set_xscale("symlog", linthresh=1, linscale=0.5)
         panel.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"])
+        panel.minorticks_off()
         panel.set_xlabel("logarithmic from 1 on, linear below")
     panels[0].set_xlim(0, 30_000)
     panels[1].set_xlim(0, 6_000)
     panels[2].set_xlim(0, 128)
     panels[2].set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
-    panels[2].set_xlabel("of ten a second, until the last message has ended")
-    panels[0].set_yticks(range(len(CONTENDERS)), [contender.name.replace(", 2", ",\n2") for contender in CONTENDERS])
+    panels[2].set_xlabel("of ten a second, to the last message's end")
+    panels[0].set_yticks(
+        range(len(CONTENDERS)), [contender.name.replace(", 2", ",\nno limiter, 2") for contender in CONTENDERS]
+    )
     panels[0].get_yticklabels()[0].set_fontweight("bold")
     panels[0].invert_yaxis()
     figure.suptitle(
@@ -475,9 +479,11 @@ def draw(scores: Scores, path: Path) -> None:
         ha="left",
         fontsize=14,
         fontweight="bold",
-    )
+    ).set_in_layout(False)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.006, 0.945), ncols=4, frameon=False)
+    figure.legend(
+        handles, labels, loc="upper left", bbox_to_anchor=(0.006, 0.94), ncols=4, frameon=False
+    ).set_in_layout(False)
     figure.text(
         0.012,
         0.012,
@@ -486,7 +492,7 @@ def draw(scores: Scores, path: Path) -> None:
         fontsize=8,
         color="#57606a",
     )
-    figure.tight_layout(rect=(0, 0.03, 1, 0.9), w_pad=1.5)
+    figure.tight_layout(rect=(0, 0.03, 1, 0.89), w_pad=1.5)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=160, facecolor="white")
     plt.close(figure)

@@ -22,6 +22,13 @@ from landbot_async.cli.demo import FAIR_WEATHER
 SHORT = evolve(FAIR_WEATHER, customers=12)
 
 
+@pytest.fixture(autouse=True)
+def _no_colours_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    # nox and CIs may set these; the tests are about a pipe.
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def _virtual_time(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, options = anyio_backend

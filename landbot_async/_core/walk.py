@@ -3,9 +3,9 @@
 Sort order and behaviour under concurrent changes are undocumented (dev.landbot.io, "Pagination"), so each page
 overlaps the one before by a row. As long as rows only come and go and keep their order:
 
-* A page whose first row is known continues what came before, wherever it stands now: its unknown rows are next.
-* A page whose first row is not known may have hidden rows in front: rows behind the walk were deleted, or the known
-  row itself. The walk then steps back, page by page, until it meets a known row or the place it began at.
+* A page with a known row continues what came before, wherever it stands now: its unknown rows are next.
+* A page without one may have hidden rows in front: rows behind the walk were deleted, or the known row itself. The
+  walk then steps back, page by page, until it meets a known row or the beginning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 # The most rows a page can have.
 MOST_ROWS = 100
 # How often in a row the walk steps back in vain before it takes what the server says.
-MOST_RETREATS = 3
+MOST_RETREATS = 10
 # How many pages without a new row the walk takes in a row, beyond those that hold the rows it knows. Rows that come in
 # behind it push known ones ahead again; but a server that ignores the offset would keep it walking for ever.
 MOST_VAIN = 10
@@ -56,14 +56,16 @@ class Walk:
     def take(self, offset: int, rows: list[Any], total: int | None) -> list[Any] | None:
         """The rows of the needed page that were not handed out before; None if the walk has to step back first."""
         self.total = self.total if total is None else total
-        first = rows[0].id if rows else None
-        if offset > self._start:
-            if first != self._last and not self._stepping_back:
+        known_at = next((index for index, row in enumerate(rows) if row.id in self._known), None)
+        if self._known:
+            if not self._stepping_back and (not rows or rows[0].id != self._last):
                 self.drift += 1
-            if first not in self._known and self._step_back(offset):
+            if known_at is None and offset > 0 and self._step_back(offset):
                 return None
+        # In front of a known row stands nothing that the walk has missed: rows that are new there, or that lie before
+        # the place it began at.
         new: list[Any] = []
-        for row in rows:
+        for row in rows[known_at if self._start else 0 :]:
             if row.id not in self._known:
                 self._known.add(row.id)
                 new.append(row)
@@ -73,7 +75,7 @@ class Walk:
         self._vain = 0 if new else self._vain + 1
         in_vain = self._vain > MOST_VAIN + len(self._known) // min(self._page_size, MOST_ROWS - 1)
         self.ended = not rows or out_of_reach or nothing_more or in_vain
-        self.needs = max(self._start, end - 1)
+        self.needs = max(0, end - 1)
         self._last = rows[-1].id if rows else self._last
         self._edge = end
         self._stepping_back = False
@@ -90,5 +92,5 @@ class Walk:
         if self._retreats > MOST_RETREATS:
             return False
         self._stepping_back = True
-        self.needs = max(self._start, offset - self._ask(offset).limit + 1)
+        self.needs = max(0, offset - self._ask(offset).limit + 1)
         return True

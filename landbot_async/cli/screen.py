@@ -81,7 +81,8 @@ class Screen:
         """End a part with what came of it."""
         self._console.print()
         if report.raised:
-            self._console.print(troubles(report, self._box), unknown(report, self._box), sep=self._gap)
+            self._print(troubles(report, self._box))
+            self._print(unknown(report, self._box))
             self._console.print(moral(report), style="cyan", soft_wrap=True)
             self._console.print()
         self._console.print(promised(report, self._box, yes="yes" if self._ascii else "✓"))
@@ -91,10 +92,9 @@ class Screen:
         text = "Every promise held." if kept else "A promise was broken: see above."
         self._console.print(f"\n{text}", style="bold green" if kept else "bold red")
 
-    @property
-    def _gap(self) -> str:
-        # A table with lines brings its own air.
-        return "" if self._alive else "\n"
+    def _print(self, table: Table) -> None:
+        # A table with lines brings an empty one at its end.
+        self._console.print(table, end="" if self._alive else "\n\n")
 
     @property
     def _box(self) -> box.Box | None:
@@ -222,7 +222,7 @@ def moral(report: Report) -> str:
     """Why a send with an unknown outcome is neither repeated nor given up."""
     arrived = sum(each.arrived for each in report.raised)
     return (
-        f"Repeated blindly, {arrived} customers would have got it twice;"
+        f"Repeated blindly, {arrived} would have got it twice;"
         f" given up, {len(report.raised) - arrived} would have got nothing."
     )
 

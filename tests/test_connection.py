@@ -1,0 +1,161 @@
+import gc
+import weakref
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from anyio import create_task_group, current_time, sleep
+
+from landbot_async import AsyncLandbot, ClientClosedError, LandbotError, TokenBucket
+from landbot_async._core.connection import PLACES, Connection
+from landbot_async._core.secret import Secret
+from tests.helpers import OK, TOKEN, Unlimited, lent
+
+BASE = "https://api.landbot.io/v1/"
+
+
+def connection(lent: httpx.AsyncClient | None = None) -> Connection:
+    return Connection(Secret(TOKEN), BASE, Unlimited(), lent)
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(("size", "places"), [(1, 1), (10, 10), (32, 32), (100, PLACES), (None, PLACES)])
+    def test_never_more_than_a_lent_client_has_connections(self, size: int | None, places: int) -> None:
+        client = httpx.AsyncClient(limits=httpx.Limits(max_connections=size))
+        assert connection(client).places.value == places
+
+    def test_our_own_has_32(self) -> None:
+        assert connection().places.value == PLACES == 32
+
+
+@pytest.mark.anyio
+class TestLimiter:
+    async def test_clients_of_one_token_and_server_share_a_bucket(self) -> None:
+        one, same, other = (
+            Connection(Secret(token), BASE, None, None) for token in (TOKEN, TOKEN, TOKEN.replace("f", "e"))
+        )
+        assert one.limiter is same.limiter is one.limiter
+        assert one.limiter is not other.limiter
+
+    async def test_together_they_start_ten_a_second(self) -> None:
+        starts: list[float] = []
+
+        def answer(_: httpx.Request) -> httpx.Response:
+            starts.append(current_time())
+            return OK
+
+        async with (
+            lent(answer, limiter=None) as (one, _),
+            lent(answer, limiter=None, base_url="HTTPS://API.landbot.io:443/v1") as (two, _),
+            create_task_group() as tasks,
+        ):
+            for _ in range(20):
+                tasks.start_soon(one.customers.archive, 1)
+                tasks.start_soon(two.customers.archive, 1)
+        assert starts[-1] - starts[0] == pytest.approx(3.9, abs=0.1)
+        assert all(later - earlier > 1 for earlier, later in zip(starts, starts[10:], strict=False))
+
+    async def test_their_own_if_they_are_given_one(self) -> None:
+        bucket = TokenBucket()
+        assert Connection(Secret(TOKEN), BASE, bucket, None).limiter is bucket
+
+
+@pytest.mark.anyio
+class TestClosing:
+    async def test_running_calls_end_and_new_ones_are_refused(self) -> None:
+        ended: list[int] = []
+
+        async def slowly(_: httpx.Request) -> httpx.Response:
+            await sleep(5)
+            return OK
+
+        async with lent(slowly) as (landbot, requests):
+
+            async def send(number: int) -> None:
+                await landbot.customers.archive(number)
+                ended.append(number)
+
+            async with create_task_group() as tasks:
+                for number in range(1, 51):
+                    tasks.start_soon(send, number)
+                await sleep(1)
+                await landbot.aclose()
+                assert sorted(ended) == list(range(1, 51)), "those still queueing for a place were running as well"
+                with pytest.raises(ClientClosedError, match="closed"):
+                    await landbot.customers.archive(1)
+            assert len(requests) == 50
+
+    async def test_closing_twice_and_never_used(self) -> None:
+        landbot = AsyncLandbot(TOKEN)
+        await landbot.aclose()
+        await landbot.aclose()
+        with pytest.raises(RuntimeError):
+            await landbot.customers.archive(1)
+        with pytest.raises(LandbotError):
+            await landbot.customers.archive(1)
+
+    async def test_our_pool_is_closed_and_a_lent_one_is_not(self) -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: OK)) as client:
+            async with AsyncLandbot(TOKEN, http_client=client) as landbot:
+                await landbot.customers.archive(1)
+            assert not client.is_closed
+        own = connection()
+        pool = own.http
+        assert own.http is pool
+        await own.aclose()
+        assert pool.is_closed
+
+    async def test_cancelled_while_it_waits_it_still_closes_the_pool(self) -> None:
+        own = connection()
+        pool = own.http
+        own.open()
+        own.begin()
+        with anyio.move_on_after(1) as scope:
+            await own.aclose()
+        assert scope.cancelled_caught
+        assert pool.is_closed
+        own.end()
+
+    async def test_the_last_call_lets_it_close(self) -> None:
+        own = connection()
+        own.open()
+        own.begin()
+        own.begin()
+        order: list[str] = []
+
+        async def close() -> None:
+            await own.aclose()
+            order.append("closed")
+
+        async with create_task_group() as tasks:
+            tasks.start_soon(close)
+            for number in (1, 2):
+                await sleep(1)
+                order.append(f"end {number}")
+                own.end()
+        assert order == ["end 1", "end 2", "closed"]
+
+    async def test_nothing_is_left_of_a_client_that_was_never_closed(self) -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: OK)) as client:
+            landbot = AsyncLandbot(TOKEN, http_client=client, limiter=Unlimited())
+            await landbot.customers.archive(1)
+            gone = weakref.ref(landbot)
+            del landbot
+            gc.collect()
+            assert gone() is None
+
+
+class TestLoops:
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_made_outside_it_belongs_to_the_loop_of_its_first_call(self, backend: str) -> None:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: OK))
+        landbot = AsyncLandbot(TOKEN, http_client=client)
+
+        async def archive() -> Any:
+            await landbot.customers.archive(1)
+            await landbot.customers.archive(1)
+
+        anyio.run(archive, backend=backend)
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            anyio.run(archive, backend=backend)
