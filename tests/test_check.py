@@ -32,7 +32,8 @@ CASES: list[tuple[Checked, list[object], list[object], list[object]]] = [
     (lambda value: check.optional_identity("x", value), [None, 1], [True, "5"], [0]),
     (lambda value: check.filled_text("x", value), ["a", " a "], [None, 5, b"a"], ["", " ", "\n\t\u2003"]),
     (lambda value: check.optional_text("x", value), [None, "a"], [5], [""]),
-    (lambda value: check.flag("x", value), [None, True, False], [0, 1, "false", "True"], []),
+    (lambda value: check.flag("x", value), [True, False], [None, 0, 1, "false", "True"], []),
+    (lambda value: check.optional_flag("x", value), [None, True, False], [0, 1, "false", "True"], []),
     (lambda value: check.choice("x", value, ("a", "b")), [None, "a", "b"], [], ["c", "", 1, ["a"]]),
 ]
 

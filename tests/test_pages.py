@@ -1,10 +1,11 @@
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 import pytest
 from anyio import create_task_group, current_time, sleep
+from attrs import frozen
 
 from landbot_async import Page, Pages
 from landbot_async._core.answers import Rows
@@ -13,7 +14,8 @@ from landbot_async._core.walk import Ask
 pytestmark = pytest.mark.anyio
 
 
-class Row(NamedTuple):
+@frozen
+class Row:
     id: int
 
 
@@ -182,6 +184,13 @@ class TestWalking:
         assert {page.total for page in walked} == {25}
         assert pages.offset == 25
 
+    async def test_iter_pages_over_a_step_back(self) -> None:
+        listing = Listing(40)
+        pages = listing.pages().iter_pages()
+        seen = ids(await anext(pages))
+        del listing.rows[2:8]
+        assert seen + [id_ async for page in pages for id_ in ids(page)] == list(range(40))
+
     async def test_rows_deleted_behind_hide_none(self) -> None:
         listing = Listing(40)
         pages = listing.pages()
@@ -201,9 +210,10 @@ class TestCollecting:
         assert await pages.collect() == []
 
     @pytest.mark.parametrize("prefetch", [0, 3])
-    async def test_what_was_read_survives_an_error(self, prefetch: int) -> None:
+    @pytest.mark.parametrize("failing", [1, 4])
+    async def test_what_was_read_survives_an_error(self, prefetch: int, failing: int) -> None:
         listing = Listing(45, latency=0.1)
-        listing.before = fails(4)
+        listing.before = fails(failing)
         pages = listing.pages(prefetch=prefetch)
         with pytest.raises(ConnectionError):
             await pages.collect()
@@ -346,8 +356,7 @@ class TestPrefetching:
         async with create_task_group() as tasks:
             tasks.start_soon(churn)
             async with listing.pages(page_size=50, prefetch=6) as pages:
-                async for row in pages:
-                    seen.append(row.id)
+                seen.extend(await rest(pages))
             done.set()
         assert len(seen) == len(set(seen))
         assert stayed <= set(seen)

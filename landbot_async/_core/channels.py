@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .answers import one
-from .check import flag, identity
+from .check import identity, optional_flag
 from .models import Channel, ChannelType
 from .pages import Pages
 from .resource import Resource
@@ -29,7 +29,7 @@ class Channels(Resource):
 
         Source: dev.landbot.io, "List channels".
         """
-        params = {"type": type, "active": flag("active", active)}
+        params = {"type": type, "active": optional_flag("active", active)}
         return self._pages(LIST_CHANNELS, Channel, params, page_size=page_size, offset=offset)
 
     async def get(self, channel_id: int) -> Channel:

@@ -62,11 +62,16 @@ def optional_text(name: str, value: object) -> str | None:
     return None if value is None else filled_text(name, value)
 
 
-def flag(name: str, value: object) -> bool | None:
-    """Return `value` if it is a bool or None: `"false"` would be true."""
-    if value is not None and not isinstance(value, bool):
+def flag(name: str, value: object) -> bool:
+    """Return `value` if it is a bool: `"false"` would be true."""
+    if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
     return value
+
+
+def optional_flag(name: str, value: object) -> bool | None:
+    """Like `flag`, or None."""
+    return None if value is None else flag(name, value)
 
 
 def choice(name: str, value: object, choices: tuple[str, ...]) -> str | None:

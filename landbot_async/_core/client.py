@@ -13,7 +13,7 @@ import attrs
 from .answers import anything
 from .bucket import Limiter
 from .channels import Channels
-from .check import finite_number, flag
+from .check import finite_number, flag, optional_flag
 from .connection import Connection
 from .customers import Customers
 from .engine import Engine, Options
@@ -82,9 +82,7 @@ class AsyncLandbot:
     ) -> None:
         secret = checked_token(os.environ.get("LANDBOT_API_TOKEN") if token is None else token, "LANDBOT_API_TOKEN")
         url = normalised_base_url(base_url or os.environ.get("LANDBOT_BASE_URL") or BASE_URL)
-        options = Options(
-            _policy(retry), timeouts(timeout), _limit(total_timeout), bool(flag("strict", strict)), on_event
-        )
+        options = Options(_policy(retry), timeouts(timeout), _limit(total_timeout), flag("strict", strict), on_event)
         self._furnish(Engine(Connection(secret, url, limiter, http_client), options), owner=True)
 
     def _furnish(self, engine: Engine, *, owner: bool) -> None:
@@ -130,7 +128,7 @@ class AsyncLandbot:
         if total_timeout is not _NOT_GIVEN:
             changes["total_timeout"] = _limit(total_timeout)
         if strict is not _NOT_GIVEN:
-            changes["strict"] = bool(flag("strict", strict))
+            changes["strict"] = flag("strict", strict)
         if on_event is not _NOT_GIVEN:
             changes["on_event"] = on_event
         copy = object.__new__(type(self))
@@ -166,7 +164,7 @@ class AsyncLandbot:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         base_url = self._engine.connection.base_url
         url = free_url(base_url, path)
-        safe = flag("idempotent", idempotent)
+        safe = optional_flag("idempotent", idempotent)
         route = Route(
             verb,
             free_template(base_url, url),

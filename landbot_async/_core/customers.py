@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .answers import accepted, one
-from .check import choice, filled_text, flag, identity, optional_identity, optional_text
+from .check import choice, filled_text, flag, identity, optional_flag, optional_identity, optional_text
 from .models import Customer
 from .pages import Pages
 from .resource import Resource
@@ -56,8 +56,8 @@ class Customers(Resource):
             "agent_id": optional_identity("agent_id", agent_id),
             "search": optional_text("search", search),
             "search_by": choice("search_by", search_by, ("name", "email", "phone")),
-            "archived": flag("archived", archived),
-            "opt_in": flag("opt_in", opt_in),
+            "archived": optional_flag("archived", archived),
+            "opt_in": optional_flag("opt_in", opt_in),
         }
         return self._pages(LIST_CUSTOMERS, Customer, params, page_size=page_size, offset=offset, prefetch=prefetch)
 

@@ -156,7 +156,7 @@ class Pages(Generic[T]):
         finally:
             self._flying.clear()
             self._landed.clear()
-            self._news.set()
+            self._tell()
 
     async def _collect(self) -> list[T]:
         collected: list[Page[T]] = []
@@ -215,7 +215,7 @@ class Pages(Generic[T]):
                 continue
             waiting = len(self._flying) + len(self._landed) + len(self._held)
             full = len(self._flying) >= self._prefetch or waiting >= 2 * self._prefetch
-            if full and ask.offset != self._walk.needs:
+            if full and (self._held or ask.offset != self._walk.needs):
                 break
             self._flying.add(ask.offset)
             self._group.start_soon(self._fly, ask)
@@ -235,5 +235,9 @@ class Pages(Generic[T]):
             if self._walk.ended:
                 break
         self._top_up()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake all that wait for news; who waits from now on waits for the next."""
         self._news.set()
         self._news = anyio.Event()
