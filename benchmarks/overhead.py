@@ -37,9 +37,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from stage import ACCEPTED, TOKEN, Servers, Target, customer, table, verdict
 
 from landbot_async import AsyncLandbot, Customer
-from landbot_async._core.answers import rows_of
-from landbot_async._core.converter import LENIENT, read_model
+from landbot_async._core.converter import read_model
 from landbot_async._core.http import Answer
+from landbot_async._core.readers import rows_of
+from landbot_async._core.reading import LENIENT
 from landbot_async._core.routes import LIST_CUSTOMERS
 
 # The targets.

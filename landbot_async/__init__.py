@@ -1,8 +1,10 @@
 """An async client for Landbot that keeps its word: ten requests a second, and no message sent twice."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._core.bucket import Limiter, Ticket, TokenBucket
 from ._core.client import AsyncLandbot
-from ._core.converter import converter
 from ._core.errors import (
     APIConnectionError,
     APIStatusError,
@@ -36,8 +38,6 @@ from ._core.events import (
     RetryScheduled,
     SchemaMismatch,
 )
-from ._core.models import Channel, Customer, CustomField
-from ._core.pages import Page, Pages
 from ._core.retry import RetryPolicy
 from ._core.version import __version__
 
@@ -85,7 +85,33 @@ __all__ = [
     "converter",
 ]
 
-# Tracebacks and documentation name things by the door they are imported through.
-for _name in __all__:
-    if isinstance(globals()[_name], type):
-        globals()[_name].__module__ = __name__
+# What is needed only once somebody talks to Landbot is imported then: it takes as long again as all the rest.
+_LATER = {
+    "Channel": "models",
+    "CustomField": "models",
+    "Customer": "models",
+    "Page": "pages",
+    "Pages": "pages",
+    "converter": "converter",
+}
+
+if TYPE_CHECKING:
+    from ._core.converter import converter
+    from ._core.models import Channel, Customer, CustomField
+    from ._core.pages import Page, Pages
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"._core.{_LATER[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+# Tracebacks name an error by the door it is imported through.
+for _value in [value for value in globals().values() if isinstance(value, type) and issubclass(value, LandbotError)]:
+    _value.__module__ = __name__

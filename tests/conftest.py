@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,12 +43,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._waiter.now
 
 
-BACKENDS = {
+BACKENDS: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
     "asyncio": lambda: ("asyncio", {"loop_factory": VirtualLoop}),
     "trio": lambda: ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}),
 }
 # For tests that talk to real sockets, where virtual time would race past the network.
-REAL_TIME = {"asyncio": lambda: ("asyncio", {}), "trio": lambda: ("trio", {})}
+REAL_TIME: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
+    "asyncio": lambda: ("asyncio", {}),
+    "trio": lambda: ("trio", {}),
+}
 
 
 @pytest.fixture(params=["asyncio", "trio"])

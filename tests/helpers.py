@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
@@ -32,18 +32,19 @@ class Unlimited:
 
 
 @contextlib.asynccontextmanager
-async def wire(**options: Any) -> AsyncIterator[tuple[AsyncLandbot, respx.Router, list[Event]]]:
+async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncLandbot, respx.Router, list[Event]]]:
     """A client whose requests end in a respx router, and the events it tells."""
     events: list[Event] = []
     with respx.mock(base_url=URL, assert_all_called=False) as router:
-        async with AsyncLandbot(TOKEN, **{"limiter": Unlimited(), "on_event": events.append, **options}) as landbot:
+        given: dict[str, Any] = {"limiter": Unlimited(), "on_event": events.append, **options}
+        async with AsyncLandbot(TOKEN, **given) as landbot:
             yield landbot, router, events
 
 
 @contextlib.asynccontextmanager
 async def lent(
     handler: Callable[[httpx.Request], Any], **options: Any
-) -> AsyncIterator[tuple[AsyncLandbot, list[httpx.Request]]]:
+) -> AsyncGenerator[tuple[AsyncLandbot, list[httpx.Request]]]:
     """A client over a lent httpx client that answers by `handler`, and the requests that reached it."""
     requests: list[httpx.Request] = []
 
@@ -52,8 +53,9 @@ async def lent(
         result = handler(request)
         return result if isinstance(result, httpx.Response) else await result
 
+    given: dict[str, Any] = {"limiter": Unlimited(), **options}
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
-        AsyncLandbot(TOKEN, http_client=client, **{"limiter": Unlimited(), **options}) as landbot,
+        AsyncLandbot(TOKEN, http_client=client, **given) as landbot,
     ):
         yield landbot, requests

@@ -1,3 +1,4 @@
+import contextlib
 import inspect
 import re
 import subprocess
@@ -281,10 +282,8 @@ class TestTogether:
         ):
 
             async def send(number: int) -> None:
-                try:
+                with contextlib.suppress(TotalTimeoutError):
                     await landbot.customers.send_text(number, "Hi")
-                except TotalTimeoutError:
-                    pass
 
             async with create_task_group() as tasks:
                 for number in range(1, 101):
@@ -298,9 +297,14 @@ class TestFrontDoor:
         assert sorted(landbot_async.__all__) == list(landbot_async.__all__)
         assert all(hasattr(landbot_async, name) for name in landbot_async.__all__)
 
-    def test_names_are_those_of_the_door(self) -> None:
-        classes = [getattr(landbot_async, name) for name in landbot_async.__all__]
-        assert {each.__module__ for each in classes if isinstance(each, type)} == {"landbot_async"}
+    def test_errors_are_named_by_the_door(self) -> None:
+        named = [getattr(landbot_async, name) for name in landbot_async.__all__ if name.endswith("Error")]
+        assert {each.__module__ for each in named} == {"landbot_async"}
+
+    def test_what_comes_later_is_listed_and_nothing_else_is_found(self) -> None:
+        assert dir(landbot_async) == list(landbot_async.__all__)
+        with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+            landbot_async.Nothing  # noqa: B018
 
     def test_it_imports_nothing_but_what_it_needs(self) -> None:
         unwanted = ("typer", "sqlite3", "redis", "starlette", "opentelemetry", "landbot_async.sandbox", "trio")

@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landbot_async._core import converter as module
-from landbot_async._core.converter import (
-    LENIENT,
-    Mismatch,
-    UnreadableError,
-    Way,
-    converter,
-    kind_of,
-    read_model,
-)
+from landbot_async._core.converter import converter, read_model
 from landbot_async._core.models import Channel, Customer, CustomField
+from landbot_async._core.reading import LENIENT, Mismatch, UnreadableError, Way, kind_of
 
 STRICT = Way(strict=True, report=LENIENT.report)
 DATES = {"last_message", "register_date", "last_send_date", "last_receive_date", "created_at"}

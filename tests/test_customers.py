@@ -17,6 +17,11 @@ ONE = httpx.Response(200, json={"success": True, "customer": AVA})
 LIST = httpx.Response(200, json={"success": True, "total": 1, "customers": [AVA]})
 DELETED = httpx.Response(204)
 
+FILTERED = (
+    "/v1/customers/?channel_id=8&agent_id=2&search=a%26b%3D%C3%BC&search_by=email&archived=false&opt_in=true"
+    "&offset=3&limit=7"
+)
+
 Call = Callable[[AsyncLandbot], Awaitable[Any]]
 
 
@@ -79,8 +84,7 @@ def listed(**arguments: Any) -> Call:
             ),
             LIST,
             "GET",
-            "/v1/customers/?channel_id=8&agent_id=2&search=a%26b%3D%C3%BC&search_by=email&archived=false&opt_in=true&"
-            "offset=3&limit=7",
+            FILTERED,
             None,
             [Customer(1, "Ava Chen", 9, opt_in=True)],
         ),

@@ -566,6 +566,7 @@ class TestErrors:
             assert route.call_count == 1
             assert (caught.value.path, caught.value.status) == (path, 200)
             assert caught.value.safe_to_retry is False
+            assert isinstance(events[-1], CallFailed)
             assert events[-1].safe_to_retry is False
             router.get("/customers/1/").mock(return_value=answer)
             with pytest.raises(ResponseError) as read:

@@ -1,6 +1,6 @@
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -104,7 +104,7 @@ class TestClients:
 
 
 @asynccontextmanager
-async def server(handle: Callable[[SocketStream], Awaitable[None]]) -> AsyncIterator[str]:
+async def server(handle: Callable[[SocketStream], Awaitable[None]]) -> AsyncGenerator[str]:
     """A server on this machine, and its base URL."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, create_task_group() as tasks:
@@ -125,7 +125,7 @@ async def keep_alive(stream: SocketStream) -> None:
 
 
 @asynccontextmanager
-async def lendable(size: int | None) -> AsyncIterator[httpx.AsyncClient | None]:
+async def lendable(size: int | None) -> AsyncGenerator[httpx.AsyncClient | None]:
     """A client of the caller's with so many connections, or none."""
     if size is None:
         yield None

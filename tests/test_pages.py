@@ -8,7 +8,7 @@ from anyio import create_task_group, current_time, sleep
 from attrs import frozen
 
 from landbot_async import Page, Pages
-from landbot_async._core.answers import Rows
+from landbot_async._core.readers import Rows
 from landbot_async._core.walk import Ask
 
 pytestmark = pytest.mark.anyio
@@ -353,9 +353,10 @@ class TestPrefetching:
                     stayed.discard(listing.rows.pop(place).id)
 
         seen: list[int] = []
+        pages = listing.pages(page_size=50, prefetch=6)
         async with create_task_group() as tasks:
             tasks.start_soon(churn)
-            async with listing.pages(page_size=50, prefetch=6) as pages:
+            async with pages:
                 seen.extend(await rest(pages))
             done.set()
         assert len(seen) == len(set(seen))

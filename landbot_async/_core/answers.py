@@ -10,10 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import frozen
-
-from .converter import UnreadableError, Way, kind_of, read_model
 from .http import Answer
+from .reading import UnreadableError, Way, kind_of
 from .routes import Route
 
 T = TypeVar("T")
@@ -26,59 +24,10 @@ Reader: TypeAlias = Callable[[Answer, Route, Way], T]
 """Makes of an answer what the call returns, or raises `UnreadableError`."""
 
 
-@frozen
-class Rows:
-    """One page as it came: the items, and how many there are in all if the answer says so."""
-
-    items: list[Any]
-    total: int | None
-
-
 def accepted(answer: Answer, _route: Route, _way: Way) -> None:
     """For state changes, sends and deletes: an empty 2xx, or an object that does not say `"success": false`."""
     if answer.body.strip():
-        _envelope(answer)
-
-
-def one(model: type[T]) -> Reader[T]:
-    """A reader for an answer that holds one `model` under its route's key."""
-
-    def read(answer: Answer, route: Route, way: Way) -> T:
-        key = route.key or ""
-        envelope = _envelope(answer)
-        if key not in envelope:
-            raise UnreadableError(f"$.{key}", "is missing")
-        try:
-            return read_model(envelope[key], model, way)
-        except UnreadableError as unreadable:
-            raise unreadable.under(f"$.{key}") from None
-
-    return read
-
-
-def rows_of(model: type[Any]) -> Reader[Rows]:
-    """A reader for one page of a listing."""
-
-    def read(answer: Answer, route: Route, way: Way) -> Rows:
-        key = route.key or ""
-        envelope = _envelope(answer)
-        rows, total = envelope.get(key), envelope.get("total")
-        if not isinstance(rows, list):
-            raise UnreadableError(
-                f"$.{key}", f"is {kind_of(rows)} instead of an array" if key in envelope else "is missing"
-            )
-        if total is not None and type(total) is not int:
-            raise UnreadableError("$.total", f"is {kind_of(total)} instead of a whole number")
-        if total is not None and total < 0:
-            raise UnreadableError("$.total", "is negative")
-        items: list[Any] = []
-        try:
-            items.extend(read_model(row, model, way) for row in rows)
-        except UnreadableError as unreadable:
-            raise unreadable.under(f"$.{key}[{len(items)}]") from None
-        return Rows(items, total)
-
-    return read
+        envelope(answer)
 
 
 def anything(answer: Answer, _route: Route, _way: Way) -> Any:
@@ -86,7 +35,7 @@ def anything(answer: Answer, _route: Route, _way: Way) -> Any:
     if not answer.body.strip():
         return None
     value = _json(answer)
-    return _envelope(answer) if isinstance(value, dict) else value
+    return envelope(answer) if isinstance(value, dict) else value
 
 
 def complaint(answer: Answer) -> tuple[dict[str, tuple[str, ...]], str, Any]:
@@ -111,7 +60,8 @@ def body_of(answer: Answer) -> Any:
     return complaint(answer)[2]
 
 
-def _envelope(answer: Answer) -> dict[str, Any]:
+def envelope(answer: Answer) -> dict[str, Any]:
+    """The object that every answer of Landbot's is."""
     value = _json(answer)
     if not isinstance(value, dict):
         raise UnreadableError("$", f"is {kind_of(value)} instead of an object")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import one
 from .check import identity, optional_flag
 from .models import Channel, ChannelType
 from .pages import Pages
+from .readers import one
 from .resource import Resource
 from .routes import GET_CHANNEL, LIST_CHANNELS
 

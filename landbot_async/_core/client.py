@@ -5,17 +5,14 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from .answers import anything
 from .bucket import Limiter
-from .channels import Channels
 from .check import finite_number, flag, optional_flag
 from .connection import Connection
-from .customers import Customers
 from .engine import Engine, Options
 from .events import Event
 from .http import AsyncClient, Timeout, timeouts
@@ -23,6 +20,10 @@ from .retry import RetryPolicy
 from .routes import Route
 from .secret import checked_token
 from .urls import free_template, free_url, normalised_base_url
+
+if TYPE_CHECKING:
+    from .channels import Channels
+    from .customers import Customers
 
 BASE_URL: Final = "https://api.landbot.io/v1/"
 METHODS: Final = ("GET", "PUT", "DELETE", "POST", "PATCH")
@@ -88,8 +89,20 @@ class AsyncLandbot:
     def _furnish(self, engine: Engine, *, owner: bool) -> None:
         self._engine = engine
         self._owner = owner
-        self.channels = Channels(engine)
-        self.customers = Customers(engine)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """The channels of the workspace."""
+        from .channels import Channels  # noqa: PLC0415  # models take long to import, so they come when needed
+
+        return Channels(self._engine)
+
+    @cached_property
+    def customers(self) -> Customers:
+        """The people on the channels, and what can be done with and said to them."""
+        from .customers import Customers  # noqa: PLC0415  # as above
+
+        return Customers(self._engine)
 
     def __repr__(self) -> str:
         return f"AsyncLandbot(base_url={self._engine.connection.base_url!r})"
@@ -132,7 +145,7 @@ class AsyncLandbot:
         if on_event is not _NOT_GIVEN:
             changes["on_event"] = on_event
         copy = object.__new__(type(self))
-        copy._furnish(Engine(self._engine.connection, attrs.evolve(self._engine.options, **changes)), owner=False)
+        copy._furnish(Engine(self._engine.connection, self._engine.options._replace(**changes)), owner=False)
         return copy
 
     async def request(

@@ -21,47 +21,13 @@ import attrs
 from cattrs import Converter
 
 from .models import Channel, Customer, CustomField
+from .reading import KINDS, LENIENT, Mismatch, UnreadableError, Way, kind_of
 
 T = TypeVar("T")
 
 # What to remember of one model. Real answers have a handful of each; a hostile one must not fill the memory.
 MOST_LAYOUTS = 64
 MOST_SHAPES = 1024
-
-
-class UnreadableError(ValueError):
-    """JSON that is not what it should be. `path` is a JSON path, relative until it has been put `under` another."""
-
-    def __init__(self, path: str, what: str) -> None:
-        super().__init__(path, what)
-        self.path = path
-        self.what = what
-
-    def __str__(self) -> str:
-        return f"{self.path or '$'} {self.what}"
-
-    def under(self, prefix: str) -> UnreadableError:
-        """The same, seen from further out."""
-        return UnreadableError(prefix + self.path, self.what)
-
-
-class Mismatch(NamedTuple):
-    """A value of another type than is known of its field."""
-
-    model: str
-    field: str
-    expected: str
-    received: str
-
-
-class Way(NamedTuple):
-    """How strictly to read, and whom to tell of what does not match."""
-
-    strict: bool
-    report: Callable[[Mismatch], None]
-
-
-LENIENT: Final = Way(strict=False, report=lambda _: None)
 
 
 class _InexactError(Exception):
@@ -196,7 +162,7 @@ def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
     mapping = kind == Mapping[str, CustomField]
     return _Field(
         name=attribute.name,
-        expected=_KINDS.get(kind, "an object"),
+        expected=KINDS.get(kind, "an object"),
         required=attribute.default is attrs.NOTHING,
         converts=mapping or kind is datetime,
         read=_read_custom_fields if mapping else hook,
@@ -234,27 +200,10 @@ def _compile(
     return build
 
 
-def kind_of(value: Any) -> str:
-    """What a decoded JSON value is, in JSON's words."""
-    return _KINDS.get(type(value), type(value).__name__)
-
-
 def _plain(kind: Any) -> Any:
     """The type without `| None` and without the literals that are only hints."""
     parts = [part for part in get_args(kind) if part is not NoneType and get_origin(part) is not Literal]
     return parts[0] if len(parts) == 1 else kind
-
-
-_KINDS: Final[Mapping[Any, str]] = {
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-    bool: "a boolean",
-    datetime: "Unix seconds",
-    dict: "an object",
-    list: "an array",
-    NoneType: "null",
-}
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
@@ -304,7 +253,7 @@ def _read_custom_fields(value: Any, way: Way) -> dict[str, CustomField]:
 
 def _read_custom_field(name: str, item: dict[str, Any], way: Way) -> Any:
     try:
-        return _CUSTOM_FIELD.read(item, way)
+        return _model(CustomField).read(item, way)
     except UnreadableError as unreadable:
         raise unreadable.under(_step(name)) from None
 
@@ -318,17 +267,20 @@ def _written(value: Any) -> Any:
         seconds = value.timestamp()
         return int(seconds) if seconds.is_integer() else seconds
     if isinstance(value, CustomField):
-        return _CUSTOM_FIELD.write(value)
+        return _model(CustomField).write(value)
     if isinstance(value, Mapping):
         return {name: _written(item) for name, item in value.items()}
     return value
 
 
-def _register(converter: Converter, cls: type) -> _Model:
-    model = _Model(converter, cls)
-    converter.register_structure_hook(cls, lambda data, _type: model.read(data, LENIENT))
-    converter.register_unstructure_hook(cls, model.write)
-    return model
+_models: dict[type, _Model] = {}
+
+
+def _model(cls: type) -> _Model:
+    """How a class is read and written; found out when it is first needed."""
+    if cls not in _models:
+        _models[cls] = _Model(converter, cls)
+    return _models[cls]
 
 
 converter: Final = Converter(detailed_validation=False)
@@ -337,8 +289,9 @@ converter: Final = Converter(detailed_validation=False)
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
 converter.register_structure_hook(datetime, _from_unix_seconds)
-_CUSTOM_FIELD: Final = _register(converter, CustomField)
-_MODELS: Final[Mapping[type, _Model]] = {cls: _register(converter, cls) for cls in (Channel, Customer)}
+for _cls in (Channel, CustomField, Customer):
+    converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
+    converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
 
 
 def read_model(data: Any, cls: type[T], way: Way) -> T:
@@ -347,5 +300,5 @@ def read_model(data: Any, cls: type[T], way: Way) -> T:
     Raises:
         UnreadableError: it is no object, its `id` is missing or wrong, or, when strict, any value is of another type.
     """
-    made: T = _MODELS[cls].read(data, way)
+    made: T = _model(cls).read(data, way)
     return made

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .answers import accepted, one
+from .answers import accepted
 from .check import choice, filled_text, flag, identity, optional_flag, optional_identity, optional_text
 from .models import Customer
 from .pages import Pages
+from .readers import one
 from .resource import Resource
 from .routes import ARCHIVE, ASSIGN_BOT, DELETE_CUSTOMER, GET_CUSTOMER, LIST_CUSTOMERS, OPT_OUT, SEND_TEXT
 

@@ -17,14 +17,12 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from http.client import responses as phrases
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
-from attrs import field, frozen
 
 from .answers import Reader, body_of, complaint
 from .connection import Connection
-from .converter import Mismatch, UnreadableError, Way
 from .errors import (
     APIConnectionError,
     APITimeoutError,
@@ -45,6 +43,7 @@ from .events import (
     emit,
 )
 from .http import Answer, Failure, Flight, exchange
+from .reading import Mismatch, UnreadableError, Way
 from .retry import DOUBTFUL, Outcome, RetryPolicy, outcome_of, retry_after
 from .routes import Route
 from .urls import route_url, with_query
@@ -52,15 +51,14 @@ from .urls import route_url, with_query
 T = TypeVar("T")
 
 
-@frozen
-class Options:
+class Options(NamedTuple):
     """What `with_options` can change."""
 
     retry: RetryPolicy
     timeout: Mapping[str, float | None]
     total_timeout: float | None
     strict: bool
-    on_event: Callable[[Event], None] | None = field(repr=False)
+    on_event: Callable[[Event], None] | None
 
 
 class _Call:

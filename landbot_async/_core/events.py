@@ -8,11 +8,13 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from .record import Record
+
 _log = logging.getLogger("landbot_async")
 
 
-@frozen
-class RequestSent:
+@frozen(eq=False, repr=False)
+class RequestSent(Record):
     """A request is about to go on the wire. `attempt` counts from 1."""
 
     method: str
@@ -20,8 +22,8 @@ class RequestSent:
     attempt: int
 
 
-@frozen
-class ResponseReceived:
+@frozen(eq=False, repr=False)
+class ResponseReceived(Record):
     """An answer came back, `seconds` after its request was sent."""
 
     method: str
@@ -31,8 +33,8 @@ class ResponseReceived:
     seconds: float
 
 
-@frozen
-class RetryScheduled:
+@frozen(eq=False, repr=False)
+class RetryScheduled(Record):
     """The call is tried again in `delay` seconds. `reason` is a status, or the name of what went wrong."""
 
     method: str
@@ -42,8 +44,8 @@ class RetryScheduled:
     reason: str
 
 
-@frozen
-class LimiterWaited:
+@frozen(eq=False, repr=False)
+class LimiterWaited(Record):
     """The call got its turn after `seconds` of queueing for a place and for the limiter."""
 
     method: str
@@ -51,8 +53,8 @@ class LimiterWaited:
     seconds: float
 
 
-@frozen
-class LimiterPaused:
+@frozen(eq=False, repr=False)
+class LimiterPaused(Record):
     """A 429: nobody starts a request for `seconds`."""
 
     method: str
@@ -60,8 +62,8 @@ class LimiterPaused:
     seconds: float
 
 
-@frozen
-class CallFailed:
+@frozen(eq=False, repr=False)
+class CallFailed(Record):
     """The call ends without a result, cancelled ones included; `error` is the name of the exception's class."""
 
     method: str
@@ -72,8 +74,8 @@ class CallFailed:
     transient: bool
 
 
-@frozen
-class SchemaMismatch:
+@frozen(eq=False, repr=False)
+class SchemaMismatch(Record):
     """A value has another type than is known of it: it reads as None, and stands as it came in `.extra`."""
 
     method: str

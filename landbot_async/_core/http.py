@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import httpx
-from attrs import field, frozen
 from httpx import AsyncBaseTransport, AsyncClient, Request, Response, Timeout
 
 from .retry import Outcome
@@ -47,17 +46,19 @@ _JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json"}
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 
 
-@frozen
-class Answer:
+class Answer(NamedTuple):
     """An answer, read whole."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        # Without the body, which may hold tokens.
+        return f"Answer(status={self.status})"
 
 
-@frozen
-class Failure:
+class Failure(NamedTuple):
     """An attempt without an answer."""
 
     outcome: Outcome

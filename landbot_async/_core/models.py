@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from .record import Record
 from .secret import masked_repr, token_repr
 
 ChannelType: TypeAlias = Literal["webchat", "landbot", "whatsapp", "whatsapi", "facebook", "apichat"] | str
@@ -32,8 +33,8 @@ def _absent() -> Any:
     return field(default=frozenset(), repr=False, eq=False, alias="_absent")
 
 
-@frozen
-class Channel:
+@frozen(eq=False, repr=False)
+class Channel(Record):
     """A channel: one bot's door to one medium. Its `token` is as secret as the agent's."""
 
     id: int
@@ -46,8 +47,8 @@ class Channel:
     _absent: frozenset[str] = _absent()
 
 
-@frozen
-class CustomField:
+@frozen(eq=False, repr=False)
+class CustomField(Record):
     """A custom field as it stands in a customer."""
 
     name: str | None = None
@@ -57,8 +58,8 @@ class CustomField:
     _absent: frozenset[str] = _absent()
 
 
-@frozen
-class Customer:
+@frozen(eq=False, repr=False)
+class Customer(Record):
     """A person on one channel; the same person has another id on each.
 
     `last_message` is a time despite its name. `custom_fields` is what to trust for custom fields: Landbot shows each

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import frozen
 
-from .answers import Rows
 from .check import whole_number
+from .readers import Rows
+from .record import Record
 from .walk import MOST_ROWS, Ask, Walk
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 T = TypeVar("T")
 
 
-@frozen
-class Page(Sequence[T]):
+@frozen(eq=False, repr=False)
+class Page(Record, Sequence[T]):
     """Some items of a listing, in order.
 
     Attributes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from .answers import Rows, rows_of
 from .engine import Engine
 from .pages import Pages
+from .readers import Rows, rows_of
 from .routes import Route
 from .walk import Ask
 

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 from .check import finite_number, whole_number
+from .record import Record
 from .routes import Route
 
 
@@ -64,8 +65,8 @@ def _check_sends(_policy: object, _attribute: object, value: object) -> None:
         raise ValueError(f"sends must be 'at_most_once' or 'at_least_once', not {value!r}")
 
 
-@frozen
-class RetryPolicy:
+@frozen(eq=False, repr=False)
+class RetryPolicy(Record):
     """How often and how patiently a call is repeated; what may be repeated at all is decided by what is known.
 
     Attributes:

@@ -5,13 +5,10 @@ Source of each row: dev.landbot.io, Platform API reference.
 
 from __future__ import annotations
 
-from typing import Final
-
-from attrs import frozen
+from typing import Final, NamedTuple
 
 
-@frozen
-class Route:
+class Route(NamedTuple):
     """One operation of the API.
 
     Attributes:
