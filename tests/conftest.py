@@ -21,13 +21,11 @@ class _NoWaiting(selectors.DefaultSelector):
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
+        if not timeout:
+            # At once, or nothing is planned: only a socket or a thread can go on.
+            return super().select(timeout)
         ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            # Nothing is planned: only a socket or a thread can go on.
-            return super().select(None)
-        self.now += timeout
+        self.now += 0.0 if ready else timeout
         return ready
 
 

@@ -31,6 +31,12 @@ class Unlimited:
         await anyio.lowlevel.checkpoint()
 
 
+async def never(_: httpx.Request) -> httpx.Response:
+    """A server that takes the request and does not answer."""
+    while True:
+        await anyio.sleep_forever()
+
+
 @contextlib.asynccontextmanager
 async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncLandbot, respx.Router, list[Event]]]:
     """A client whose requests end in a respx router, and the events it tells."""

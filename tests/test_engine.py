@@ -1,4 +1,3 @@
-import math
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -37,7 +36,7 @@ from landbot_async import (
     TotalTimeoutError,
     UnprocessableEntityError,
 )
-from tests.helpers import OK, TOKEN, Unlimited, lent, wire
+from tests.helpers import OK, TOKEN, Unlimited, lent, never, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -365,10 +364,6 @@ class TestOrder:
 
 class TestTotalTimeout:
     async def test_it_cuts_an_attempt_in_flight(self) -> None:
-        async def never(_: httpx.Request) -> httpx.Response:
-            await sleep(math.inf)
-            raise AssertionError
-
         async with lent(never, total_timeout=3.0) as (landbot, _):
             begun = current_time()
             with pytest.raises(TotalTimeoutError) as sent:
@@ -430,10 +425,6 @@ class TestTotalTimeout:
             assert caught.value.attempts > 10
 
     async def test_another_scope_is_not_taken_for_it(self) -> None:
-        async def never(_: httpx.Request) -> httpx.Response:
-            await sleep(math.inf)
-            raise AssertionError
-
         async with lent(never, total_timeout=30.0) as (landbot, _):
             with anyio.move_on_after(1) as scope:
                 await landbot.customers.get(1)
@@ -456,8 +447,7 @@ class TestCancellation:
         async def answer(_: httpx.Request) -> httpx.Response:
             if moment == "back-off":
                 return httpx.Response(429, headers={"Retry-After": "50"})
-            await sleep(math.inf)
-            raise AssertionError
+            return await never(_)
 
         async with lent(answer, limiter=bucket, on_event=events.append) as (landbot, _):
             if moment == "place":
@@ -475,10 +465,6 @@ class TestCancellation:
     async def test_a_cancelled_read_is_always_safe_to_repeat(self) -> None:
         events: list[Any] = []
 
-        async def never(_: httpx.Request) -> httpx.Response:
-            await sleep(math.inf)
-            raise AssertionError
-
         async with lent(never, on_event=events.append) as (landbot, _):
             with anyio.move_on_after(1):
                 await landbot.customers.get(1)
@@ -491,10 +477,9 @@ class TestCancellation:
             trace = request.extensions["trace"]
             await trace("connection.connect_tcp.started", {})
             try:
-                await sleep(math.inf)
+                return await never(request)
             finally:
                 await trace("connection.connect_tcp.failed", {})
-            raise AssertionError
 
         async with lent(connecting, on_event=events.append) as (landbot, _):
             with anyio.move_on_after(1):
