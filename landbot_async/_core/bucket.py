@@ -42,7 +42,7 @@ class Start:
     __slots__ = ("answered", "at")
 
     def __init__(self, at: float) -> None:
-        self.at = at
+        self.at: float = at
         self.answered: float | None = None
 
 
@@ -50,7 +50,7 @@ class Schedule:
     """When the next start may happen: a function of the starts so far, their answers, the pauses and the time."""
 
     def __init__(self, rate: int, per: float, burst: int) -> None:
-        self.gap = per / rate
+        self.gap: float = per / rate
         self._slack = (burst - 1) * self.gap
         self._window = per * (1 + MARGIN)
         self._starts: deque[Start] = deque(maxlen=rate)
@@ -152,9 +152,9 @@ class TokenBucket:
     """
 
     def __init__(self, rate: int = 10, per: float = 1.0, burst: int = 1) -> None:
-        self.rate = whole_number("rate", rate, at_least=1)
-        self.per = finite_number("per", per, above=0)
-        self.burst = whole_number("burst", burst, at_least=1, at_most=rate)
+        self.rate: int = whole_number("rate", rate, at_least=1)
+        self.per: float = finite_number("per", per, above=0)
+        self.burst: int = whole_number("burst", burst, at_least=1, at_most=rate)
         self._schedule = Schedule(rate, per, burst)
         self._queue = anyio.Lock(fast_acquire=True)
         self._news = anyio.Event()

@@ -107,7 +107,7 @@ class APIStatusError(LandbotError):
     ) -> None:
         super().__init__(message, **call)
         self.status = status
-        self.errors = dict(errors)
+        self.errors: dict[str, tuple[str, ...]] = dict(errors)
         self.message = detail
         self.body = body
         self.retry_after = retry_after
