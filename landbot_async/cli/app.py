@@ -10,7 +10,7 @@ from .demo import PLANS, Job, play
 from .screen import Screen
 
 # Without typer's own tracebacks, which are for those who write commands.
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -64,7 +64,7 @@ class Sandbox:
         if choice("window", window, tuple(WINDOWS)) is None:
             raise TypeError("window must be the name of one, and 'off' is no limit: not None")
         whole_number("seed", seed, at_least=0)
-        self.token = secrets.token_hex(20)
+        self.token: str = secrets.token_hex(20)
         self._workspace = Workspace(customers=whole_number("customers", customers, at_least=0), seed=seed)
         self._faults = Faults(seed)
         self._transport = SandboxTransport(

@@ -25,8 +25,8 @@ class SandboxTransport(AsyncBaseTransport):
         self._faults = faults
         self._latency, self._jitter = latency, jitter
         self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
-        self.received = 0
-        self.refused = 0
+        self.received: int = 0
+        self.refused: int = 0
 
     async def handle_async_request(self, request: Request) -> Response:
         """Answer one request, or fail as the planned fault says."""

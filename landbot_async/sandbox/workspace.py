@@ -27,7 +27,7 @@ class RefusedError(Exception):
     def __init__(self, status: int, **errors: str) -> None:
         super().__init__(status, errors)
         self.status = status
-        self.errors = {name: [message] for name, message in errors.items()}
+        self.errors: dict[str, list[str]] = {name: [message] for name, message in errors.items()}
 
 
 @frozen
@@ -107,7 +107,7 @@ class Workspace:
     """Channels, customers and what reached them."""
 
     def __init__(self, *, customers: int, seed: int) -> None:
-        self.channels = {
+        self.channels: dict[int, SandboxChannel] = {
             8: SandboxChannel(8, "Web chat", "webchat", "H-8-SANDBOX"),
             9: SandboxChannel(9, "WhatsApp", "whatsapp", "W-9-SANDBOX"),
         }
