@@ -79,6 +79,7 @@ class _Model:
         self._is_known = self._known.__contains__
         self._layouts: dict[frozenset[str], _Layout] = {}
         self._latest = self._layout(self._known)
+        self.usual = self._latest.build
 
     def read(self, data: Any, way: Way) -> Any:
         """The model for `data`, by its shape if that is known, else in detail."""
@@ -237,10 +238,11 @@ _USUAL = ["name", "type", "value"]
 def _read_custom_fields(value: Any, way: Way) -> dict[str, CustomField]:
     if type(value) is not dict:
         raise _InexactError
+    usual = _model(CustomField).usual
     read = {
-        name: CustomField(*item.values())
+        name: usual(tuple(item.values()), {}, way)
         # By far the most frequent row of all, so it has a way of its own.
-        if type(item) is dict and [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
+        if [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
         else _read_custom_field(name, item, way)
         for name, item in value.items()
         if type(item) is dict
