@@ -3,15 +3,19 @@
 uv makes the environments where it is installed, else virtualenv. Interpreters that are missing are left out.
 """
 
+import sys
+
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = nox.project.python_versions(PROJECT)
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The interpreter that runs nox is always among them, so that some test is run whatever is missing.
+PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE})
 
-nox.needs_version = ">=2024.4.15"
+nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "plain", "tests"]
 
 
 def _group(*names: str) -> list[str]:
@@ -46,9 +50,18 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def plain(session: nox.Session) -> None:
-    """The plain install alone: it imports, and nothing else came with it."""
+    """The plain install: four packages and what they need themselves, and it works with those."""
     session.install(".")
-    session.run("python", "-c", "import landbot_async.sandbox")
+    session.run("python", "-c", PLAIN)
+
+
+PLAIN = """
+import importlib.metadata as metadata
+import re
+import landbot_async.sandbox
+needs = [each for each in metadata.requires("landbot-async") if "extra ==" not in each]
+assert sorted(re.match("[a-z]+", each)[0] for each in needs) == ["anyio", "attrs", "cattrs", "httpx"], needs
+"""
 
 
 @nox.session

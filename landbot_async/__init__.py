@@ -99,13 +99,13 @@ if TYPE_CHECKING:
     from ._core.converter import converter
     from ._core.models import Channel, Customer, CustomField
     from ._core.pages import Page, Pages
+else:
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"._core.{_LATER[name]}", __name__), name)
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"._core.{_LATER[name]}", __name__), name)
+        return value
 
 
 def __dir__() -> list[str]:

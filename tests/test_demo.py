@@ -80,7 +80,7 @@ async def test_in_foul_weather_the_unknown_ones_are_said_and_settled() -> None:
 
 @pytest.mark.anyio
 async def test_a_message_sent_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def careless(sandbox: Sandbox, **options: object) -> object:
+    def careless(sandbox: Sandbox, **options: Any) -> object:
         return client(sandbox, retry=RetryPolicy(sends="at_least_once"), **options)
 
     client = Sandbox.client

@@ -10,9 +10,20 @@ import pytest
 from anyio import create_task_group
 from anyio.abc import SocketStream
 
-from landbot_async import APIConnectionError, APITimeoutError, AsyncLandbot, LandbotError, RetryPolicy
-from landbot_async._core.http import Flight, new_client, pool_size, timeouts
-from tests.helpers import TOKEN, Unlimited
+from landbot_async import (
+    APIConnectionError,
+    APITimeoutError,
+    AsyncLandbot,
+    CallFailed,
+    ClientClosedError,
+    Event,
+    LandbotError,
+    NotFoundError,
+    RetryPolicy,
+)
+from landbot_async._core.http import PLACES, Flight, Wire, timeouts
+from landbot_async._core.secret import Secret
+from tests.helpers import OK, TOKEN, Unlimited
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"success": true}'
 URL = "https://api.landbot.io/v1/"
@@ -45,7 +56,8 @@ class TestFlight:
     @pytest.mark.anyio
     async def test_the_shield_opens_while_connecting_and_for_good_when_sending(self) -> None:
         scope = anyio.CancelScope(shield=True)
-        flight = Flight(scope)
+        flight = Flight()
+        flight.scope = scope
         seen: list[bool] = []
         for event in (
             "connection.connect_tcp.started",
@@ -85,18 +97,85 @@ class TestTimeouts:
             timeouts(timeout)
 
 
-class TestClients:
+def wire(client: httpx.AsyncClient | None = None) -> Wire:
+    return Wire(client, Secret(TOKEN))
+
+
+class TestWire:
     def test_one_ssl_context_in_a_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        new_client()
-
+        assert wire().client
         monkeypatch.setattr(httpx, "create_ssl_context", None)
-        assert new_client() is not new_client()
+        one = wire()
+        assert one.client is one.client
+        assert one.client is not wire().client
 
-    def test_the_size_of_a_pool_where_it_can_be_seen(self) -> None:
+    def test_the_connections_of_a_borrowed_client_where_they_can_be_seen(self) -> None:
         limits = httpx.Limits(max_connections=7)
-        assert pool_size(httpx.AsyncClient(limits=limits), URL) == 7
-        assert pool_size(httpx.AsyncClient(limits=limits, proxy="http://127.0.0.1:1"), URL) == 7
-        assert pool_size(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))), URL) is None
+        assert wire(httpx.AsyncClient(limits=limits)).connections(URL) == 7
+        assert wire(httpx.AsyncClient(limits=limits, proxy="http://127.0.0.1:1")).connections(URL) == 7
+        assert wire(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: OK))).connections(URL) is None
+        assert wire().connections(URL) is None
+        assert PLACES == 32
+
+    @pytest.mark.anyio
+    async def test_ours_is_closed_and_a_borrowed_one_is_not(self) -> None:
+        ours, unused = wire(), wire()
+        client = ours.client
+        await ours.aclose()
+        await unused.aclose()
+        assert client.is_closed
+        assert ours.closed
+        assert not unused.closed
+        async with httpx.AsyncClient() as lender:
+            borrowed = wire(lender)
+            await borrowed.aclose()
+            assert not borrowed.closed
+        assert borrowed.closed
+
+
+@pytest.mark.anyio
+class TestBorrowed:
+    async def test_its_cookies_stay_as_they_were(self) -> None:
+        """A balancer in front of Landbot sets cookies; the lender's jar is not for them."""
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            await anyio.sleep(0.1)
+            number = request.url.path.split("/")[-3]
+            headers = [("set-cookie", f"AWSALB={number}; Path=/"), ("set-cookie", "mine=theirs; Path=/")]
+            return httpx.Response(200, headers=headers)
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            client.cookies.set("mine", "1", domain="api.landbot.io", path="/")
+            landbot = AsyncLandbot(TOKEN, http_client=client, limiter=Unlimited())
+            async with create_task_group() as tasks:
+                for number in range(1, 20):
+                    tasks.start_soon(landbot.customers.archive, number)
+                    await anyio.sleep(0.03)
+            assert {cookie.name for cookie in client.cookies.jar} == {"mine"}
+
+    async def test_a_hook_that_raises_for_status_changes_nothing(self) -> None:
+        async def raise_for_status(response: httpx.Response) -> None:
+            response.raise_for_status()
+
+        answers = [httpx.Response(429), httpx.Response(503), httpx.Response(200), httpx.Response(404)]
+        async with httpx.AsyncClient(
+            transport=httpx.MockTransport(lambda _: answers.pop(0)), event_hooks={"response": [raise_for_status]}
+        ) as client:
+            landbot = AsyncLandbot(TOKEN, http_client=client, limiter=Unlimited())
+            await landbot.customers.archive(1)
+            with pytest.raises(NotFoundError):
+                await landbot.customers.archive(1)
+
+    async def test_one_that_was_closed_is_said_before_anything_is_sent(self) -> None:
+        client = httpx.AsyncClient()
+        await client.aclose()
+        events: list[Event] = []
+        landbot = AsyncLandbot(TOKEN, http_client=client, on_event=events.append)
+        with pytest.raises(ClientClosedError) as caught:
+            await landbot.customers.archive(1)
+        assert (caught.value.method, caught.value.route) == ("PUT", "/customers/{customer_id}/archive/")
+        assert (caught.value.safe_to_retry, caught.value.attempts) == (True, 0)
+        assert [type(event) for event in events] == [CallFailed]
 
 
 @asynccontextmanager
@@ -118,6 +197,22 @@ async def keep_alive(stream: SocketStream) -> None:
                 await stream.send(ANSWER)
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             pass
+
+
+def silent_after_one() -> Callable[[SocketStream], Awaitable[None]]:
+    """A server that answers one request in all."""
+    answered = False
+
+    async def handle(stream: SocketStream) -> None:
+        nonlocal answered
+        async with stream:
+            await receive_request(stream)
+            if not answered:
+                answered = True
+                await stream.send(ANSWER)
+            await anyio.sleep_forever()
+
+    return handle
 
 
 @asynccontextmanager
@@ -222,6 +317,7 @@ class TestRealFaults:
         [request] = received
         assert request.startswith(b"POST /v1/customers/7/send_text/ HTTP/1.1\r\n")
         assert f"authorization: token {TOKEN}".encode() in request.lower()
+        assert b"accept-encoding: gzip, deflate\r\n" in request.lower()
         assert request.endswith('{"message":"Grüße 🎈"}'.encode())
 
     @pytest.mark.parametrize("size", [None, 1, 3, 10, 100], ids=lambda size: f"pool of {size}")
@@ -255,6 +351,28 @@ class TestRealFaults:
                 await cancelled_waves(landbot, 20)
                 over.set()
             assert not [each for each in client._transport._pool.connections if each.info() == "CONNECTING"]  # type: ignore[attr-defined]
+
+    async def test_a_full_lent_pool_delays_a_cancellation_by_a_slice(self) -> None:
+        async with (
+            server(silent_after_one()) as url,
+            httpx.AsyncClient(limits=httpx.Limits(max_connections=2)) as client,
+        ):
+            landbot = AsyncLandbot(TOKEN, base_url=url, limiter=Unlimited(), http_client=client, timeout=60)
+            await landbot.customers.archive(1)
+            async with create_task_group() as tasks:
+                for _ in range(2):
+                    tasks.start_soon(client.get, url)
+                await anyio.sleep(0.05)
+                begun = anyio.current_time()
+                with anyio.move_on_after(0.1):
+                    await landbot.customers.archive(1)
+                assert anyio.current_time() - begun < 5
+                with pytest.raises(APITimeoutError) as caught:
+                    patience = httpx.Timeout(60, pool=0.7)
+                    await landbot.with_options(timeout=patience, retry=RetryPolicy(attempts=1)).customers.archive(1)
+                assert anyio.current_time() - begun >= 0.7
+                assert caught.value.safe_to_retry
+                tasks.cancel_scope.cancel()
 
     async def test_a_hung_server_delays_no_cancellation(self) -> None:
         async with server(silence) as url, httpx.AsyncClient() as client:

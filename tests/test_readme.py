@@ -68,7 +68,7 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
         monkeypatch.setenv("LANDBOT_API_TOKEN", sandbox.token)
         monkeypatch.setenv("LANDBOT_BASE_URL", sandbox.base_url)
         monkeypatch.setattr(
-            "landbot_async._core.connection.new_client", lambda: httpx.AsyncClient(transport=sandbox._transport)
+            "landbot_async._core.http._new_client", lambda: httpx.AsyncClient(transport=sandbox._transport)
         )
         monkeypatch.chdir(tmp_path)
         yield sandbox

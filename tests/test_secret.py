@@ -70,13 +70,12 @@ def test_a_short_token_garbles_no_words(text: str, redacted: str) -> None:
 
 @pytest.mark.parametrize("given_", [TOKEN, f" {TOKEN}\n", f"\t{TOKEN}"])
 def test_a_token_is_taken_without_the_white_space_around_it(given_: str) -> None:
-    assert checked_token(given_, "X").reveal() == TOKEN
+    assert checked_token(Secret(given_), "X").reveal() == TOKEN
 
 
 @pytest.mark.parametrize(
     ("given_", "text"),
     [
-        (None, "LANDBOT_API_TOKEN"),
         ("", "LANDBOT_API_TOKEN"),
         (" \n", "LANDBOT_API_TOKEN"),
         (f"Token {TOKEN}", "word in front"),
@@ -87,9 +86,9 @@ def test_a_token_is_taken_without_the_white_space_around_it(given_: str) -> None
         ("tökén-0123456789", "characters"),
     ],
 )
-def test_a_token_that_cannot_be_one(given_: str | None, text: str) -> None:
+def test_a_token_that_cannot_be_one(given_: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=text) as caught:
-        checked_token(given_, "LANDBOT_API_TOKEN")
+        checked_token(Secret(given_), "LANDBOT_API_TOKEN")
     # Not even a wrong one is shown: it is likely the right one with something around it.
     assert "0123" not in str(caught.value)
 
@@ -97,7 +96,7 @@ def test_a_token_that_cannot_be_one(given_: str | None, text: str) -> None:
 @given(st.text())
 def test_any_token_taken_can_stand_in_a_header(text: str) -> None:
     try:
-        token = checked_token(text, "X").reveal()
+        token = checked_token(Secret(text), "X").reveal()
     except ConfigurationError:
         return
     assert token == text.strip()

@@ -35,7 +35,7 @@ def anything(answer: Answer, _route: Route, _way: Way) -> Any:
     if not answer.body.strip():
         return None
     value = _json(answer)
-    return envelope(answer) if isinstance(value, dict) else value
+    return _successful(answer, value) if isinstance(value, dict) else value
 
 
 def complaint(answer: Answer) -> tuple[dict[str, tuple[str, ...]], str, Any]:
@@ -65,6 +65,10 @@ def envelope(answer: Answer) -> dict[str, Any]:
     value = _json(answer)
     if not isinstance(value, dict):
         raise UnreadableError("$", f"is {kind_of(value)} instead of an object")
+    return _successful(answer, value)
+
+
+def _successful(answer: Answer, value: dict[str, Any]) -> dict[str, Any]:
     if value.get("success") is False:
         raise UnreadableError("$.success", f"is false: {complaint(answer)[1] or 'Landbot does not say why'}")
     return value

@@ -27,6 +27,7 @@ import anyio
 from anyio.lowlevel import EventLoopToken, RunVar, checkpoint_if_cancelled, current_token
 
 from .check import finite_number, whole_number
+from .secret import Secret
 
 # A share of `per`, kept free because clocks, timers and networks are not exact.
 MARGIN = 0.004
@@ -129,7 +130,10 @@ class Ticket:
 
 @runtime_checkable
 class Limiter(Protocol):
-    """What the client needs of a rate limiter; `TokenBucket` is one, a bucket in Redis another."""
+    """What the client needs of a rate limiter; `TokenBucket` is one, a bucket in Redis another.
+
+    One that also has `TokenBucket.expected_wait` lets calls with a total time-out fail at once instead of in vain.
+    """
 
     async def acquire(self) -> object:
         """Wait for the right to start one request. A returned object's `done()` is called when its answer came."""
@@ -221,27 +225,22 @@ class _SharedBuckets:
 
     def get(self, key: tuple[str, str]) -> TokenBucket:
         now = anyio.current_time()
-        while self._warm:
-            oldest = next(iter(self._warm))
-            if not self._warm[oldest]._schedule.idle(now):  # noqa: SLF001  # one mechanism, one module
-                break
-            del self._warm[oldest]
+        warm = {key: each for key, each in self._warm.items() if not each._schedule.idle(now)}  # noqa: SLF001  # one mechanism
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = TokenBucket()
-        self._warm.pop(key, None)
-        self._warm[key] = bucket
+        self._warm = {**warm, key: bucket}
         return bucket
 
 
 _shared: RunVar[_SharedBuckets] = RunVar("landbot_async_buckets")
 
 
-def shared_bucket(token: str, base_url: str) -> TokenBucket:
+def shared_bucket(token: Secret, base_url: str) -> TokenBucket:
     """The running event loop's bucket for this token and (normalised) base URL."""
     try:
         buckets = _shared.get()
     except LookupError:
         buckets = _SharedBuckets()
         _shared.set(buckets)
-    return buckets.get((hashlib.sha256(token.encode()).hexdigest(), base_url))
+    return buckets.get((hashlib.sha256(token.reveal().encode()).hexdigest(), base_url))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .check import identity, optional_flag
+from .check import identity, optional_flag, optional_text
 from .models import Channel, ChannelType
 from .pages import Pages
 from .readers import one
@@ -29,7 +29,7 @@ class Channels(Resource):
 
         Source: dev.landbot.io, "List channels".
         """
-        params = {"type": type, "active": optional_flag("active", active)}
+        params = {"type": optional_text("type", type), "active": optional_flag("active", active)}
         return self._pages(LIST_CHANNELS, Channel, params, page_size=page_size, offset=offset)
 
     async def get(self, channel_id: int) -> Channel:

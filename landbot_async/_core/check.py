@@ -81,3 +81,11 @@ def choice(name: str, value: object, choices: tuple[str, ...]) -> str | None:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     return value
+
+
+def methods(name: str, value: object, *wanted: str) -> None:
+    """Check that `value` is None or an object (and no class) with the methods wanted of it."""
+    if value is None:
+        return
+    if isinstance(value, type) or not all(callable(getattr(value, each, None)) for each in wanted):
+        raise TypeError(f"{name} must be an object with the async methods {' and '.join(wanted)}, not {value!r}")

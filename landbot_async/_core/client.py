@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from .answers import anything
 from .bucket import Limiter
-from .check import finite_number, flag, optional_flag
+from .check import filled_text, finite_number, flag, methods, optional_flag
 from .connection import Connection
 from .engine import Engine, Options
 from .events import Event
 from .http import AsyncClient, Timeout, timeouts
 from .retry import RetryPolicy
 from .routes import Route
-from .secret import checked_token
+from .secret import Secret, checked_token
 from .urls import free_template, free_url, normalised_base_url
 
 if TYPE_CHECKING:
@@ -81,9 +82,14 @@ class AsyncLandbot:
         http_client: AsyncClient | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        secret = checked_token(os.environ.get("LANDBOT_API_TOKEN") if token is None else token, "LANDBOT_API_TOKEN")
-        url = normalised_base_url(base_url or os.environ.get("LANDBOT_BASE_URL") or BASE_URL)
-        options = Options(_policy(retry), timeouts(timeout), _limit(total_timeout), flag("strict", strict), on_event)
+        given, token = Secret(os.environ.get("LANDBOT_API_TOKEN", "") if token is None else token), None
+        secret = checked_token(given, "LANDBOT_API_TOKEN")
+        url = normalised_base_url((os.environ.get("LANDBOT_BASE_URL") or BASE_URL) if base_url is None else base_url)
+        methods("limiter", limiter, "acquire", "pause")
+        methods("http_client", http_client, "send", "aclose")
+        options = Options(
+            _policy(retry), timeouts(timeout), _limit(total_timeout), flag("strict", strict), _listener(on_event)
+        )
         self._furnish(Engine(Connection(secret, url, limiter, http_client), options), owner=True)
 
     def _furnish(self, engine: Engine, *, owner: bool) -> None:
@@ -143,7 +149,7 @@ class AsyncLandbot:
         if strict is not _NOT_GIVEN:
             changes["strict"] = flag("strict", strict)
         if on_event is not _NOT_GIVEN:
-            changes["on_event"] = on_event
+            changes["on_event"] = _listener(on_event)
         copy = object.__new__(type(self))
         copy._furnish(Engine(self._engine.connection, self._engine.options._replace(**changes)), owner=False)
         return copy
@@ -172,11 +178,13 @@ class AsyncLandbot:
         Raises:
             ValueError: the path leads to another server or has dot segments; nothing was sent.
         """
-        verb = method.upper()
+        verb = filled_text("method", method).upper()
         if verb not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        if params is not None and not isinstance(params, Mapping):
+            raise TypeError(f"params must be a mapping, not {type(params).__name__}")
         base_url = self._engine.connection.base_url
-        url = free_url(base_url, path)
+        url = free_url(base_url, filled_text("path", path))
         safe = optional_flag("idempotent", idempotent)
         route = Route(
             verb,
@@ -191,6 +199,12 @@ def _policy(retry: object) -> RetryPolicy:
     if not isinstance(retry, RetryPolicy):
         raise TypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
     return retry
+
+
+def _listener(on_event: Callable[[Event], None] | None) -> Callable[[Event], None] | None:
+    if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
+        raise TypeError("on_event must be a function, and not an async one: nobody would await it")
+    return on_event
 
 
 def _limit(total_timeout: object) -> float | None:

@@ -78,7 +78,7 @@ class _Model:
         self._known = frozenset(self._names)
         self._is_known = self._known.__contains__
         self._layouts: dict[frozenset[str], _Layout] = {}
-        self._latest = self._layout(self._known)
+        self._latest = self._layouts[self._known] = _Layout(cls, self._fields, self._known)
         self.usual = self._latest.build
 
     def read(self, data: Any, way: Way) -> Any:
@@ -92,7 +92,10 @@ class _Model:
                 raise KeyError
             values = layout.pick(data)
         except KeyError:
-            layout = self._latest = self._layout(self._known.intersection(data))
+            found = self._layout(self._known.intersection(data))
+            if found is None:
+                return self._read_in_detail(data, extra, way, self._known.difference(data))
+            layout = self._latest = found
             values = layout.pick(data)
         shape = tuple(map(type, values))
         if shape in layout.shapes:
@@ -101,15 +104,14 @@ class _Model:
             except (_InexactError, UnreadableError):
                 pass
         elif len(layout.shapes) < MOST_SHAPES:
-            return self._read_in_detail(data, extra, way, layout, shape)
-        return self._read_in_detail(data, extra, way, layout)
+            return self._read_in_detail(data, extra, way, layout.absent, (layout, shape))
+        return self._read_in_detail(data, extra, way, layout.absent)
 
-    def _layout(self, names: frozenset[str]) -> _Layout:
+    def _layout(self, names: frozenset[str]) -> _Layout | None:
+        """The layout of rows with these known keys; None if it is one too many."""
         layout = self._layouts.get(names)
-        if layout is None:
-            layout = _Layout(self._cls, self._fields, names)
-            if len(self._layouts) < MOST_LAYOUTS:
-                self._layouts[names] = layout
+        if layout is None and len(self._layouts) < MOST_LAYOUTS:
+            layout = self._layouts[names] = _Layout(self._cls, self._fields, names)
         return layout
 
     def _read_in_detail(
@@ -117,9 +119,10 @@ class _Model:
         data: dict[str, Any],
         extra: dict[str, Any],
         way: Way,
-        layout: _Layout,
-        new_shape: tuple[type, ...] | None = None,
+        absent: frozenset[str],
+        news: tuple[_Layout, tuple[type, ...]] | None = None,
     ) -> Any:
+        """The model for `data`, field by field. `news` is the shape to remember if all of it matches."""
         values: list[Any] = []
         for field in self._fields:
             value = data.get(field.name)
@@ -134,7 +137,7 @@ class _Model:
             except UnreadableError as unreadable:
                 raise unreadable.under(f".{field.name}") from None
             except _InexactError as inexact:
-                new_shape = None
+                news = None
                 if inexact.mismatch:
                     place, culprit = inexact.inner or ("", value)
                     received = kind_of(culprit) if field.name in data else "missing"
@@ -144,9 +147,10 @@ class _Model:
                     way.report(Mismatch(self._cls.__name__, field.name, field.expected, received))
                 values.append(field.empty() if inexact.value is None else inexact.value)
                 extra[field.name] = value
-        if new_shape is not None:
-            layout.shapes.add(new_shape)
-        return self._cls(*values, extra, layout.absent)
+        if news is not None:
+            layout, shape = news
+            layout.shapes.add(shape)
+        return self._cls(*values, extra, absent)
 
     def write(self, value: Any) -> dict[str, Any]:
         """The JSON that `value` was read from: what `extra` holds under a field's name is how it came."""

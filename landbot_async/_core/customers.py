@@ -52,6 +52,8 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "List customers".
         """
+        if search_by is not None and search is None:
+            raise ValueError("search_by says where to search: give search too")
         params = {
             "channel_id": optional_identity("channel_id", channel_id),
             "agent_id": optional_identity("agent_id", agent_id),

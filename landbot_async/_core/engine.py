@@ -13,7 +13,6 @@ import json as json_codec
 import math
 import random
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from http.client import responses as phrases
@@ -26,6 +25,7 @@ from .connection import Connection
 from .errors import (
     APIConnectionError,
     APITimeoutError,
+    ClientClosedError,
     LandbotError,
     ResponseError,
     TotalTimeoutError,
@@ -42,13 +42,17 @@ from .events import (
     SchemaMismatch,
     emit,
 )
-from .http import Answer, Failure, Flight, exchange
+from .http import Answer, Failure, Flight
 from .reading import Mismatch, UnreadableError, Way
-from .retry import DOUBTFUL, Outcome, RetryPolicy, outcome_of, retry_after
+from .retry import DOUBTFUL, Outcome, RetryPolicy, ceiling, outcome_of, repeats, retry_after
 from .routes import Route
 from .urls import route_url, with_query
 
 T = TypeVar("T")
+
+# What to do about a 2xx that cannot be read, by the path where it went wrong; MISMATCH is for all others.
+UNREADABLE = {"$": ResponseError.advice, "$.success": "Landbot took the request and says that it failed."}
+MISMATCH = "The answer is not what is known of it; without strict=True, only ids and envelopes have to match."
 
 
 class Options(NamedTuple):
@@ -112,6 +116,8 @@ class Engine:
         call = _Call(route, anyio.current_time())
         self.connection.begin()
         try:
+            if self.connection.closed:
+                raise self._error(ClientClosedError, call, "was not sent: the client is closed", transient=False)
             answer = await self._in_time(call, url, content)
             try:
                 return read(answer, route, self._way(route))
@@ -141,7 +147,7 @@ class Engine:
                 self._check_turn(call, deadline, 0)
                 ticket = await connection.limiter.acquire()
                 self._emit(LimiterWaited, call, anyio.current_time() - waiting_since)
-                result = await self._send(call, url, content, deadline)
+                result = await self._send(call, url, content)
                 if isinstance(result, Answer):
                     _done(ticket)
                 verdict = await self._decide(call, result, deadline)
@@ -150,24 +156,14 @@ class Engine:
                 await anyio.sleep(verdict)
                 waiting_since = anyio.current_time()
 
-    async def _send(self, call: _Call, url: str, content: bytes | None, deadline: float) -> Answer | Failure:
+    async def _send(self, call: _Call, url: str, content: bytes | None) -> Answer | Failure:
         connection, method = self.connection, call.route.method
         call.attempts += 1
         call.paid += 1
         self._emit(RequestSent, call, call.attempts)
         sent_at = anyio.current_time()
-        # A lent client's pool may be full of other people's calls: see `Flight`.
-        scope = anyio.CancelScope(shield=True) if connection.lent and connection.traced else None
-        flight = call.flight = Flight(scope)
-        timeout = self.options.timeout
-        if scope is not None and deadline < math.inf:
-            left = max(0.001, deadline - sent_at)
-            timeout = {**timeout, "pool": min(left, timeout.get("pool") or left)}
-        try:
-            with scope or nullcontext():
-                result = await exchange(connection.http, method, url, connection.token, content, timeout, flight)
-        finally:
-            connection.traced = connection.traced or flight.last != ""
+        call.flight = Flight()
+        result = await connection.wire.exchange(method, url, content, self.options.timeout, call.flight)
         if isinstance(result, Answer):
             seconds = anyio.current_time() - sent_at
             self._emit(ResponseReceived, call, call.attempts, result.status, seconds)
@@ -200,25 +196,26 @@ class Engine:
         """Seconds until the attempt is repeated, or its error where it is not."""
         policy = self.options.retry
         call.doubt = call.doubt or outcome in DOUBTFUL
-        delay = random.random() * policy.ceiling(call.paid - 1) if wait is None else wait  # noqa: S311  # no secret
-        if not policy.repeats(call.route, outcome) or call.paid >= policy.attempts or (wait or 0.0) > policy.max_wait:
+        delay = random.random() * ceiling(policy, call.paid - 1) if wait is None else wait  # noqa: S311  # no secret
+        if not repeats(policy, call.route, outcome) or call.paid >= policy.attempts or (wait or 0.0) > policy.max_wait:
             raise error()
-        self._check_wait(call, deadline, delay)
+        self._check_wait(call, deadline, delay, error)
         self._emit(RetryScheduled, call, call.attempts, delay, outcome.value)
         return delay
 
     async def _pause(self, call: _Call, answer: Answer, wait: float | None, deadline: float) -> float:
         """Pause the limiter for everybody. It is what this call waits for as well, so there is no back-off."""
         policy, now = self.options.retry, anyio.current_time()
-        pause = policy.ceiling(call.refusals) if wait is None else wait
+        pause = ceiling(policy, call.refusals) if wait is None else wait
         call.paid -= 1
         call.refusals += 1
         call.first_refusal = min(call.first_refusal, now)
         await self.connection.limiter.pause(pause)
         self._emit(LimiterPaused, call, pause)
+        error = partial(self._refused, call, answer, pause)
         if now + pause > call.first_refusal + policy.max_wait:
-            raise self._refused(call, answer, pause)
-        self._check_wait(call, deadline, pause)
+            raise error()
+        self._check_wait(call, deadline, pause, error)
         self._emit(RetryScheduled, call, call.attempts, pause, Outcome.REFUSED.value)
         return 0.0
 
@@ -228,9 +225,12 @@ class Engine:
         if deadline < math.inf and expected_wait is not None:
             self._check_wait(call, deadline, expected_wait(ahead))
 
-    def _check_wait(self, call: _Call, deadline: float, seconds: float) -> None:
+    def _check_wait(
+        self, call: _Call, deadline: float, seconds: float, error: Callable[[], LandbotError] | None = None
+    ) -> None:
         if anyio.current_time() + seconds > deadline:
-            raise self._too_late(call, f"would have to wait {seconds:.3g} s and not end")
+            cause = None if error is None else error()
+            raise self._too_late(call, f"would have to wait {seconds:.3g} s and not end") from cause
 
     def _too_late(self, call: _Call, what: str) -> LandbotError:
         return self._error(
@@ -267,6 +267,7 @@ class Engine:
             ResponseError,
             call,
             f"answered {answer.status}, but {unreadable.path} {self.connection.token.redact(unreadable.what)}",
+            advice=UNREADABLE.get(unreadable.path, MISMATCH),
             transient=unreadable.path == "$",
             status=answer.status,
             path=unreadable.path,
@@ -274,7 +275,14 @@ class Engine:
         )
 
     def _error(
-        self, kind: type[LandbotError], call: _Call, what: str, *, transient: bool = True, **details: Any
+        self,
+        kind: type[LandbotError],
+        call: _Call,
+        what: str,
+        *,
+        advice: str = "",
+        transient: bool = True,
+        **details: Any,
     ) -> LandbotError:
         """The error, with a text that says what happened, what to do, and whether repeating is safe."""
         route, safe = call.route, call.safe_to_retry
@@ -286,7 +294,7 @@ class Engine:
         else:
             safety = "Repeating it does no harm, but will not help by itself."
         return kind(
-            f"{route.method} {route.template} {what}{count}. {kind.advice} {safety}",
+            f"{route.method} {route.template} {what.rstrip('.')}{count}. {advice or kind.advice} {safety}",
             method=route.method,
             route=route.template,
             attempts=call.attempts,

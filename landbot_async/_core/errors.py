@@ -78,7 +78,9 @@ class ConfigurationError(LandbotError):
 
 
 class ClientClosedError(LandbotError, RuntimeError):
-    """The client was closed before the call began."""
+    """The client, or the httpx client it borrowed, was closed before the call began."""
+
+    advice = "Make a new one, and close it when the last call has ended."
 
 
 class APIStatusError(LandbotError):
@@ -89,10 +91,11 @@ class APIStatusError(LandbotError):
         errors: what the body says of each field, `{field: (messages…)}`; empty if it does not.
         message: what the body says, in one line.
         body: the decoded JSON, else the text as it came, else None.
-        retry_after: seconds that the answer asked to wait, or None.
+        retry_after: seconds to wait before the next attempt: what the answer asked for, for a 429 else the client's
+            own pause, or None.
     """
 
-    advice = "Landbot does not document this status."
+    advice = "It was not done as asked: see the status. Redirects are never followed; check base_url and the path."
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class APIStatusError(LandbotError):
 class BadRequestError(APIStatusError):
     """400: the body is not the JSON that this endpoint takes."""
 
-    advice = "Landbot could not read the body: correct it."
+    advice = "Landbot could not read the request: correct it."
 
 
 class AuthenticationError(APIStatusError):
@@ -143,7 +146,10 @@ class PermissionDeniedError(APIStatusError):
 class NotFoundError(APIStatusError):
     """404: there is no such resource in this workspace."""
 
-    advice = "Check the ids: one person has a different customer id on each channel."
+    advice = (
+        "Check the ids (one person has a different customer id on each channel); for request(), check the path: it is"
+        " relative to base_url and ends in a slash."
+    )
 
 
 class ConflictError(APIStatusError):
@@ -209,7 +215,7 @@ class ResponseError(LandbotError):
         body: the decoded JSON, else the text as it came, else None.
     """
 
-    advice = "Something between you and Landbot may have answered in its place, or Landbot changed its answers."
+    advice = "Something between you and Landbot may have answered in its place."
 
     def __init__(self, message: str, *, status: int, path: str, body: Any, **call: Any) -> None:
         super().__init__(message, **call)

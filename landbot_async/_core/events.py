@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
@@ -35,13 +35,13 @@ class ResponseReceived(Record):
 
 @frozen(eq=False, repr=False)
 class RetryScheduled(Record):
-    """The call is tried again in `delay` seconds. `reason` is a status, or the name of what went wrong."""
+    """The call is tried again in `delay` seconds, because of what is known of the attempt before."""
 
     method: str
     route: str
     attempt: int
     delay: float
-    reason: str
+    reason: Literal["never sent", "refused", "server error", "unknown"]
 
 
 @frozen(eq=False, repr=False)

@@ -6,13 +6,17 @@ client of httpx's successor can be lent to us as well.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 import ssl
 from collections.abc import Mapping
+from http.cookiejar import Cookie, CookieJar
 from typing import Any, NamedTuple
 
 import anyio
 import httpx
+from anyio.lowlevel import checkpoint
 from httpx import AsyncBaseTransport, AsyncClient, Request, Response, Timeout
 
 from .retry import Outcome
@@ -20,6 +24,7 @@ from .secret import Secret
 from .version import __version__
 
 __all__ = [
+    "PLACES",
     "Answer",
     "AsyncBaseTransport",
     "AsyncClient",
@@ -28,10 +33,7 @@ __all__ = [
     "Request",
     "Response",
     "Timeout",
-    "close",
-    "exchange",
-    "new_client",
-    "pool_size",
+    "Wire",
     "timeouts",
     "transport_error",
 ]
@@ -39,9 +41,17 @@ __all__ = [
 # Seconds. httpx's own default; longer risks meeting a server that has just hung up.
 _KEEP_ALIVE = 5.0
 
-_HEADERS = {"Accept": "application/json", "User-Agent": f"landbot-async/{__version__}"}
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": f"landbot-async/{__version__}",
+}
 _JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json"}
 
+# Calls in flight at most. At ten starts a second that is room for answers that take three seconds.
+PLACES = 32
+# Seconds. The longest that a cancelled call queues on in the pool of a borrowed client.
+QUEUE_SLICE = 0.5
 # Errors that are raised before anything could have been sent, by the names of their classes.
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 
@@ -66,6 +76,11 @@ class Failure(NamedTuple):
     cause: Exception
 
     @property
+    def queued(self) -> bool:
+        """Whether it only waited for a connection of the pool."""
+        return type(self.cause).__name__ == "PoolTimeout"
+
+    @property
     def reason(self) -> str:
         """What went wrong, in the words of the library that met it."""
         text = str(self.cause)
@@ -76,15 +91,15 @@ class Failure(NamedTuple):
 class Flight:
     """How far one attempt has come, by the wire's own trace (the `trace` extension of httpx).
 
-    `scope`, if given, is shielded from cancellation except while the connection is made and the request is under
-    way. Those are the phases in which httpcore 1.0.9 cleans up after a cancellation; while a call queues in its pool
-    it does not, and loses a connection for good (encode/httpcore, issue 830).
+    `scope`, if set, is shielded from cancellation except while the connection is made and the request is under way.
+    Those are the phases in which httpcore 1.0.9 cleans up after a cancellation; while a call queues in its pool it
+    does not, and loses a connection for good (encode/httpcore, issue 830).
     """
 
-    __slots__ = ("_scope", "_sent", "last")
+    __slots__ = ("_sent", "last", "scope")
 
-    def __init__(self, scope: anyio.CancelScope | None = None) -> None:
-        self._scope = scope
+    def __init__(self) -> None:
+        self.scope: anyio.CancelScope | None = None
         self._sent = False
         self.last = ""
 
@@ -93,38 +108,13 @@ class Flight:
         if self._sent:
             return
         self._sent = name.endswith("send_request_headers.started")
-        if self._scope is not None:
-            self._scope.shield = not name.endswith(".started")
+        if self.scope is not None:
+            self.scope.shield = not name.endswith(".started")
 
     @property
     def never_sent(self) -> bool:
         """Whether the trace proves that nothing of the request was written. No trace is no proof."""
         return not self._sent and self.last.startswith("connection.") and self.last.endswith(".failed")
-
-
-def new_client() -> AsyncClient:
-    """A client of our own. Its pool is unlimited, because a call that queues in it may lose a connection when it is
-    cancelled; the client's places are what bounds the connections.
-    """
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=_KEEP_ALIVE)
-    return AsyncClient(verify=_ssl_context(), limits=limits)
-
-
-@functools.cache
-def _ssl_context() -> ssl.SSLContext:
-    # Making one takes 30 ms, so there is one in a process.
-    return httpx.create_ssl_context()
-
-
-def pool_size(client: AsyncClient, url: str) -> int | None:
-    """How many connections a lent client allows to `url` at a time, where that can be seen.
-
-    httpx offers no public way to ask, and a call that finds no connection would hold its ticket while it waits.
-    """
-    transport_for = getattr(client, "_transport_for_url", None)
-    pool = transport_for and getattr(transport_for(httpx.URL(url)), "_pool", None)
-    size = getattr(pool, "_max_connections", None)
-    return size if isinstance(size, int) and not getattr(pool, "_http2", False) else None
 
 
 def timeouts(timeout: object) -> dict[str, float | None]:
@@ -141,43 +131,128 @@ def timeouts(timeout: object) -> dict[str, float | None]:
     return phases
 
 
-async def exchange(  # noqa: PLR0917  # all of one request
-    client: AsyncClient,
-    method: str,
-    url: str,
-    token: Secret,
-    content: bytes | None,
-    timeout: Mapping[str, float | None],
-    flight: Flight,
-) -> Answer | Failure:
-    """Send one request and read its answer whole. Cancelled, it leaves the connection closed.
+class Wire:
+    """One httpx client, ours or a borrowed one, with the token that goes into each of its requests."""
 
-    The request is built here and not by the client, so that a lent one adds nothing of its own to it; and the token
-    is no variable of any frame, so that no traceback can show it.
+    def __init__(self, client: AsyncClient | None, token: Secret) -> None:
+        self._borrowed = client is not None
+        self._client = client
+        self._token = token
+        self._traced = False  # whether the client's transport has been seen to tell how far a request is
+        self._strays: set[tuple[str, str, str]] = set()  # cookies that answers to us have put into the client's jar
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed: by us, or by who lent it."""
+        return self._client is not None and self._client.is_closed
+
+    @property
+    def client(self) -> AsyncClient:
+        """The client borrowed, else one of our own, made when it is first needed."""
+        if self._client is None:
+            self._client = _new_client()
+        return self._client
+
+    def connections(self, url: str) -> int | None:
+        """How many connections a borrowed client allows to `url` at a time, where that can be seen.
+
+        httpx offers no public way to ask, and a call that finds no connection would hold its ticket while it waits.
+        """
+        transport_for = getattr(self._client, "_transport_for_url", None)
+        pool = transport_for and getattr(transport_for(httpx.URL(url)), "_pool", None)
+        size = getattr(pool, "_max_connections", None)
+        return size if isinstance(size, int) and not getattr(pool, "_http2", False) else None
+
+    async def aclose(self) -> None:
+        """Close the client if it is ours, with its connections, even if the caller is cancelled meanwhile."""
+        if not self._borrowed and self._client is not None:
+            with anyio.CancelScope(shield=True):
+                await self._client.aclose()
+
+    async def exchange(
+        self, method: str, url: str, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
+    ) -> Answer | Failure:
+        """Send one request and read its answer whole. Cancelled, it leaves no connection behind.
+
+        The pool of a borrowed client may be full of its owner's calls. Queueing in it is shielded (see `Flight`), in
+        slices, so that a cancellation waits for one of them at most.
+        """
+        if not (self._borrowed and self._traced):
+            return await self._attempt(method, url, content, timeout, flight)
+        queued_since, patience = anyio.current_time(), timeout["pool"] or math.inf
+        while True:
+            left = patience - (anyio.current_time() - queued_since)
+            sliced = {**timeout, "pool": max(0.001, min(left, QUEUE_SLICE))}
+            with anyio.CancelScope(shield=True) as flight.scope:
+                result = await self._attempt(method, url, content, sliced, flight)
+                if not (isinstance(result, Failure) and result.queued and left > QUEUE_SLICE):
+                    return result
+            await checkpoint()
+
+    async def _attempt(
+        self, method: str, url: str, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
+    ) -> Answer | Failure:
+        # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it; and
+        # the token is no variable of any frame, so that no traceback can show it.
+        client = self.client
+        cookies = {_key(cookie) for cookie in client.cookies.jar}
+        try:
+            response = await client.send(
+                httpx.Request(
+                    method,
+                    url,
+                    headers={
+                        **(_HEADERS if content is None else _JSON_HEADERS),
+                        "Authorization": f"Token {self._token.reveal()}",
+                    },
+                    content=content,
+                    extensions={"timeout": timeout, "trace": flight},
+                ),
+                auth=None,
+                follow_redirects=False,
+            )
+        except Exception as error:
+            names = {cls.__name__ for cls in type(error).__mro__}
+            if "HTTPStatusError" in names:
+                # A hook of a borrowed client made an error of the answer, before its body was read.
+                refused = getattr(error, "response")  # noqa: B009  # not known of every exception
+                return Answer(refused.status_code, refused.headers, b"")
+            if not names & {"RequestError", "OSError"}:
+                raise
+            never = bool(names & _NEVER_SENT) or flight.never_sent
+            outcome = Outcome.NEVER_SENT if never else Outcome.UNKNOWN
+            return Failure(outcome, bool(names & {"TimeoutException", "TimeoutError"}), _bare(error))
+        finally:
+            self._traced = self._traced or flight.last != ""
+        if "set-cookie" in response.headers:
+            self._take_back(client.cookies.jar, response.cookies.jar, cookies)
+        return Answer(response.status_code, response.headers, response.content)
+
+    def _take_back(self, jar: CookieJar, brought: CookieJar, before: set[tuple[str, str, str]]) -> None:
+        """Take the cookies of an answer out of the client's jar again: a borrowed client stays as it was."""
+        for key in {_key(cookie) for cookie in brought}:
+            if key not in before or key in self._strays:
+                self._strays.add(key)
+                with contextlib.suppress(KeyError):
+                    jar.clear(*key)
+
+
+def _key(cookie: Cookie) -> tuple[str, str, str]:
+    return cookie.domain, cookie.path, cookie.name
+
+
+def _new_client() -> AsyncClient:
+    """A client of our own. Its pool is unlimited, because a call that queues in it may lose a connection when it is
+    cancelled; the client's places are what bounds the connections.
     """
-    try:
-        response = await client.send(
-            httpx.Request(
-                method,
-                url,
-                headers={
-                    **(_HEADERS if content is None else _JSON_HEADERS),
-                    "Authorization": f"Token {token.reveal()}",
-                },
-                content=content,
-                extensions={"timeout": timeout, "trace": flight},
-            ),
-            auth=None,
-            follow_redirects=False,
-        )
-    except Exception as error:
-        names = {cls.__name__ for cls in type(error).__mro__}
-        if not names & {"RequestError", "OSError"}:
-            raise
-        never = bool(names & _NEVER_SENT) or flight.never_sent
-        outcome = Outcome.NEVER_SENT if never else Outcome.UNKNOWN
-        return Failure(outcome, "TimeoutException" in names or "TimeoutError" in names, _bare(error))
-    return Answer(response.status_code, response.headers, response.content)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=PLACES, keepalive_expiry=_KEEP_ALIVE)
+    return AsyncClient(verify=_ssl_context(), limits=limits)
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    # Making one takes 30 ms, so there is one in a process.
+    return httpx.create_ssl_context()
 
 
 def _bare(error: Exception) -> Exception:
@@ -190,9 +265,3 @@ def transport_error(name: str, message: str, request: Request) -> Exception:
     """The error of httpx's that a transport raises, by the name of its class."""
     error: Exception = getattr(httpx, name)(message, request=request)
     return error
-
-
-async def close(client: AsyncClient) -> None:
-    """Close the client and its connections, even if the caller is cancelled meanwhile."""
-    with anyio.CancelScope(shield=True):
-        await client.aclose()

@@ -93,6 +93,6 @@ class Customer(Record):
     _absent: frozenset[str] = _absent()
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """The plain values of the custom fields, by name."""
+    def fields(self) -> Mapping[str, Any]:
+        """The plain values of the custom fields, by name: a copy, to change one see `landbot.fields`."""
         return {name: custom.value for name, custom in self.custom_fields.items()}

@@ -84,13 +84,15 @@ class RetryPolicy(Record):
     max_wait: float = field(default=60.0, validator=_check_seconds)
     sends: Literal["at_most_once", "at_least_once"] = field(default="at_most_once", validator=_check_sends)
 
-    def repeats(self, route: Route, outcome: Outcome) -> bool:
-        """Whether an attempt with this outcome is repeated, attempts permitting."""
-        return REPEAT[route.idempotent, outcome] or self.sends == "at_least_once"
 
-    def ceiling(self, n: int) -> float:
-        """Seconds: `base · 2ⁿ`, capped. For any n: a large one does not overflow."""
-        return min(self.cap, self.base * 2.0 ** min(n, 64))
+def repeats(policy: RetryPolicy, route: Route, outcome: Outcome) -> bool:
+    """Whether an attempt with this outcome is repeated, attempts permitting."""
+    return REPEAT[route.idempotent, outcome] or policy.sends == "at_least_once"
+
+
+def ceiling(policy: RetryPolicy, n: int) -> float:
+    """Seconds: `base · 2ⁿ`, capped. For any n: a large one does not overflow."""
+    return min(policy.cap, policy.base * 2.0 ** min(n, 64))
 
 
 # Digits of ASCII alone: int() and float() would take "٣", "1_000", "+7", "nan" and "-3". Past ten it is rubbish.

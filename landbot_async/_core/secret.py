@@ -10,7 +10,7 @@ from .errors import ConfigurationError
 MASK = "***"
 # Shorter than any real token: masked inside other words, it would garble every text.
 _LONG = 8
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_PLAUSIBLE = re.compile(r"[\w.~+/=:-]+", re.ASCII)
 
 
 @final
@@ -39,20 +39,26 @@ class Secret:
         raise TypeError("a token is not pickled")
 
 
-def checked_token(value: str | None, variable: str) -> Secret:
+def checked_token(given: Secret, variable: str) -> Secret:
     """The token to use, or a clear word on why there is none; `variable` names where it is else taken from.
 
+    What is checked is no variable of any frame, so that no traceback can show it.
+
     Raises:
-        ConfigurationError: it is missing, has `Token ` or `Bearer ` in front, or cannot stand in a header.
+        ConfigurationError: it is missing, has `Token ` or `Bearer ` in front, or cannot be a token.
     """
-    token = (value or "").strip()
-    if not token:
+    if not isinstance(given.reveal(), str):
+        raise ConfigurationError(f"The token must be a string, not {type(given.reveal()).__name__}.")
+    token = Secret(given.reveal().strip())
+    if not token.reveal():
         raise ConfigurationError(f"There is no token: pass one, or set {variable}.")
-    if token.lower().startswith(("token ", "bearer ")):
+    if token.reveal().lower().startswith(("token ", "bearer ")):
         raise ConfigurationError("The token has a word in front: pass the token alone, the header adds `Token ` to it.")
-    if not _HEADER_SAFE.fullmatch(token):
-        raise ConfigurationError("The token contains white space or characters that no token has: copy it again.")
-    return Secret(token)
+    if not _PLAUSIBLE.fullmatch(token.reveal()):
+        raise ConfigurationError(
+            "The token contains white space, quotes or other characters that no token has: copy it again."
+        )
+    return token
 
 
 def masked(value: Any) -> Any:

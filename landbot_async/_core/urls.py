@@ -8,20 +8,25 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from .errors import ConfigurationError
-from .routes import Route
+from .routes import ROUTES, Route
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*|v\d{1,2}", re.ASCII)
+_WORDS = {part for route in ROUTES for part in route.template.split("/") if part and "{" not in part}
+# The words that paths are made of; everything else may be somebody's id.
+_PLAIN = _WORDS | {"agents", "bots", "fields", "message_hooks", "messages", "multi", "send", "tickets"}
+_VERSION = re.compile(r"v\d{1,2}", re.ASCII)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 
 
-def normalised_base_url(url: str) -> str:
+def normalised_base_url(url: object) -> str:
     """The base URL with a lower-case host, without a default port, ending in a slash.
 
     Raises:
         ConfigurationError: it is no http(s) URL, carries more than a path, or is plain http to another machine
             (which would show the token to everybody on the way).
     """
+    if not isinstance(url, str):
+        raise ConfigurationError(f"base_url must be a string, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
         origin = _origin(parts)
@@ -85,7 +90,8 @@ def free_template(base_url: str, url: str) -> str:
     path = urlsplit(url).path
     base = urlsplit(base_url).path
     path = path.removeprefix(base.rstrip("/")) if path.startswith(base) else path
-    return "/".join(part if not part or _PLAIN_WORD.fullmatch(part) else "{id}" for part in path.split("/"))
+    parts = path.split("/")
+    return "/".join(part if not part or part in _PLAIN or _VERSION.fullmatch(part) else "{id}" for part in parts)
 
 
 def with_query(url: str, params: Mapping[str, object] | None) -> str:

@@ -11,14 +11,14 @@ It runs on the event loop's clock, so tests in virtual time wait for nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self, TypedDict, Unpack, get_args
 
-from landbot_async import AsyncLandbot
+from landbot_async import AsyncLandbot, Event, Limiter, RetryPolicy, TokenBucket
 from landbot_async._core.check import choice, finite_number, whole_number
 from landbot_async._core.client import METHODS
-from landbot_async._core.http import AsyncClient
+from landbot_async._core.http import AsyncClient, Timeout
 from landbot_async._core.routes import ROUTES
 
 from .api import Api
@@ -28,6 +28,20 @@ from .windows import WINDOWS, WindowName
 from .workspace import SandboxChannel, SandboxCustomer, Sent, Workspace
 
 __all__ = ["FaultName", "Sandbox", "SandboxChannel", "SandboxCustomer", "Sent", "WindowName"]
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of `AsyncLandbot`."""
+
+    token: str
+    base_url: str
+    limiter: Limiter | None
+    retry: RetryPolicy
+    timeout: float | Timeout
+    total_timeout: float | None
+    strict: bool
+    http_client: AsyncClient
+    on_event: Callable[[Event], None] | None
 
 
 class Sandbox:
@@ -76,6 +90,7 @@ class Sandbox:
             jitter=finite_number("jitter", jitter, at_least=0),
             seed=seed,
         )
+        self._limiter = TokenBucket(1000, burst=1000) if window == "off" else TokenBucket(rate, per)
         self._http = AsyncClient(transport=self._transport)
 
     def __repr__(self) -> str:
@@ -89,9 +104,18 @@ class Sandbox:
     ) -> None:
         await self._http.aclose()
 
-    def client(self, **options: Any) -> AsyncLandbot:
-        """An `AsyncLandbot` wired to this sandbox, with any of its options."""
-        given: dict[str, Any] = {"token": self.token, "base_url": self.base_url, "http_client": self._http, **options}
+    def client(self, **options: Unpack[ClientOptions]) -> AsyncLandbot:
+        """An `AsyncLandbot` wired to this sandbox, with any of its options.
+
+        It keeps to the sandbox's own rate, and to none where the window is `"off"`, unless it is given a limiter.
+        """
+        given: ClientOptions = {
+            "token": self.token,
+            "base_url": self.base_url,
+            "http_client": self._http,
+            "limiter": self._limiter,
+            **options,
+        }
         return AsyncLandbot(**given)
 
     @property

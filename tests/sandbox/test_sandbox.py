@@ -133,7 +133,7 @@ async def test_options_are_passed_through() -> None:
             with pytest.raises(ServerError):
                 await landbot.customers.get(1)
         with pytest.raises(TypeError, match="colour"):
-            sandbox.client(colour="red")
+            sandbox.client(colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 @pytest.mark.anyio
