@@ -389,8 +389,8 @@ class TestShared:
         for number in range(1000):
             buckets.get((str(number), "https://x/"))
         gc.collect()
-        assert len(buckets._warm) == 1
-        assert len(buckets._buckets) == 1
+        assert len(buckets._warm) == 0
+        assert len(buckets._buckets) == 0
 
     async def test_a_busy_one_keeps_no_other(self) -> None:
         buckets = _SharedBuckets()
@@ -400,4 +400,17 @@ class TestShared:
             await buckets.get((str(number), "https://x/")).acquire()
             await sleep(3)
         gc.collect()
-        assert len(buckets._buckets) == 2
+        assert len(buckets._buckets) <= 2
+
+    @pytest.mark.parametrize("use", ["start", "pause"])
+    async def test_one_that_was_idle_is_kept_again_when_it_is_used(self, use: str) -> None:
+        buckets = _SharedBuckets()
+        bucket = buckets.get(("a", "https://x/"))
+        await bucket.acquire()
+        await sleep(10)
+        buckets.get(("b", "https://x/"))
+        await (bucket.acquire() if use == "start" else bucket.pause(1))
+        gone = weakref.ref(bucket)
+        del bucket
+        gc.collect()
+        assert buckets.get(("a", "https://x/")) is gone()

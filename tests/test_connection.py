@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import respx
 from anyio import create_task_group, current_time, sleep
 
 from landbot_async import AsyncLandbot, ClientClosedError, LandbotError, TokenBucket
@@ -106,6 +107,28 @@ class TestClosing:
         assert scope.cancelled_caught
         assert pool.is_closed
         own.end()
+
+    @pytest.mark.parametrize("used", [True, False])
+    async def test_a_call_that_queued_while_the_pool_was_closed_sends_nothing(self, used: bool) -> None:
+        bucket = TokenBucket()
+        with respx.mock(base_url=BASE, assert_all_called=False) as router:
+            route = router.put(path__regex=r"customers/\d+/archive/").mock(return_value=OK)
+            landbot = AsyncLandbot(TOKEN, limiter=bucket)
+            if used:
+                await landbot.customers.archive(1)
+            await bucket.pause(10)
+
+            async def archive() -> None:
+                with pytest.raises(ClientClosedError) as caught:
+                    await landbot.customers.archive(2)
+                assert (caught.value.attempts, caught.value.safe_to_retry) == (0, True)
+
+            async with create_task_group() as tasks:
+                tasks.start_soon(archive)
+                await sleep(1)
+                with anyio.move_on_after(1):
+                    await landbot.aclose()
+            assert route.call_count == used
 
     async def test_the_last_call_lets_it_close(self) -> None:
         own = connection()

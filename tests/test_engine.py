@@ -295,6 +295,52 @@ class TestRefusals:
             await landbot.customers.send_text(1, "Hi")
             assert current_time() - begun >= 300
 
+    async def test_max_wait_holds_whoever_pauses(self) -> None:
+        bucket = TokenBucket()
+        answers = [
+            httpx.Response(429, headers={"Retry-After": "1"}),
+            httpx.Response(429, headers={"Retry-After": "500"}),
+        ]
+        async with wire(limiter=bucket) as (landbot, router, _):
+            router.get("/customers/1/").mock(side_effect=answers)
+            begun = current_time()
+            times: list[float] = []
+
+            async def get() -> None:
+                with pytest.raises(RateLimitError) as caught:
+                    await landbot.customers.get(1)
+                assert caught.value.safe_to_retry
+                times.append(current_time() - begun)
+
+            async with create_task_group() as tasks:
+                tasks.start_soon(get)
+                tasks.start_soon(get)
+            assert times == [pytest.approx(1, abs=0.01), pytest.approx(60)]
+
+    async def test_a_limiter_that_fails_makes_no_error_of_a_message_that_was_sent(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Ticket:
+            def done(self) -> None:
+                raise OSError("Redis is gone")
+
+        class Failing(Unlimited):
+            async def acquire(self) -> Any:
+                return Ticket()
+
+            async def pause(self, seconds: float) -> None:
+                raise OSError("Redis is gone")
+
+        async with wire(limiter=Failing()) as (landbot, router, _):
+            router.post("/customers/1/send_text/").mock(
+                side_effect=[httpx.Response(429, headers={"Retry-After": "7"}), OK]
+            )
+            begun = current_time()
+            await landbot.customers.send_text(1, "Hi")
+            assert current_time() - begun == 7
+        assert "could not be paused" in caplog.text
+        assert "ticket raised" in caplog.text
+
     async def test_a_refused_call_keeps_its_place(self) -> None:
         """With one place, a call that is refused goes on before the one that came after it."""
         order: list[str] = []
@@ -580,6 +626,14 @@ class TestErrors:
             texts.append(repr([landbot, landbot._engine, vars(landbot._engine.connection), landbot._engine.options]))
         texts.append(repr(events))
         assert not [text for text in texts if TOKEN in text]
+
+    @pytest.mark.parametrize("path", ["/" + "x" * 70_000 + "/", "/\ud800/"])
+    async def test_a_path_that_makes_no_url_is_said_before_anything_is_sent(self, path: str) -> None:
+        async with lent(lambda _: OK) as (landbot, requests):
+            with pytest.raises(ValueError, match="URL") as caught:
+                await landbot.request("GET", path)
+            assert TOKEN not in _everything(caught.value)
+            assert not requests
 
 
 def _everything(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import httpcore
 import httpx
 import pytest
 from anyio import create_task_group
@@ -52,6 +53,13 @@ class TestFlight:
         for event in trace:
             await flight(event, {})
         assert flight.never_sent is never_sent
+
+    @pytest.mark.anyio
+    async def test_what_a_proxy_is_told_first_is_nothing_of_the_request(self) -> None:
+        flight = Flight()
+        await flight("http11.send_request_headers.started", {"request": httpcore.Request(b"CONNECT", "https://x/")})
+        await flight("connection.start_tls.failed", {})
+        assert flight.never_sent
 
     @pytest.mark.anyio
     async def test_the_shield_opens_while_connecting_and_for_good_when_sending(self) -> None:
@@ -135,6 +143,28 @@ class TestWire:
 
 @pytest.mark.anyio
 class TestBorrowed:
+    async def test_a_hook_s_own_failure_after_the_send_is_no_proof(self) -> None:
+        """The hook meets a ConnectError of its own, but the message was sent: it must not be sent again."""
+        sent = 0
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            nonlocal sent
+            await request.extensions["trace"]("http11.send_request_headers.started", {"request": request})
+            sent += 1
+            return OK
+
+        async def log_server_is_down(_: httpx.Response) -> None:
+            raise httpx.ConnectError("the log server is down")
+
+        async with httpx.AsyncClient(
+            transport=httpx.MockTransport(answer), event_hooks={"response": [log_server_is_down]}
+        ) as client:
+            landbot = AsyncLandbot(TOKEN, http_client=client, limiter=Unlimited())
+            with pytest.raises(APIConnectionError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+        assert sent == 1
+        assert caught.value.safe_to_retry is False
+
     async def test_its_cookies_stay_as_they_were(self) -> None:
         """A balancer in front of Landbot sets cookies; the lender's jar is not for them."""
 

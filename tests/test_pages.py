@@ -228,6 +228,39 @@ class TestCollecting:
 
 
 class TestPrefetching:
+    @pytest.mark.parametrize("page_size", [1, 10])
+    @pytest.mark.parametrize("later", [0.1, 1.0])
+    async def test_beside_a_bare_walk_it_loses_nothing(self, page_size: int, later: float) -> None:
+        """A page that lands when the other has gone on is not mistaken for the end."""
+        listing = Listing(60, latency=1.0)
+        pages = listing.pages(page_size=page_size, prefetch=3)
+        seen: list[int] = []
+
+        async def walk() -> None:
+            seen.extend(await rest(pages))
+
+        async with create_task_group() as tasks:
+            tasks.start_soon(walk)
+            await sleep(0.5)
+            listing.latency = later
+            seen.extend(ids(await pages.collect()))
+        assert sorted(seen) == list(range(60))
+
+    async def test_what_is_given_back_comes_before_a_page_half_used(self) -> None:
+        pages = Listing(45).pages()
+        first = await pages._next_page()
+        second = [(await anext(pages)).id for _ in range(3)]
+        pages._give_back([first])
+        assert pages.offset == 0
+        assert await rest(pages) == ids(first) + list(range(second[-1] + 1, 45))
+
+    async def test_the_block_s_own_error_comes_out_when_it_is_cancelled_too(self) -> None:
+        with anyio.CancelScope() as scope, pytest.raises(ZeroDivisionError):
+            async with Listing(500, latency=1.0).pages(prefetch=6) as pages:
+                await anext(pages)
+                scope.cancel()
+                raise ZeroDivisionError
+
     async def test_so_many_pages_on_the_way_and_no_more(self) -> None:
         listing = Listing(500, latency=1.0)
         begun = current_time()

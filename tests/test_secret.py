@@ -145,3 +145,10 @@ def test_token_repr() -> None:
 def test_no_model_shows_a_token(model: object) -> None:
     assert TOKEN not in repr(model)
     assert MASK in repr(model)
+
+
+def test_what_is_nested_too_deep_is_left_out() -> None:
+    deep: object = "bottom"
+    for _ in range(5000):
+        deep = {"a": [deep]}
+    assert "Ellipsis" in masked_repr(deep)

@@ -50,7 +50,7 @@ def walked(walk: Walk, listing: Listing, between: list[list[Change]]) -> list[in
     """The ids that a walk hands out, with changes before each request but the first as long as there are any."""
     handed: list[int] = []
     while not walk.ended:
-        [ask] = walk.asks()
+        ask = walk.needed
         page, total = listing.page(ask)
         handed += [row.id for row in walk.take(ask.offset, page, total) or ()]
         for place, count, adds in between.pop() if between else ():
@@ -89,9 +89,9 @@ def test_prefetched_pages_may_be_old(
         if missing:
             ask = data.draw(st.sampled_from(missing))
             landed[ask.offset] = listing.page(ask)
-        if walk.needs in landed:
-            page, total = landed.pop(walk.needs)
-            handed += [row.id for row in walk.take(walk.needs, page, total) or ()]
+        if walk.needed.offset in landed:
+            page, total = landed.pop(walk.needed.offset)
+            handed += [row.id for row in walk.take(walk.needed.offset, page, total) or ()]
         for place, count, adds in between.pop() if between else ():
             listing.change(place, count, adds=adds)
     assert len(handed) == len(set(handed))
@@ -127,7 +127,7 @@ def test_it_ends_whatever_the_server_says(data: st.DataObject, page_size: int, s
     turn = 0
     while not walk.ended:
         ids, total = pages[turn % len(pages)]
-        handed += [row.id for row in walk.take(walk.needs, rows(*ids), total) or ()]
+        handed += [row.id for row in walk.take(walk.needed.offset, rows(*ids), total) or ()]
         turn += 1
         assert turn < 3000
     assert len(handed) == len(set(handed))
@@ -141,7 +141,7 @@ def test_a_server_that_ignores_the_offset(total: int | None) -> None:
     assert len(first) == 100
     asks = 0
     while not walk.ended:
-        assert walk.take(walk.needs, rows(*range(100)), total) == []
+        assert walk.take(walk.needed.offset, rows(*range(100)), total) == []
         asks += 1
     assert asks == MOST_VAIN + 2
 
@@ -174,7 +174,7 @@ def test_rows_deleted_behind_hide_none_in_front() -> None:
     walk.take(0, rows(0, 1, 2), 6)
     # 0 and 1 are gone, so 4 stands where 2 was.
     assert walk.take(2, rows(4, 5), 4) is None
-    assert (walk.needs, walk.drift, walk.ended) == (0, 1, False)
+    assert (walk.needed.offset, walk.drift, walk.ended) == (0, 1, False)
     assert walk.take(0, rows(2, 3, 4, 5), 4) == rows(3, 4, 5)
     assert (walk.drift, walk.ended) == (1, True)
 
@@ -185,11 +185,11 @@ def test_it_steps_back_a_page_at_a_time_and_counts_one_drift() -> None:
     walk.take(2, rows(2, 3, 4, 5), None)
     walk.take(5, rows(5, 6, 7, 8), None)
     assert walk.take(8, rows(14, 15), None) is None
-    assert walk.needs == 5
+    assert walk.needed.offset == 5
     assert walk.take(5, rows(11, 12, 13, 14), None) is None
-    assert walk.needs == 2
+    assert walk.needed.offset == 2
     assert walk.take(2, rows(8, 9, 10, 11), None) == rows(9, 10, 11)
-    assert (walk.needs, walk.drift) == (5, 1)
+    assert (walk.needed.offset, walk.drift) == (5, 1)
 
 
 def test_rows_added_behind_are_a_drift_and_no_duplicate() -> None:
@@ -210,6 +210,6 @@ def test_it_steps_back_in_vain_only_so_often() -> None:
     walk = Walk(2, 0)
     assert walk.take(0, rows(0, 1), None) == rows(0, 1)
     for _ in range(MOST_RETREATS):
-        assert walk.take(walk.needs, rows(7), None) is None
-        assert walk.take(walk.needs, rows(0, 1), None) == []
-    assert walk.take(walk.needs, rows(7), None) == rows(7)
+        assert walk.take(walk.needed.offset, rows(7), None) is None
+        assert walk.take(walk.needed.offset, rows(0, 1), None) == []
+    assert walk.take(walk.needed.offset, rows(7), None) == rows(7)

@@ -163,6 +163,7 @@ class TokenBucket:
         self._queue = anyio.Lock(fast_acquire=True)
         self._news = anyio.Event()
         self._loop: EventLoopToken | None = None
+        self._warm: dict[TokenBucket, None] | None = None  # where it is kept from being forgotten, if it is shared
 
     def __repr__(self) -> str:
         return f"TokenBucket(rate={self.rate}, per={self.per}, burst={self.burst})"
@@ -180,6 +181,7 @@ class TokenBucket:
                 self._news = anyio.Event()
                 with anyio.CancelScope(deadline=slot):
                     await self._news.wait()
+            self._keep_warm()
             return Ticket(self, self._schedule.start(now))
 
     async def pause(self, seconds: float) -> None:
@@ -189,6 +191,7 @@ class TokenBucket:
             RuntimeError: the bucket belongs to another event loop.
         """
         self._belong_here()
+        self._keep_warm()
         self._schedule.pause(anyio.current_time(), finite_number("seconds", seconds, at_least=0))
 
     def expected_wait(self, ahead: int = 0) -> float:
@@ -197,6 +200,10 @@ class TokenBucket:
         waiting = self._queue.statistics()
         ahead += waiting.tasks_waiting + waiting.locked
         return max(0.0, self._schedule.earliest_behind(ahead, now) - now)
+
+    def _keep_warm(self) -> None:
+        if self._warm is not None:
+            self._warm[self] = None
 
     def _answered(self, start: Start) -> None:
         if self._schedule.answer(start, anyio.current_time()):
@@ -215,22 +222,23 @@ class TokenBucket:
 class _SharedBuckets:
     """The buckets of one event loop, by token and base URL.
 
-    References are weak, so that a bucket goes with its last client; but a bucket whose window is still open is kept,
-    or a program that makes a client for each request would have no limit at all.
+    References are weak, so that a bucket goes with its last client; but one whose window is still open is kept, or a
+    program that makes a client for each request would have no limit at all.
     """
 
     def __init__(self) -> None:
         self._buckets: WeakValueDictionary[tuple[str, str], TokenBucket] = WeakValueDictionary()
-        self._warm: dict[tuple[str, str], TokenBucket] = {}
+        self._warm: dict[TokenBucket, None] = {}
 
     def get(self, key: tuple[str, str]) -> TokenBucket:
         now = anyio.current_time()
-        warm = {key: each for key, each in self._warm.items() if not each._schedule.idle(now)}  # noqa: SLF001  # one mechanism
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = TokenBucket()
-        self._warm = {**warm, key: bucket}
-        return bucket
+        for bucket in [bucket for bucket in self._warm if bucket._schedule.idle(now)]:  # noqa: SLF001  # one mechanism
+            del self._warm[bucket]
+        found = self._buckets.get(key)
+        if found is None:
+            found = self._buckets[key] = TokenBucket()
+            found._warm = self._warm  # noqa: SLF001  # as above
+        return found
 
 
 _shared: RunVar[_SharedBuckets] = RunVar("landbot_async_buckets")

@@ -24,6 +24,8 @@ class Connection:
         self._loop: EventLoopToken | None = None
         self._running = 0
         self._closed = False
+        self.cut = False
+        """Whether the pool was closed while calls were running: none of them sends anything any more."""
         self._all_ended = anyio.Event()
 
     @property
@@ -63,11 +65,13 @@ class Connection:
     async def aclose(self) -> None:
         """Refuse new calls, let the running ones end, then close the pool if it is ours.
 
-        Cancelled while it waits, it closes the pool at once; calls still running then fail as broken connections do.
+        Cancelled while it waits, it closes the pool at once. Calls that queue then are refused, and those on the wire
+        fail as broken connections do, but for one that is just connecting: it may still succeed.
         """
         self._closed = True
         try:
             if self._running:
                 await self._all_ended.wait()
         finally:
+            self.cut = True
             await self.wire.aclose()

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 import anyio
 
 from .answers import Reader, body_of, complaint
+from .bucket import Limiter
 from .connection import Connection
 from .errors import (
     APIConnectionError,
@@ -41,8 +42,9 @@ from .events import (
     RetryScheduled,
     SchemaMismatch,
     emit,
+    log,
 )
-from .http import Answer, Failure, Flight
+from .http import URL, Answer, Failure, Flight, parsed_url
 from .reading import Mismatch, UnreadableError, Way
 from .retry import DOUBTFUL, Outcome, RetryPolicy, ceiling, outcome_of, repeats, retry_after
 from .routes import Route
@@ -68,7 +70,7 @@ class Options(NamedTuple):
 class _Call:
     """One call's story so far: the values that its decisions and its error rest on."""
 
-    __slots__ = ("attempts", "begun", "doubt", "first_refusal", "flight", "paid", "refusals", "route")
+    __slots__ = ("attempts", "begun", "doubt", "first_refusal", "flight", "paid", "refusal", "refusals", "route")
 
     def __init__(self, route: Route, now: float) -> None:
         self.route = route
@@ -77,6 +79,7 @@ class _Call:
         self.paid = 0  # those that count against the policy's attempts: all but the refused ones
         self.refusals = 0
         self.first_refusal = math.inf
+        self.refusal: Callable[[], LandbotError] | None = None  # the error of the last 429
         self.doubt = False  # whether an attempt may have taken effect
         self.flight: Flight | None = None  # the attempt on the wire
 
@@ -110,15 +113,15 @@ class Engine:
         self, route: Route, url: str, params: Mapping[str, object] | None, json: object, read: Reader[T]
     ) -> T:
         """Make a call to any URL of the connection's server."""
-        url = with_query(url, params)
+        target = parsed_url(with_query(url, params))
         content = None if json is None else _encoded(json)
         self.connection.open()
         call = _Call(route, anyio.current_time())
         self.connection.begin()
         try:
             if self.connection.closed:
-                raise self._error(ClientClosedError, call, "was not sent: the client is closed", transient=False)
-            answer = await self._in_time(call, url, content)
+                raise self._closed(call)
+            answer = await self._in_time(call, target, content)
             try:
                 return read(answer, route, self._way(route))
             except UnreadableError as unreadable:
@@ -129,7 +132,7 @@ class Engine:
         finally:
             self.connection.end()
 
-    async def _in_time(self, call: _Call, url: str, content: bytes | None) -> Answer:
+    async def _in_time(self, call: _Call, url: URL, content: bytes | None) -> Answer:
         limit = self.options.total_timeout
         if limit is None:
             return await self._in_place(call, url, content, math.inf)
@@ -138,14 +141,16 @@ class Engine:
         # The scope took its own cancellation, and nobody else's.
         raise self._too_late(call, "did not end")
 
-    async def _in_place(self, call: _Call, url: str, content: bytes | None, deadline: float) -> Answer:
+    async def _in_place(self, call: _Call, url: URL, content: bytes | None, deadline: float) -> Answer:
         connection = self.connection
         self._check_turn(call, deadline, connection.places.statistics().tasks_waiting)
         async with connection.places:
             waiting_since = call.begun
             while True:
                 self._check_turn(call, deadline, 0)
-                ticket = await connection.limiter.acquire()
+                ticket = await self._ticket(call)
+                if connection.cut:
+                    raise self._closed(call)
                 self._emit(LimiterWaited, call, anyio.current_time() - waiting_since)
                 result = await self._send(call, url, content)
                 if isinstance(result, Answer):
@@ -156,7 +161,16 @@ class Engine:
                 await anyio.sleep(verdict)
                 waiting_since = anyio.current_time()
 
-    async def _send(self, call: _Call, url: str, content: bytes | None) -> Answer | Failure:
+    async def _ticket(self, call: _Call) -> object:
+        """Wait for the limiter; after a 429 for no longer than `max_wait`, whoever paused it."""
+        acquire = self.connection.limiter.acquire
+        if call.refusal is None:
+            return await acquire()
+        with anyio.CancelScope(deadline=call.first_refusal + self.options.retry.max_wait):
+            return await acquire()
+        raise call.refusal()
+
+    async def _send(self, call: _Call, url: URL, content: bytes | None) -> Answer | Failure:
         connection, method = self.connection, call.route.method
         call.attempts += 1
         call.paid += 1
@@ -210,14 +224,14 @@ class Engine:
         call.paid -= 1
         call.refusals += 1
         call.first_refusal = min(call.first_refusal, now)
-        await self.connection.limiter.pause(pause)
+        error = call.refusal = partial(self._refused, call, answer, pause)
+        paused = await _paused(self.connection.limiter, pause)
         self._emit(LimiterPaused, call, pause)
-        error = partial(self._refused, call, answer, pause)
         if now + pause > call.first_refusal + policy.max_wait:
             raise error()
         self._check_wait(call, deadline, pause, error)
         self._emit(RetryScheduled, call, call.attempts, pause, Outcome.REFUSED.value)
-        return 0.0
+        return 0.0 if paused else pause
 
     def _check_turn(self, call: _Call, deadline: float, ahead: int) -> None:
         """Fail at once when the call is known not to get its turn in time."""
@@ -231,6 +245,9 @@ class Engine:
         if anyio.current_time() + seconds > deadline:
             cause = None if error is None else error()
             raise self._too_late(call, f"would have to wait {seconds:.3g} s and not end") from cause
+
+    def _closed(self, call: _Call) -> LandbotError:
+        return self._error(ClientClosedError, call, "was not sent: the client is closed", transient=False)
 
     def _too_late(self, call: _Call, what: str) -> LandbotError:
         return self._error(
@@ -330,6 +347,20 @@ def _encoded(json: object) -> bytes:
 
 
 def _done(ticket: object) -> None:
-    done = getattr(ticket, "done", None)
-    if done is not None:
-        done()
+    """Tell the ticket that its answer is there. If the limiter fails at that, the message was sent all the same."""
+    try:
+        done = getattr(ticket, "done", None)
+        if done is not None:
+            done()
+    except Exception:  # noqa: BLE001  # whatever it is
+        log.exception("the limiter's ticket raised")
+
+
+async def _paused(limiter: Limiter, seconds: float) -> bool:
+    """Pause the limiter; false if it failed, and the call has to wait by itself."""
+    try:
+        await limiter.pause(seconds)
+    except Exception:  # noqa: BLE001  # as above
+        log.exception("the limiter could not be paused")
+        return False
+    return True

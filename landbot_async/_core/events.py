@@ -10,7 +10,7 @@ from attrs import frozen
 
 from .record import Record
 
-_log = logging.getLogger("landbot_async")
+log = logging.getLogger("landbot_async")
 
 
 @frozen(eq=False, repr=False)
@@ -97,5 +97,5 @@ def emit(on_event: Callable[[Event], None] | None, event: Event) -> None:
         return
     try:
         on_event(event)
-    except Exception:  # noqa: BLE001  # whatever it is
-        _log.exception("on_event raised for %s", type(event).__name__)
+    except Exception:  # whatever it is
+        log.exception("on_event raised for %s", type(event).__name__)

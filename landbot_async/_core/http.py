@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import anyio
 import httpx
 from anyio.lowlevel import checkpoint
-from httpx import AsyncBaseTransport, AsyncClient, Request, Response, Timeout
+from httpx import URL, AsyncBaseTransport, AsyncClient, Request, Response, Timeout
 
 from .retry import Outcome
 from .secret import Secret
@@ -25,6 +25,7 @@ from .version import __version__
 
 __all__ = [
     "PLACES",
+    "URL",
     "Answer",
     "AsyncBaseTransport",
     "AsyncClient",
@@ -34,6 +35,7 @@ __all__ = [
     "Response",
     "Timeout",
     "Wire",
+    "parsed_url",
     "timeouts",
     "transport_error",
 ]
@@ -96,25 +98,39 @@ class Flight:
     does not, and loses a connection for good (encode/httpcore, issue 830).
     """
 
-    __slots__ = ("_sent", "last", "scope")
+    __slots__ = ("last", "scope", "sent")
 
     def __init__(self) -> None:
         self.scope: anyio.CancelScope | None = None
-        self._sent = False
+        self.sent = False
         self.last = ""
 
-    async def __call__(self, name: str, _info: Mapping[str, Any]) -> None:
+    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
         self.last = name
-        if self._sent:
+        if self.sent:
             return
-        self._sent = name.endswith("send_request_headers.started")
+        # A proxy is asked to CONNECT first, which sends nothing of the request.
+        to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
+        self.sent = name.endswith("send_request_headers.started") and not to_proxy
         if self.scope is not None:
             self.scope.shield = not name.endswith(".started")
 
     @property
     def never_sent(self) -> bool:
         """Whether the trace proves that nothing of the request was written. No trace is no proof."""
-        return not self._sent and self.last.startswith("connection.") and self.last.endswith(".failed")
+        return not self.sent and self.last.startswith("connection.") and self.last.endswith(".failed")
+
+
+def parsed_url(url: str) -> URL:
+    """The URL as httpx wants it.
+
+    Raises:
+        ValueError: it cannot be one, for example because it is too long.
+    """
+    try:
+        return URL(url)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"the path and its parameters make no URL: {error}") from None
 
 
 def timeouts(timeout: object) -> dict[str, float | None]:
@@ -170,7 +186,7 @@ class Wire:
                 await self._client.aclose()
 
     async def exchange(
-        self, method: str, url: str, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
+        self, method: str, url: URL, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
     ) -> Answer | Failure:
         """Send one request and read its answer whole. Cancelled, it leaves no connection behind.
 
@@ -190,27 +206,22 @@ class Wire:
             await checkpoint()
 
     async def _attempt(
-        self, method: str, url: str, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
+        self, method: str, url: URL, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
     ) -> Answer | Failure:
-        # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it; and
-        # the token is no variable of any frame, so that no traceback can show it.
+        # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it. The
+        # token is no variable of any frame, so that no traceback can show it; and httpx masks it in the request.
         client = self.client
         cookies = {_key(cookie) for cookie in client.cookies.jar}
         try:
-            response = await client.send(
-                httpx.Request(
-                    method,
-                    url,
-                    headers={
-                        **(_HEADERS if content is None else _JSON_HEADERS),
-                        "Authorization": f"Token {self._token.reveal()}",
-                    },
-                    content=content,
-                    extensions={"timeout": timeout, "trace": flight},
-                ),
-                auth=None,
-                follow_redirects=False,
+            request = httpx.Request(
+                method,
+                url,
+                headers=_HEADERS if content is None else _JSON_HEADERS,
+                content=content,
+                extensions={"timeout": timeout, "trace": flight},
             )
+            request.headers["Authorization"] = f"Token {self._token.reveal()}"
+            response = await client.send(request, auth=None, follow_redirects=False)
         except Exception as error:
             names = {cls.__name__ for cls in type(error).__mro__}
             if "HTTPStatusError" in names:
@@ -219,9 +230,14 @@ class Wire:
                 return Answer(refused.status_code, refused.headers, b"")
             if not names & {"RequestError", "OSError"}:
                 raise
-            never = bool(names & _NEVER_SENT) or flight.never_sent
+            # By its name, unless the trace knows better: a hook's own call may have failed after ours was sent.
+            never = flight.never_sent or (bool(names & _NEVER_SENT) and not flight.sent)
             outcome = Outcome.NEVER_SENT if never else Outcome.UNKNOWN
             return Failure(outcome, bool(names & {"TimeoutException", "TimeoutError"}), _bare(error))
+        except BaseException as cancelled:
+            # The frames in which it was cancelled may hold the token.
+            cancelled.__traceback__ = None
+            raise
         finally:
             self._traced = self._traced or flight.last != ""
         if "set-cookie" in response.headers:

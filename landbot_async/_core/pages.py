@@ -76,8 +76,8 @@ class Pages(Generic[T]):
         self._turn = anyio.Lock(fast_acquire=True)
         # Of the prefetch alone:
         self._group: TaskGroup | None = None
-        self._flying: set[int] = set()
-        self._landed: dict[int, Rows | Exception] = {}
+        self._flying: set[Ask] = set()
+        self._landed: dict[Ask, Rows | Exception] = {}
         self._news = anyio.Event()
 
     def __repr__(self) -> str:
@@ -116,15 +116,9 @@ class Pages(Generic[T]):
             self._let_go()
         return item
 
-    async def iter_pages(self) -> AsyncIterator[Page[T]]:
+    def iter_pages(self) -> AsyncIterator[Page[T]]:
         """The same walk, page by page: each with the items that were not handed out before, never empty."""
-        while self._held or await self._more():
-            if self._held:
-                page = self._held[0]
-                rest = Page(page.items[self._used :], page.total, page.offset + self._used)
-                self._offset = page.offset + len(page)
-                self._let_go()
-                yield rest
+        return _ByPage(self)
 
     async def collect(self) -> list[T]:
         """All items that were not handed out before, as a list. With `prefetch`, several pages are fetched at a time.
@@ -153,9 +147,14 @@ class Pages(Generic[T]):
         if group is None:
             return
         group.cancel_scope.cancel()
+        cancelled = anyio.get_cancelled_exc_class()
         try:
             # Without the body's exception, which the group would wrap into another.
             await group.__aexit__(None, None, None)
+        except cancelled:
+            # The body's own exception comes first.
+            if exc is None or isinstance(exc, cancelled):
+                raise
         finally:
             self._flying.clear()
             self._landed.clear()
@@ -167,15 +166,37 @@ class Pages(Generic[T]):
             async for page in self.iter_pages():
                 collected.append(page)  # noqa: PERF401  # what was read must survive an error
         except BaseException:
-            if collected:
-                self._held.extendleft(reversed(collected))
-                self._offset = collected[0].offset
+            self._give_back(collected)
             raise
         return [item for page in collected for item in page]
 
     async def _first_page(self) -> Page[T]:
         rows = await self._fetch(self._first)
         return Page(tuple(rows.items), rows.total, self._first.offset)
+
+    def _give_back(self, pages: list[Page[T]]) -> None:
+        """Hand them out again, before what is held now."""
+        if pages:
+            self._split()
+            self._held.extendleft(reversed(pages))
+            self._offset = pages[0].offset
+
+    async def _next_page(self) -> Page[T]:
+        while not self._held:
+            if not await self._more():
+                raise StopAsyncIteration
+        self._split()
+        page = self._held[0]
+        self._offset = page.offset + len(page)
+        self._let_go()
+        return page
+
+    def _split(self) -> None:
+        """Let the first page held begin with what is not handed out of it."""
+        if self._used:
+            page = self._held[0]
+            self._held[0] = Page(page.items[self._used :], page.total, page.offset + self._used)
+            self._used = 0
 
     async def _more(self) -> bool:
         """Hold at least one more page, or say that there is none. May return True with none held: ask again."""
@@ -184,12 +205,15 @@ class Pages(Generic[T]):
         if self._group is None:
             async with self._turn:
                 if not self._held and not self._walk.ended:
-                    ask = self._walk.asks()[0]
-                    self._take(ask.offset, await self._fetch(ask))
+                    ask = self._walk.needed
+                    rows = await self._fetch(ask)
+                    # Somebody else may have gone on with a prefetch meanwhile.
+                    if ask == self._walk.needed and not self._walk.ended:
+                        self._take(ask.offset, rows)
             return True
-        failed = self._landed.get(self._walk.needs)
+        failed = self._landed.get(self._walk.needed)
         if isinstance(failed, Exception):
-            del self._landed[self._walk.needs]
+            del self._landed[self._walk.needed]
             raise failed
         self._top_up()
         await self._news.wait()
@@ -211,16 +235,15 @@ class Pages(Generic[T]):
         if self._group is None or self._walk.ended:
             return
         asks = self._walk.asks(2 * self._prefetch)
-        wanted = {ask.offset for ask in asks}
-        self._landed = {offset: page for offset, page in self._landed.items() if offset in wanted}
+        self._landed = {ask: page for ask, page in self._landed.items() if ask in asks}
         for ask in asks:
-            if ask.offset in self._flying or ask.offset in self._landed:
+            if ask in self._flying or ask in self._landed:
                 continue
             waiting = len(self._flying) + len(self._landed) + len(self._held)
             full = len(self._flying) >= self._prefetch or waiting >= 2 * self._prefetch
-            if full and (self._held or ask.offset != self._walk.needs):
+            if full and (self._held or ask != asks[0]):
                 break
-            self._flying.add(ask.offset)
+            self._flying.add(ask)
             self._group.start_soon(self._fly, ask)
 
     async def _fly(self, ask: Ask) -> None:
@@ -230,13 +253,11 @@ class Pages(Generic[T]):
         except Exception as error:  # noqa: BLE001  # the caller's, when its turn comes
             landed = error
         finally:
-            self._flying.discard(ask.offset)
-        self._landed[ask.offset] = landed
-        while isinstance(page := self._landed.get(self._walk.needs), Rows):
-            self._landed.pop(self._walk.needs)
-            self._take(self._walk.needs, page)
-            if self._walk.ended:
-                break
+            self._flying.discard(ask)
+        self._landed[ask] = landed
+        while not self._walk.ended and isinstance(page := self._landed.get(needed := self._walk.needed), Rows):
+            del self._landed[needed]
+            self._take(needed.offset, page)
         self._top_up()
         self._tell()
 
@@ -244,3 +265,16 @@ class Pages(Generic[T]):
         """Wake all that wait for news; who waits from now on waits for the next."""
         self._news.set()
         self._news = anyio.Event()
+
+
+class _ByPage(Generic[T]):
+    """The walk of a `Pages`, page by page. An object and no generator: there is nothing to close."""
+
+    def __init__(self, pages: Pages[T]) -> None:
+        self._pages = pages
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        return await self._pages._next_page()  # noqa: SLF001  # the other half of it

@@ -8,6 +8,9 @@ from typing import Any, final
 from .errors import ConfigurationError
 
 MASK = "***"
+_SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "api-key", "apikey")
+# Levels of nesting that are shown.
+_DEEPEST = 20
 # Shorter than any real token: masked inside other words, it would garble every text.
 _LONG = 8
 _PLAUSIBLE = re.compile(r"[\w.~+/=:-]+", re.ASCII)
@@ -61,12 +64,17 @@ def checked_token(given: Secret, variable: str) -> Secret:
     return token
 
 
-def masked(value: Any) -> Any:
-    """A copy of a decoded JSON value for showing, in which whatever is called a token is masked."""
+def masked(value: Any, depth: int = 0) -> Any:
+    """A copy of a decoded JSON value for showing: what is called a token is masked, what lies too deep is left out."""
+    if depth > _DEEPEST:
+        return ...
     if isinstance(value, dict):
-        return {key: MASK if _secret_name(key) and item is not None else masked(item) for key, item in value.items()}
+        return {
+            key: MASK if _secret_name(key) and item is not None else masked(item, depth + 1)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [masked(item) for item in value]
+        return [masked(item, depth + 1) for item in value]
     return value
 
 
@@ -81,4 +89,4 @@ def token_repr(value: str | None) -> str:
 
 
 def _secret_name(key: object) -> bool:
-    return isinstance(key, str) and any(word in key.lower() for word in ("token", "secret", "password", "api_key"))
+    return isinstance(key, str) and any(word in key.lower() for word in _SECRET_WORDS)

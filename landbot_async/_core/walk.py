@@ -35,8 +35,7 @@ class Walk:
         self.total: int | None = None
         self.drift = 0
         self.ended = False
-        self.needs = start
-        """The offset of the page without which the walk cannot go on."""
+        self._needs = start  # the offset of the page that comes next
         self._start = start
         self._page_size = page_size
         self._known: set[Any] = set()
@@ -46,9 +45,14 @@ class Walk:
         self._retreats = 0
         self._vain = 0
 
-    def asks(self, count: int = 1) -> list[Ask]:
+    @property
+    def needed(self) -> Ask:
+        """The page without which the walk cannot go on."""
+        return self._ask(self._needs)
+
+    def asks(self, count: int) -> list[Ask]:
         """The needed page and the ones behind it, up to `count`, as far as the total is known to reach."""
-        asks = [self._ask(self.needs)]
+        asks = [self.needed]
         while len(asks) < count and self.total is not None and asks[-1].offset + asks[-1].limit < self.total:
             asks.append(self._ask(asks[-1].offset + asks[-1].limit - 1))
         return asks
@@ -75,7 +79,7 @@ class Walk:
         self._vain = 0 if new else self._vain + 1
         in_vain = self._vain > MOST_VAIN + len(self._known) // min(self._page_size, MOST_ROWS - 1)
         self.ended = not rows or out_of_reach or nothing_more or in_vain
-        self.needs = max(0, end - 1)
+        self._needs = max(0, end - 1)
         self._last = rows[-1].id if rows else self._last
         self._edge = end
         self._stepping_back = False
@@ -92,5 +96,5 @@ class Walk:
         if self._retreats > MOST_RETREATS:
             return False
         self._stepping_back = True
-        self.needs = max(0, offset - self._ask(offset).limit + 1)
+        self._needs = max(0, offset - self._ask(offset).limit + 1)
         return True
