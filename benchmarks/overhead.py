@@ -159,7 +159,11 @@ def _import_time(what: str, cache: str) -> tuple[float, float]:
 
 
 def measure_imports(rounds: int) -> list[Target]:
-    names = {"the four dependencies": "httpx, attrs, cattrs, anyio", "landbot_async": "landbot_async"}
+    names = {
+        "the four dependencies": "httpx, attrs, cattrs, anyio",
+        "landbot_async": "landbot_async",
+        "and what comes with the first call": "landbot_async._core.channels, landbot_async._core.customers",
+    }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     # All of them from bytecode, wherever they are installed.
     with tempfile.TemporaryDirectory() as cache:
@@ -170,8 +174,9 @@ def measure_imports(rounds: int) -> list[Target]:
                     times[name].append(taken)
     medians = [[statistics.median(column) for column in zip(*taken, strict=True)] for taken in times.values()]
     rows = [[name, *(f"{seconds * 1e3:.1f} ms" for seconds in row)] for name, row in zip(names, medians, strict=True)]
-    by_wall, by_cpu = (ours / theirs for theirs, ours in zip(*medians, strict=True))
-    rows.append(["ratio", f"{by_wall:.3f}", f"{by_cpu:.3f}"])
+    (_, theirs), *ours = medians
+    by_cpu, with_first_call = (cpu / theirs for _, cpu in ours)
+    rows.append(["ratios by CPU", f"{by_cpu:.3f}", f"{with_first_call:.3f} with the first call"])
     table(f"Import time (medians of {rounds} interleaved interpreters)", ["", "wall", "CPU"], rows)
     promise = f"importing takes at most {MOST_IMPORT - 1:.0%} more than the four dependencies (CPU)"
     return [Target(promise, f"{by_cpu - 1:+.1%}", by_cpu <= MOST_IMPORT)]
