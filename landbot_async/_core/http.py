@@ -54,7 +54,6 @@ _JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json"}
 PLACES = 32
 # Seconds. The longest that a cancelled call queues on in the pool of a borrowed client.
 QUEUE_SLICE = 0.5
-_NO_STREAM = httpx.ByteStream(b"")
 # Errors that are raised before anything could have been sent, by the names of their classes.
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 
@@ -242,7 +241,7 @@ class Wire:
         finally:
             self._traced = self._traced or flight.last != ""
         # A response and its stream hold each other, and with them the whole body until the next garbage collection.
-        response.stream = _NO_STREAM
+        response.stream = httpx.ByteStream(response.content)
         if "set-cookie" in response.headers:
             self._take_back(client.cookies.jar, response.cookies.jar, cookies)
         return Answer(response.status_code, response.headers, response.content)
