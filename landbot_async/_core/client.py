@@ -111,7 +111,9 @@ class AsyncLandbot:
         return Customers(self._engine)
 
     def __repr__(self) -> str:
-        return f"AsyncLandbot(base_url={self._engine.connection.base_url!r})"
+        # Tracebacks show one that could not be made as well.
+        engine = getattr(self, "_engine", None)
+        return f"AsyncLandbot(base_url={engine.connection.base_url!r})" if engine else "AsyncLandbot()"
 
     async def __aenter__(self) -> Self:
         return self

@@ -130,7 +130,8 @@ def parsed_url(url: str) -> URL:
     try:
         return URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ValueError(f"the path and its parameters make no URL: {error}") from None
+        reason = str(error)
+    raise ValueError(f"the path and its parameters make no URL: {reason}")
 
 
 def timeouts(timeout: object) -> dict[str, float | None]:
