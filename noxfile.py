@@ -68,5 +68,5 @@ assert sorted(re.match("[a-z]+", each)[0] for each in needs) == ["anyio", "attrs
 def benchmarks(session: nox.Session) -> None:
     """The benchmarks, with the tables they print and the pictures they write."""
     session.install(".", *_group("benchmarks"))
-    for name in session.posargs or ("limiter", "overhead"):
+    for name in session.posargs or ("limiter", "overhead", "structure"):
         session.run("python", f"benchmarks/{name}.py")

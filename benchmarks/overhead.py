@@ -5,13 +5,11 @@
   that never waits. Over loopback, with a server in another process, which is the headline; and over a transport in
   process. The bare client is asked for its answer and nothing else: no status check, no decoding.
 * Importing: fresh interpreters import the four dependencies, or the library; the time inside the import statement.
-* A page of 100 customers, from decoded JSON to models, beside pydantic 2 with equal fields, `extra="allow"` and its
-  fastest way in (`TypeAdapter(list[Customer]).validate_python`).
 * Memory: the peak while walking 100,000 customers with `async for`, less that of walking 1,000. Nothing is kept by the
   loop; what grows is the ids by which the walk knows what it has handed out.
 
 Rounds are interleaved and medians are taken, because machines are noisy. Not measured: TLS, HTTP/2, DNS, other
-Pythons, and how fast Landbot answers.
+Pythons, and how fast Landbot answers. What reading a page costs is in `structure.py`.
 """
 
 from __future__ import annotations
@@ -29,24 +27,15 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Any, Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 from stage import ACCEPTED, TOKEN, Servers, Target, customer, table, verdict
 
-from landbot_async import AsyncLandbot, Customer
-from landbot_async._core.converter import read_model
-from landbot_async._core.http import Answer
-from landbot_async._core.readers import rows_of
-from landbot_async._core.reading import LENIENT
-from landbot_async._core.routes import LIST_CUSTOMERS
+from landbot_async import AsyncLandbot
 
 # The targets.
 MOST_PER_CALL = 60e-6  # seconds of CPU over bare httpx
 MOST_IMPORT = 1.15  # times the four dependencies
-MOST_PAGE = 1.5  # times pydantic
 MOST_MEMORY = 10e6  # bytes between walking 1,000 and 100,000 customers
 
 ONE_CUSTOMER = json.dumps({"success": True, "customer": customer(1)}).encode()
@@ -182,100 +171,6 @@ def measure_imports(rounds: int) -> list[Target]:
     return [Target(promise, f"{by_cpu - 1:+.1%}", by_cpu <= MOST_IMPORT)]
 
 
-# A page
-
-
-class PydanticField(BaseModel):
-    """`CustomField`, as one would write it with pydantic."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str | None = None
-    type: Literal["string", "integer", "float", "boolean", "date", "datetime", "object"] | str | None = None
-    value: Any = None
-
-
-class PydanticCustomer(BaseModel):
-    """`Customer`, as one would write it with pydantic."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    id: int
-    name: str | None = None
-    channel_id: int | None = None
-    agent_id: int | None = None
-    archived: bool | None = None
-    unread: bool | None = None
-    email: str | None = None
-    phone: str | None = None
-    opt_in: bool | None = None
-    blocked: bool | None = None
-    last_message: datetime | None = None
-    register_date: datetime | None = None
-    custom_fields: dict[str, PydanticField] = {}  # pydantic copies it
-    avatar: str | None = None
-    uuid: str | None = None
-    brand_id: int | None = None
-    last_message_content: str | None = None
-    last_send_date: datetime | None = None
-    last_receive_date: datetime | None = None
-    meta_data: Any = None
-    paused_until: Any = None
-    ticket_id: Any = None
-    visitor_id: Any = None
-
-
-class PydanticPage(BaseModel):
-    """The envelope of a page, for reading from bytes."""
-
-    success: bool
-    total: int
-    customers: list[PydanticCustomer]
-
-
-def measure_page(rounds: int) -> list[Target]:
-    decoded = [customer(number) for number in range(100)]
-    body = json.dumps({"success": True, "total": 2000, "customers": decoded}).encode()
-    answer = Answer(200, {}, body)
-    adapter, read_page = TypeAdapter(list[PydanticCustomer]), rows_of(Customer)
-    ways: dict[str, Callable[[], object]] = {
-        "pydantic, from decoded JSON": lambda: adapter.validate_python(decoded),
-        "landbot_async, from decoded JSON": lambda: [read_model(row, Customer, LENIENT) for row in decoded],
-        "pydantic, from bytes": lambda: PydanticPage.model_validate_json(body),
-        "landbot_async, from bytes": lambda: read_page(answer, LIST_CUSTOMERS, LENIENT),
-    }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            begun = time.process_time_ns()
-            for _ in range(10):
-                way()
-            if turn:
-                times[name].append((time.process_time_ns() - begun) / 10 / 1e3)
-    pairs = [
-        (name, times[f"pydantic, from {name}"], times[f"landbot_async, from {name}"])
-        for name in ("decoded JSON", "bytes")
-    ]
-    ratios = {name: statistics.median(a / b for a, b in zip(ours, theirs, strict=True)) for name, theirs, ours in pairs}
-    rows = [
-        [
-            f"from {name}",
-            f"{statistics.median(theirs):.0f} µs",
-            f"{statistics.median(ours):.0f} µs",
-            f"{ratios[name]:.2f}",
-        ]
-        for name, theirs, ours in pairs
-    ]
-    table(
-        f"A page of 100 customers (medians of {rounds} interleaved rounds of 10)",
-        ["", "pydantic", "landbot_async", "ratio"],
-        rows,
-    )
-    ratio = ratios["decoded JSON"]
-    promise = f"a page takes at most {MOST_PAGE} times as long as with pydantic (decoded JSON)"
-    return [Target(promise, f"{ratio:.2f}", ratio <= MOST_PAGE)]
-
-
 # Memory
 
 
@@ -336,7 +231,6 @@ def main() -> None:
         [
             *measure_calls(10 if quick else 60),
             *measure_imports(3 if quick else 25),
-            *measure_page(10 if quick else 100),
             *measure_memory(10_000 if quick else 100_000),
         ]
     )

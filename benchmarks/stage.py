@@ -1,4 +1,4 @@
-"""What both benchmarks stand on: virtual time, servers in another process, customers as Landbot sends them, tables."""
+"""What the benchmarks stand on: virtual time, servers in another process, customers as Landbot sends them, tables."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from ._core.errors import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
+    FieldsError,
     LandbotError,
     NotFoundError,
     PaymentRequiredError,
@@ -56,10 +57,13 @@ __all__ = [
     "CustomField",
     "Customer",
     "Event",
+    "Field",
+    "FieldsError",
     "LandbotError",
     "Limiter",
     "LimiterPaused",
     "LimiterWaited",
+    "MessageHook",
     "NotFoundError",
     "Page",
     "Pages",
@@ -74,9 +78,11 @@ __all__ = [
     "RetryScheduled",
     "SchemaMismatch",
     "ServerError",
+    "Template",
     "Ticket",
     "TokenBucket",
     "TotalTimeoutError",
+    "TranscriptMessage",
     "UnprocessableEntityError",
     "WebhookAuthenticationError",
     "WebhookError",
@@ -90,6 +96,10 @@ _LATER = {
     "Channel": "models",
     "CustomField": "models",
     "Customer": "models",
+    "Field": "models",
+    "MessageHook": "models",
+    "Template": "models",
+    "TranscriptMessage": "models",
     "Page": "pages",
     "Pages": "pages",
     "converter": "converter",
@@ -97,7 +107,7 @@ _LATER = {
 
 if TYPE_CHECKING:
     from ._core.converter import converter
-    from ._core.models import Channel, Customer, CustomField
+    from ._core.models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
     from ._core.pages import Page, Pages
 else:
 

@@ -45,6 +45,8 @@ async def test_bad_input_is_said_before_anything_is_sent() -> None:
             landbot.channels.list(active="true")  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="type"):
             landbot.channels.list(type=5)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="type"):
+            landbot.channels.list(type=" ")
         with pytest.raises(ValueError, match="page_size"):
             landbot.channels.list(page_size=101)
         assert not requests

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from landbot_async._core import check
 
 Checked = Callable[[object], object]
+HOLDS_ITSELF: list[object] = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
 
 CASES: list[tuple[Checked, list[object], list[object], list[object]]] = [
     # check, what passes, what is a TypeError, what is a ValueError
@@ -34,6 +36,18 @@ CASES: list[tuple[Checked, list[object], list[object], list[object]]] = [
     (lambda value: check.optional_text("x", value), [None, "a"], [5], [""]),
     (lambda value: check.flag("x", value), [True, False], [None, 0, 1, "false", "True"], []),
     (lambda value: check.optional_flag("x", value), [None, True, False], [0, 1, "false", "True"], []),
+    (
+        lambda value: check.web_address("x", value),
+        ["http://a", "https://a.example/ä?b#c"],
+        [None, 5, b"https://a"],
+        ["", "a.example", "//a", "ftp://a", "https://a b", "https://a\n", " https://a", "javascript:https://a"],
+    ),
+    (
+        lambda value: check.json_value("x", value),
+        [None, True, 5, 1.5, "ä", [], {"a": [None]}],
+        [b"a", {1}, [object()], {"a": 1j}, {(): 1}],
+        [float("nan"), [float("inf")], "\udc00", HOLDS_ITSELF],
+    ),
     (lambda value: check.choice("x", value, ("a", "b")), [None, "a", "b"], [], ["c", "", 1, ["a"]]),
 ]
 
@@ -78,3 +92,22 @@ def test_any_whole_number_is_taken_exactly_in_its_range(value: int, low: int, wi
     else:
         with pytest.raises(ValueError, match="from"):
             check.whole_number("n", value, at_least=low, at_most=high)
+
+
+@pytest.mark.parametrize("value", [[], (), ["a", ""], ("a",)])
+def test_texts_become_a_list(value: list[str] | tuple[str, ...]) -> None:
+    assert check.texts("x", value) == list(value)
+
+
+@pytest.mark.parametrize("value", [None, "ab", b"ab", {"a": 1}, [5], ["a", None], ([],)])
+def test_what_are_no_texts(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^x must"):
+        check.texts("x", value)
+
+
+def test_json_nested_beyond_measure() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match=r"^x must be JSON"):
+        check.json_value("x", deep)

@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 from typer.testing import CliRunner
 
-from landbot_async.cli import app as app_module
+from landbot_async import __version__
 from landbot_async.cli import main
 from landbot_async.cli.app import app
 from landbot_async.cli.demo import FAIR_WEATHER
@@ -38,7 +38,7 @@ def _virtual_time(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_virtual_time")
 def test_demo_ends_with_0_when_every_promise_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "PLANS", (SHORT,))
+    monkeypatch.setattr("landbot_async.cli.demo.PLANS", (SHORT,))
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0
     assert "done: 12 of 12 sent" in result.output
@@ -47,7 +47,7 @@ def test_demo_ends_with_0_when_every_promise_held(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("_virtual_time")
 def test_demo_ends_with_1_when_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "PLANS", (evolve(SHORT, jitter=2.0), SHORT))
+    monkeypatch.setattr("landbot_async.cli.demo.PLANS", (evolve(SHORT, jitter=2.0), SHORT))
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 1
     assert "A promise was broken" in result.output
@@ -78,14 +78,14 @@ def test_without_the_extra_it_says_what_to_install(
         main()
     assert end.value.code == 2
     assert capsys.readouterr().err == (
-        f"The landbot command needs {missing}, which is not installed: pip install 'landbot-async[cli]'\n"
+        f"The landbot command needs {missing}, which is not installed: pip install 'landbot-async[cli]', or '.[cli]' in a checkout\n"
     )
 
 
 def test_another_missing_module_is_no_matter_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "landbot_async.cli.demo", None)
+    monkeypatch.setitem(sys.modules, "landbot_async.cli.failures", None)
     monkeypatch.delitem(sys.modules, "landbot_async.cli.app")
-    with pytest.raises(ModuleNotFoundError, match=r"landbot_async\.cli\.demo"):
+    with pytest.raises(ModuleNotFoundError, match=r"landbot_async\.cli\.failures"):
         main()
 
 
@@ -96,6 +96,14 @@ def test_python_m_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         runpy.run_module("landbot_async", run_name="__main__")
     assert not end.value.code
     assert "demo" in capsys.readouterr().out
+
+
+def test_help_needs_no_sandbox_and_no_models() -> None:
+    code = (
+        "import sys; from landbot_async.cli.app import app;"
+        "print(*{'landbot_async.sandbox', 'landbot_async.cli.demo', 'landbot_async._core.models'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"
 
 
 def test_importing_the_module_of_python_m_runs_nothing() -> None:
@@ -109,3 +117,7 @@ def test_the_library_imports_nothing_of_the_command_line() -> None:
         "print(*{'rich', 'typer', 'landbot_async.cli', 'landbot_async.sandbox'} & (set(sys.modules) - before))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"
+
+
+def test_it_tells_its_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"landbot-async {__version__}\n"

@@ -170,5 +170,6 @@ class TestLoops:
             await landbot.customers.archive(1)
 
         anyio.run(archive, backend=backend)
-        with pytest.raises(RuntimeError, match="belongs to another event loop"):
-            anyio.run(archive, backend=backend)
+        for call in (archive, landbot.aclose):
+            with pytest.raises(RuntimeError, match="belongs to another event loop"):
+                anyio.run(call, backend=backend)

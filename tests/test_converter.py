@@ -5,7 +5,7 @@ import json
 import math
 import pickle
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import attrs
 import pytest
@@ -14,11 +14,19 @@ from hypothesis import strategies as st
 
 from landbot_async._core import converter as module
 from landbot_async._core.converter import converter, read_model
-from landbot_async._core.models import Channel, Customer, CustomField
+from landbot_async._core.models import (
+    Channel,
+    Customer,
+    CustomField,
+    Field,
+    MessageHook,
+    Template,
+    TranscriptMessage,
+)
 from landbot_async._core.reading import LENIENT, Mismatch, UnreadableError, Way, kind_of
 
 STRICT = Way(strict=True, report=LENIENT.report)
-DATES = {"last_message", "register_date", "last_send_date", "last_receive_date", "created_at"}
+DATES = {"last_message", "register_date", "last_send_date", "last_receive_date", "created_at", "updated_at"}
 TYPES: dict[str, Any] = {
     **dict.fromkeys(["id", "channel_id", "agent_id", "brand_id"], int),
     **dict.fromkeys(["name", "email", "phone", "avatar", "uuid", "last_message_content"], str),
@@ -67,7 +75,7 @@ odd_fields = st.dictionaries(st.sampled_from(["name", "type", "value", "extra", 
 custom_fields = st.dictionaries(field_names, usual_fields | odd_fields | scalars, max_size=3)
 FITTING = {int: st.integers(), str: st.text(max_size=4), bool: st.booleans()}
 fitting = {name: st.none() | FITTING[kind] for name, kind in TYPES.items() if name != "id"}
-fitting |= dict.fromkeys(sorted(DATES - {"created_at"}), st.none() | seconds)
+fitting |= dict.fromkeys(sorted(DATES - {"created_at", "updated_at"}), st.none() | seconds)
 fitting |= {"custom_fields": st.none() | custom_fields}
 known = st.fixed_dictionaries({"id": st.integers()}, optional=fitting)
 surprises = st.dictionaries(
@@ -102,7 +110,7 @@ def test_nothing_is_cast(row: dict[str, Any]) -> None:
             )
         for name in UNTYPED:
             assert getattr(customer, name) is row.get(name)
-        for name in DATES - {"created_at"}:
+        for name in DATES - {"created_at", "updated_at"}:
             read = getattr(customer, name)
             assert read is None or (type(row[name]) in (int, float) and abs(read.timestamp() - row[name]) < 1e-6)
         told = {mismatch.field for mismatch in report if mismatch.model == "Customer"}
@@ -121,6 +129,68 @@ def test_strict_raises_exactly_where_lenient_tells(row: dict[str, Any]) -> None:
                 read_model(row, Customer, STRICT)
         else:
             assert read_model(row, Customer, STRICT) == customer
+
+
+OTHERS: list[Any] = [Channel, CustomField, Field, MessageHook, Template, TranscriptMessage]
+
+
+def kinds(model: Any) -> dict[str, Any]:
+    """The JSON type of each of the model's own attributes; None where any will do."""
+    hints = {
+        name: set(get_args(hint)) for name, hint in get_type_hints(model).items() if name not in ("extra", "_absent")
+    }
+    exact_kinds = {name: [kind for kind in (int, str, bool, datetime) if kind in hint] for name, hint in hints.items()}
+    return {name: found[0] if found else None for name, found in exact_kinds.items()} | (
+        {"id": int} if "id" in hints else {}
+    )
+
+
+def rows(model: Any) -> Any:
+    """Objects that become a `model`: some values fit, some do not, some keys are strange."""
+    strategies = {
+        int: st.integers(),
+        str: st.text(max_size=4),
+        bool: st.booleans(),
+        datetime: seconds,
+        None: json_values,
+    }
+    values = {name: st.none() | strategies[kind] | json_values for name, kind in kinds(model).items() if name != "id"}
+    required = {"id": st.integers()} if "id" in kinds(model) else {}
+    return st.builds(
+        lambda row, more: {**more, **row},
+        st.fixed_dictionaries(required, optional=values),
+        st.dictionaries(
+            st.sampled_from(["extra", "_absent", "language", "values"]) | st.text(), json_values, max_size=3
+        ),
+    )
+
+
+@pytest.mark.parametrize("model", OTHERS)
+@given(data=st.data())
+def test_any_object_is_read_and_nothing_is_lost_or_cast(model: Any, data: st.DataObject) -> None:
+    """With an integer id where the model has one; without any where it has none."""
+    row = data.draw(rows(model))
+    before = copy.deepcopy(row)
+    for _ in range(2):
+        report = Report()
+        made = read_model(row, model, report.way)
+        assert as_json(converter.unstructure(made)) == as_json(row)
+        told = {mismatch.field for mismatch in report}
+        for name, kind in kinds(model).items():
+            read, raw = getattr(made, name), row.get(name)
+            if kind in (None, type(raw)):
+                assert read is raw
+                assert name not in told
+            elif kind is datetime and read is not None:
+                assert abs(read.timestamp() - raw) < 1e-6
+                assert name not in told
+            else:
+                assert read is None
+                assert (name in told) == (raw is not None)
+                assert raw is None or made.extra[name] is raw
+        assert {name for name in row if name not in kinds(model)} <= set(made.extra)
+        assert all(made.extra[name] is row[name] for name in made.extra)
+    assert exact(row) == exact(before)
 
 
 @given(custom_fields)
@@ -188,7 +258,7 @@ def test_a_wrong_value_reads_as_nothing_and_stays_in_extra(name: str, wrong: Any
 )
 @pytest.mark.parametrize("way", [LENIENT, STRICT])
 def test_the_object_and_its_id_are_strict_always(row: Any, path: str, what: str, way: Way) -> None:
-    for model in (Customer, Channel):
+    for model in (Customer, Channel, MessageHook, Template):
         with pytest.raises(UnreadableError) as caught:
             read_model(row, model, way)
         assert (caught.value.path, caught.value.what) == (path, what)

@@ -19,6 +19,7 @@ from landbot_async._core.errors import (
     APITimeoutError,
     ClientClosedError,
     ConfigurationError,
+    FieldsError,
     LandbotError,
     RateLimitError,
     ResponseError,
@@ -27,6 +28,7 @@ from landbot_async._core.errors import (
     WebhookError,
     error_class,
 )
+from landbot_async._core.models import Field
 
 
 def children(cls: type[LandbotError]) -> list[type[LandbotError]]:
@@ -69,6 +71,7 @@ def made(cls: type[LandbotError]) -> LandbotError:
     details: dict[type[LandbotError], dict[str, Any]] = {
         APIStatusError: STATUS,
         ResponseError: {"status": 200, "path": "$.customers[41].id", "body": ["x"]},
+        FieldsError: {"written": {"city": Field("city", "string", "Lyon")}, "failed": {}},
     }
     none: dict[str, Any] = {}
     own = next((kept for base, kept in details.items() if issubclass(cls, base)), none)

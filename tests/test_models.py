@@ -10,12 +10,25 @@ import pytest
 
 import landbot_async
 from landbot_async._core.converter import converter
-from landbot_async._core.models import Channel, Customer, CustomField
+from landbot_async._core.models import (
+    Channel,
+    Customer,
+    CustomField,
+    Field,
+    MessageHook,
+    Template,
+    TranscriptMessage,
+)
 
 MODELS: list[Any] = [
     Channel(id=1, name="Web", type="webchat", active=True, created_at=datetime(2025, 1, 1, tzinfo=UTC), token="t0ken"),
     CustomField(name="city", type="string", value=["Barcelona"], extra={"more": 1}),
     Customer(id=1, name="Ana", custom_fields={"city": CustomField("city", "string", "Barcelona")}, extra={"x": [1]}),
+    Field(name="city", type="object", value={"a": ["Barcelona"]}, extra={"more": 1}),
+    MessageHook(id=1, url="https://x.example/", token="t0ken", created_at=datetime(2025, 1, 1, tzinfo=UTC)),
+    Template(id=1, params_number=2, text="Hi", extra={"languages": ["en"]}),
+    TranscriptMessage(type="dialog", message="Pick", buttons=["Yes", "No"], urls=[None]),
+    converter.structure({"type": 5, "message": {}, "agent_id": "x"}, TranscriptMessage),
     converter.structure({"id": 1, "name": 5, "meta_data": {"a": [1]}, "custom_fields": {"a": {}}}, Customer),
 ]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
@@ -24,7 +37,7 @@ every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: type(mo
 @every_model
 def test_it_is_frozen_and_slotted(model: Any) -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        model.name = "other"
+        model.extra = {}
     assert not hasattr(model, "__dict__")
     assert getattr(landbot_async, type(model).__name__) is type(model)
 
@@ -48,7 +61,40 @@ def test_what_was_read_equals_what_was_made() -> None:
     assert read != Customer(id=2, name="Ana")
 
 
-@pytest.mark.parametrize("model", [Channel, Customer])
+@pytest.mark.parametrize("model", [Field, CustomField, TranscriptMessage])
+def test_what_has_no_id_requires_nothing(model: Any) -> None:
+    assert converter.unstructure(converter.structure({}, model)) == {}
+    assert model() == converter.structure({}, model)
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("2026-03-04 05:06:07", datetime(2026, 3, 4, 5, 6, 7)),
+        ("2026-03-04T05:06:07", datetime(2026, 3, 4, 5, 6, 7)),
+        ("2026-03-04 05:06:07.25", datetime(2026, 3, 4, 5, 6, 7, 250000)),
+        ("2026-03-04", datetime(2026, 3, 4)),
+        ("2026-03-04 05:06:07Z", None),
+        ("2026-03-04 05:06:07+01:00", None),
+        ("2026-02-30 05:06:07", None),
+        ("0000-00-00 00:00:00", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_message_s_time_is_naive_and_kept_as_it_came(written: str | None, at: datetime | None) -> None:
+    message = TranscriptMessage(message_datetime=written)
+    assert (message.at, message.message_datetime) == (at, written)
+
+
+def test_an_event_s_message_is_a_number() -> None:
+    raw = {"type": "event", "message": 77, "action": "assign", "agent_id": 77, "sender": "Ava"}
+    message = converter.structure(raw, TranscriptMessage)
+    assert (message.type, message.message, message.agent_id, message.extra) == ("event", 77, 77, {})
+
+
+@pytest.mark.parametrize("model", [Channel, Customer, MessageHook, Template])
 def test_only_the_id_is_required(model: Any) -> None:
     assert [each.name for each in attrs.fields(model) if each.default is attrs.NOTHING] == ["id"]
     with pytest.raises(TypeError):
@@ -80,4 +126,6 @@ def test_a_repr_has_no_token_and_no_bookkeeping() -> None:
         " extra={'hook': {'token': '***'}})"
     )
     assert "token=None" in repr(Channel(id=1))
+    for model in MODELS:
+        assert "t0ken" not in repr(model)
     assert "_absent" not in repr(converter.structure({"id": 1}, Customer))

@@ -1,13 +1,13 @@
 import pytest
 
-from landbot_async._core.models import Customer
-from landbot_async._core.readers import Rows, one, rows_of
-from landbot_async._core.routes import GET_CUSTOMER, LIST_CUSTOMERS
+from landbot_async._core.models import Customer, Field, TranscriptMessage
+from landbot_async._core.readers import Rows, all_of, one, one_or, rows_of
+from landbot_async._core.routes import GET_CUSTOMER, LIST_CUSTOMERS, LIST_MESSAGES, UPDATE_FIELD
 from tests.test_answers import FAILURES, NOT_AN_ENVELOPE, STRICT, answer, unreadable
 
 
 @pytest.mark.parametrize(("body", "what"), FAILURES)
-@pytest.mark.parametrize("read", [one(Customer), rows_of(Customer)])
+@pytest.mark.parametrize("read", [one(Customer), rows_of(Customer), all_of(Customer), one_or(Customer, Customer(1))])
 def test_success_that_is_false(read: object, body: object, what: str) -> None:
     assert unreadable(read, body) == ("$.success", what)
 
@@ -65,3 +65,51 @@ def test_rows_without_a_total() -> None:
 )
 def test_rows_that_are_none(body: object, path: str, what: str) -> None:
     assert unreadable(rows_of(Customer), body) == (path, what)
+
+
+OTHERWISE = Field("city", "string", "Lyon")
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", {}, {"success": True}, {"success": True, "Field": {}}])
+def test_one_or_otherwise(body: object) -> None:
+    assert one_or(Field, OTHERWISE)(answer(body), UPDATE_FIELD, STRICT) is OTHERWISE
+
+
+def test_one_rather_than_otherwise() -> None:
+    read = one_or(Field, OTHERWISE)(answer({"field": {"name": "age", "value": 5}}), UPDATE_FIELD, STRICT)
+    assert read == Field("age", None, 5)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "what"),
+    [
+        *((body, "$", what) for body, what in NOT_AN_ENVELOPE),
+        ({"field": None}, "$.field", "is null instead of an object"),
+        ({"field": {"name": 5}}, "$.field.name", "is a whole number instead of a string"),
+    ],
+)
+def test_neither_one_nor_otherwise(body: object, path: str, what: str) -> None:
+    assert unreadable(one_or(Field, OTHERWISE), body, UPDATE_FIELD, STRICT) == (path, what)
+
+
+@pytest.mark.parametrize("total", [{}, {"total": 99}])
+def test_all(total: dict[str, int]) -> None:
+    """What comes whole has no total; should there be one, it says nothing new."""
+    body = {"messages": [{"type": "text"}, {"type": "event", "message": 7}], **total}
+    read = all_of(TranscriptMessage)(answer(body), LIST_MESSAGES, STRICT)
+    assert read == [TranscriptMessage("text"), TranscriptMessage("event", 7)]
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "what"),
+    [
+        *((body, "$", what) for body, what in NOT_AN_ENVELOPE),
+        (b"", "$", "is empty"),
+        ({}, "$.messages", "is missing"),
+        ({"messages": {}}, "$.messages", "is an object instead of an array"),
+        ({"messages": [{}, 5]}, "$.messages[1]", "is a whole number instead of an object"),
+        ({"messages": [{"type": 5}]}, "$.messages[0].type", "is a whole number instead of a string"),
+    ],
+)
+def test_all_that_are_none(body: object, path: str, what: str) -> None:
+    assert unreadable(all_of(TranscriptMessage), body, LIST_MESSAGES, STRICT) == (path, what)

@@ -13,12 +13,12 @@ every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{rout
 def test_the_table_has_every_route_once() -> None:
     named = [value for value in vars(routes).values() if isinstance(value, Route)]
     assert list(ROUTES) == named
-    assert len({(route.method, route.template) for route in ROUTES}) == len(ROUTES) > 0
+    assert len({(route.method, route.template) for route in ROUTES}) == len(ROUTES) == 28
 
 
 @every_route
 def test_templates_are_below_the_base_url_and_end_in_a_slash(route: Route) -> None:
-    assert re.fullmatch(r"/([a-z_]+/|\{[a-z]+_id\}/)+", route.template)
+    assert re.fullmatch(r"/([a-z_]+/|\{([a-z]+_id|field_name)\}/)+", route.template)
 
 
 @every_route
@@ -31,7 +31,15 @@ def test_repeating_a_post_is_never_the_same_as_doing_it_once(route: Route) -> No
 
 def test_what_may_not_be_repeated() -> None:
     """contract.md, "RetryPolicy and what is safe to retry", last row."""
-    assert [route for route in ROUTES if not route.idempotent] == [routes.ASSIGN_BOT, routes.SEND_TEXT]
+    assert [route for route in ROUTES if not route.idempotent] == [
+        routes.CREATE_HOOK,
+        routes.ASSIGN_BOT,
+        routes.SEND_TEXT,
+        routes.SEND_IMAGE,
+        routes.SEND_LOCATION,
+        routes.SEND_TEMPLATE,
+        routes.CREATE_FIELD,
+    ]
 
 
 @every_route
@@ -42,4 +50,6 @@ def test_done_already_is_said_of_deletes_alone(route: Route) -> None:
 
 @every_route
 def test_what_is_read_has_a_key_in_its_envelope(route: Route) -> None:
-    assert (route.key is not None) == (route.method == "GET")
+    writes = {routes.CREATE_HOOK: "hook", routes.CREATE_FIELD: "field", routes.UPDATE_FIELD: "field"}
+    assert (route.key is not None) == (route.method == "GET" or route in writes)
+    assert route.key == writes.get(route, route.key)

@@ -110,7 +110,8 @@ def test_what_no_encoding_makes_harmless(value: str) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
 def test_every_route_has_a_url(route: Route) -> None:
-    url = route_url(BASE, route, {"channel_id": 7, "customer_id": 8, "bot_id": 9})
+    ids = dict.fromkeys(["channel_id", "customer_id", "bot_id", "hook_id", "agent_id"], 7)
+    url = route_url(BASE, route, {**ids, "field_name": "city_2"})
     assert url.startswith(BASE)
     assert url.endswith("/")
     assert "{" not in url

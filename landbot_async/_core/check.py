@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:
@@ -89,3 +93,32 @@ def methods(name: str, value: object, *wanted: str) -> None:
         return
     if isinstance(value, type) or not all(callable(getattr(value, each, None)) for each in wanted):
         raise TypeError(f"{name} must be an object with the async methods {' and '.join(wanted)}, not {value!r}")
+
+
+def web_address(name: str, value: object) -> str:
+    """Return `value` if it is an absolute http(s) URL without spaces."""
+    text = filled_text(name, value)
+    if not text.startswith(("http://", "https://")) or any(char.isspace() for char in text):
+        raise ValueError(f"{name} must be an http(s) URL")
+    return text
+
+
+def texts(name: str, value: object) -> list[str]:
+    """Return `value` as a list if it is a sequence of strings, and no string itself."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} must be a list of strings, not {type(value).__name__}")
+    for item in value:
+        if not isinstance(item, str):
+            raise TypeError(f"{name} must hold strings, not {type(item).__name__}")
+    return list(value)
+
+
+def json_value(name: str, value: T) -> T:
+    """Return `value` if JSON can hold it: no nan, no half of a character, nothing that holds itself."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except TypeError as error:
+        raise TypeError(f"{name} must be JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} must be JSON: {error}") from None
+    return value

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import inspect
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .answers import anything
 from .bucket import Limiter
@@ -16,6 +15,7 @@ from .check import filled_text, finite_number, flag, methods, optional_flag
 from .connection import Connection
 from .engine import Engine, Options
 from .events import Event
+from .given import NOT_GIVEN, Given
 from .http import AsyncClient, Timeout, timeouts
 from .retry import RetryPolicy
 from .routes import Route
@@ -25,22 +25,13 @@ from .urls import free_template, free_url, normalised_base_url
 if TYPE_CHECKING:
     from .channels import Channels
     from .customers import Customers
+    from .fields import Fields
+    from .hooks import Hooks
+    from .templates import Templates
 
 BASE_URL: Final = "https://api.landbot.io/v1/"
 METHODS: Final = ("GET", "PUT", "DELETE", "POST", "PATCH")
 IDEMPOTENT_METHODS: Final = ("GET", "PUT", "DELETE")
-
-T = TypeVar("T")
-
-
-class _NotGiven(enum.Enum):
-    """Tells an argument that was not given from one that is None."""
-
-    NOT_GIVEN = enum.auto()
-
-
-_Given: TypeAlias = T | Literal[_NotGiven.NOT_GIVEN]
-_NOT_GIVEN: Final = _NotGiven.NOT_GIVEN
 
 
 class AsyncLandbot:
@@ -110,6 +101,27 @@ class AsyncLandbot:
 
         return Customers(self._engine)
 
+    @cached_property
+    def fields(self) -> Fields:
+        """The custom fields of customers."""
+        from .fields import Fields  # noqa: PLC0415  # as above
+
+        return Fields(self._engine)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """The message hooks of channels."""
+        from .hooks import Hooks  # noqa: PLC0415  # as above
+
+        return Hooks(self._engine)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The WhatsApp templates of the workspace."""
+        from .templates import Templates  # noqa: PLC0415  # as above
+
+        return Templates(self._engine)
+
     def __repr__(self) -> str:
         # Tracebacks show one that could not be made as well.
         engine = getattr(self, "_engine", None)
@@ -134,23 +146,23 @@ class AsyncLandbot:
     def with_options(
         self,
         *,
-        retry: _Given[RetryPolicy] = _NOT_GIVEN,
-        timeout: _Given[float | Timeout] = _NOT_GIVEN,
-        total_timeout: _Given[float | None] = _NOT_GIVEN,
-        strict: _Given[bool] = _NOT_GIVEN,
-        on_event: _Given[Callable[[Event], None] | None] = _NOT_GIVEN,
+        retry: Given[RetryPolicy] = NOT_GIVEN,
+        timeout: Given[float | Timeout] = NOT_GIVEN,
+        total_timeout: Given[float | None] = NOT_GIVEN,
+        strict: Given[bool] = NOT_GIVEN,
+        on_event: Given[Callable[[Event], None] | None] = NOT_GIVEN,
     ) -> Self:
         """A copy with other options, over the same connections and the same limiter."""
         changes: dict[str, Any] = {}
-        if retry is not _NOT_GIVEN:
+        if retry is not NOT_GIVEN:
             changes["retry"] = _policy(retry)
-        if timeout is not _NOT_GIVEN:
+        if timeout is not NOT_GIVEN:
             changes["timeout"] = timeouts(timeout)
-        if total_timeout is not _NOT_GIVEN:
+        if total_timeout is not NOT_GIVEN:
             changes["total_timeout"] = _limit(total_timeout)
-        if strict is not _NOT_GIVEN:
+        if strict is not NOT_GIVEN:
             changes["strict"] = flag("strict", strict)
-        if on_event is not _NOT_GIVEN:
+        if on_event is not NOT_GIVEN:
             changes["on_event"] = _listener(on_event)
         copy = object.__new__(type(self))
         copy._furnish(Engine(self._engine.connection, self._engine.options._replace(**changes)), owner=False)

@@ -67,7 +67,11 @@ class Connection:
 
         Cancelled while it waits, it closes the pool at once. Calls that queue then are refused, and those on the wire
         fail as broken connections do, but for one that is just connecting: it may still succeed.
+
+        Raises:
+            RuntimeError: it belongs to another event loop.
         """
+        self.open()
         self._closed = True
         try:
             if self._running:

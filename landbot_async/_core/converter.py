@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origi
 import attrs
 from cattrs import Converter
 
-from .models import Channel, Customer, CustomField
+from .models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
 from .reading import KINDS, LENIENT, Mismatch, UnreadableError, Way, kind_of
 
 T = TypeVar("T")
@@ -295,7 +295,7 @@ converter: Final = Converter(detailed_validation=False)
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
 converter.register_structure_hook(datetime, _from_unix_seconds)
-for _cls in (Channel, CustomField, Customer):
+for _cls in (Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
     converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
     converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
 

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import builtins
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, TypedDict
 
+from . import routes
 from .answers import accepted
-from .check import choice, filled_text, flag, identity, optional_flag, optional_identity, optional_text
-from .models import Customer
+from .check import (
+    choice,
+    filled_text,
+    finite_number,
+    flag,
+    identity,
+    optional_flag,
+    optional_identity,
+    optional_text,
+    texts,
+    web_address,
+)
+from .models import Customer, TranscriptMessage
 from .pages import Pages
-from .readers import one
+from .readers import all_of, one
 from .resource import Resource
-from .routes import ARCHIVE, ASSIGN_BOT, DELETE_CUSTOMER, GET_CUSTOMER, LIST_CUSTOMERS, OPT_OUT, SEND_TEXT
+from .routes import Route
+
+
+class TemplateHeader(TypedDict, total=False):
+    """The header of a WhatsApp template: a medium by its public `url` (and `filename`), or texts for its gaps."""
+
+    url: str
+    filename: str
+    params: Sequence[str]
 
 
 class Customers(Resource):
@@ -62,7 +85,37 @@ class Customers(Resource):
             "archived": optional_flag("archived", archived),
             "opt_in": optional_flag("opt_in", opt_in),
         }
-        return self._pages(LIST_CUSTOMERS, Customer, params, page_size=page_size, offset=offset, prefetch=prefetch)
+        return self._pages(
+            routes.LIST_CUSTOMERS, Customer, params, page_size=page_size, offset=offset, prefetch=prefetch
+        )
+
+    async def find(
+        self, *, phone: str | None = None, email: str | None = None, channel_id: int | None = None
+    ) -> builtins.list[Customer]:
+        """The customers who have exactly this phone number or this e-mail address, whatever else Landbot finds.
+
+        One person has a different customer on each channel, so there may be several.
+
+        Args:
+            phone: the number; compared by its digits, so `"+34 696 336 450"` finds `"34696336450"`.
+            email: the address; compared without regard to case.
+            channel_id: only those on this channel.
+
+        Raises:
+            TypeError: both phone and email are given, or neither; nothing was sent.
+            ValueError: there is no digit in the phone, or the address is empty; nothing was sent.
+
+        Source: dev.landbot.io, "List customers" (`search`, `search_by`).
+        """
+        if (phone is None) == (email is None):
+            raise TypeError("give either phone or email")
+        if phone is not None:
+            digits = filled_text("phone", _digits(filled_text("phone", phone)))
+            found = await self.list(search=digits, search_by="phone", channel_id=channel_id).collect()
+            return [customer for customer in found if _digits(customer.phone or "") == digits]
+        address = filled_text("email", email).strip()
+        found = await self.list(search=address, search_by="email", channel_id=channel_id).collect()
+        return [customer for customer in found if (customer.email or "").casefold() == address.casefold()]
 
     async def get(self, customer_id: int) -> Customer:
         """One customer.
@@ -72,8 +125,7 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Get a customer".
         """
-        ids = {"customer_id": identity("customer_id", customer_id)}
-        return await self._engine.call(GET_CUSTOMER, ids, read=one(Customer))
+        return await self._engine.call(routes.GET_CUSTOMER, _ids(customer_id), read=one(Customer))
 
     async def delete(self, customer_id: int) -> None:
         """Delete the customer and the whole conversation, for good. Safe to repeat.
@@ -83,8 +135,7 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Delete a customer".
         """
-        ids = {"customer_id": identity("customer_id", customer_id)}
-        await self._engine.call(DELETE_CUSTOMER, ids, read=accepted)
+        await self._do(routes.DELETE_CUSTOMER, customer_id)
 
     async def archive(self, customer_id: int) -> None:
         """Archive the customer. Safe to repeat.
@@ -94,7 +145,66 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Archive a customer".
         """
-        await self._engine.call(ARCHIVE, {"customer_id": identity("customer_id", customer_id)}, read=accepted)
+        await self._do(routes.ARCHIVE, customer_id)
+
+    async def unarchive(self, customer_id: int) -> None:
+        """Bring the customer back from the archive. Safe to repeat.
+
+        Raises:
+            NotFoundError: there is no such customer in this workspace.
+
+        Source: dev.landbot.io, "Unarchive a customer".
+        """
+        await self._do(routes.UNARCHIVE, customer_id)
+
+    async def block(self, customer_id: int) -> None:
+        """Block the customer: sends to them answer 412 from now on. Safe to repeat.
+
+        Raises:
+            NotFoundError: there is no such customer in this workspace.
+
+        Source: dev.landbot.io, "Block a customer".
+        """
+        await self._do(routes.BLOCK, customer_id)
+
+    async def unblock(self, customer_id: int) -> None:
+        """Unblock the customer. Safe to repeat.
+
+        Raises:
+            NotFoundError: there is no such customer in this workspace.
+
+        Source: dev.landbot.io, "Unblock a customer".
+        """
+        await self._do(routes.UNBLOCK, customer_id)
+
+    async def assign(self, customer_id: int, agent_id: int | None = None) -> None:
+        """Hand the customer to an agent. Safe to repeat.
+
+        Args:
+            customer_id: who.
+            agent_id: to whom; None is the agent whose token this is.
+
+        Raises:
+            PreconditionFailedError: another agent has the chat.
+            NotFoundError: there is no such customer or agent.
+
+        Source: dev.landbot.io, "Assign a customer to an agent".
+        """
+        if agent_id is None:
+            await self._do(routes.ASSIGN, customer_id)
+        else:
+            await self._do(routes.ASSIGN_AGENT, customer_id, agent_id=identity("agent_id", agent_id))
+
+    async def unassign(self, customer_id: int) -> None:
+        """Take the customer from their agent. Safe to repeat.
+
+        Raises:
+            PreconditionFailedError: another agent has the chat.
+            NotFoundError: there is no such customer in this workspace.
+
+        Source: dev.landbot.io, "Unassign a customer".
+        """
+        await self._do(routes.UNASSIGN, customer_id)
 
     async def assign_bot(self, customer_id: int, bot_id: int, *, launch: bool = True, node: str | None = None) -> None:
         """Hand the customer to a bot. Not safe to repeat: it launches the bot again.
@@ -107,24 +217,39 @@ class Customers(Resource):
 
         Raises:
             PreconditionFailedError: a state forbids it, such as a blocked customer or another agent's chat.
+            ServerError, APIConnectionError: with `safe_to_retry` false it may have been done all the same.
+            NotFoundError: there is no such customer or bot.
 
         Source: dev.landbot.io, "Assign a customer to a bot".
         """
-        ids = {"customer_id": identity("customer_id", customer_id), "bot_id": identity("bot_id", bot_id)}
         body: dict[str, object] = {"launch": flag("launch", launch)}
         if node is not None:
             body["node"] = filled_text("node", node)
-        await self._engine.call(ASSIGN_BOT, ids, json=body, read=accepted)
+        await self._do(routes.ASSIGN_BOT, customer_id, body, bot_id=identity("bot_id", bot_id))
 
     async def opt_out(self, customer_id: int) -> None:
         """Remove the customer's WhatsApp opt-ins. Safe to repeat.
 
         Raises:
             PreconditionFailedError: the customer has not opted in.
+            NotFoundError: there is no such customer in this workspace.
 
         Source: dev.landbot.io, "Opt out a customer".
         """
-        await self._engine.call(OPT_OUT, {"customer_id": identity("customer_id", customer_id)}, read=accepted)
+        await self._do(routes.OPT_OUT, customer_id)
+
+    async def messages(self, customer_id: int) -> builtins.list[TranscriptMessage]:
+        """The whole conversation in time order; messages of the same second stay in the order they came in.
+
+        Landbot sends it unordered and whole. Messages without a readable time come last.
+
+        Raises:
+            NotFoundError: there is no such customer in this workspace.
+
+        Source: dev.landbot.io, "List a customer's messages".
+        """
+        messages = await self._engine.call(routes.LIST_MESSAGES, _ids(customer_id), read=all_of(TranscriptMessage))
+        return in_time_order(messages)
 
     async def send_text(self, customer_id: int, message: str) -> None:
         """Send a text to the customer. On WhatsApp it only arrives within 24 hours of their last message.
@@ -140,6 +265,105 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Send a text message".
         """
-        ids = {"customer_id": identity("customer_id", customer_id)}
-        body = {"message": filled_text("message", message)}
-        await self._engine.call(SEND_TEXT, ids, json=body, read=accepted)
+        await self._do(routes.SEND_TEXT, customer_id, {"message": filled_text("message", message)})
+
+    async def send_image(self, customer_id: int, url: str, *, caption: str | None = None) -> None:
+        """Send an image to the customer. On WhatsApp it only arrives within 24 hours of their last message.
+
+        Args:
+            customer_id: who.
+            url: where Landbot fetches it: public, http or https.
+            caption: a text below it.
+
+        Raises:
+            As `send_text`.
+
+        Source: dev.landbot.io, "Send an image".
+        """
+        body: dict[str, object] = {"url": web_address("url", url)}
+        if caption is not None:
+            body["caption"] = filled_text("caption", caption)
+        await self._do(routes.SEND_IMAGE, customer_id, body)
+
+    async def send_location(self, customer_id: int, latitude: float, longitude: float) -> None:
+        """Send a place to the customer. On WhatsApp it only arrives within 24 hours of their last message.
+
+        Args:
+            customer_id: who.
+            latitude: degrees, -90 to 90.
+            longitude: degrees, -180 to 180.
+
+        Raises:
+            As `send_text`.
+
+        Source: dev.landbot.io, "Send a location".
+        """
+        body: dict[str, object] = {
+            "latitude": finite_number("latitude", latitude, at_least=-90, at_most=90),
+            "longitude": finite_number("longitude", longitude, at_least=-180, at_most=180),
+        }
+        await self._do(routes.SEND_LOCATION, customer_id, body)
+
+    async def send_template(
+        self,
+        customer_id: int,
+        template_id: int,
+        language: str,
+        *,
+        body: Sequence[str] = (),
+        header: TemplateHeader | None = None,
+        buttons: Sequence[Sequence[str] | None] = (),
+    ) -> None:
+        """Send an approved WhatsApp template: what reaches a customer at any time, if they opted in.
+
+        Args:
+            customer_id: who.
+            template_id: which template (see `landbot.templates`).
+            language: such as `"en"` or `"es_MX"`.
+            body: the texts for the gaps in its body, in order.
+            header: its medium or the texts for its gaps.
+            buttons: one entry for each of its buttons, in order: the texts for its gaps, or None for none.
+
+        Raises:
+            PreconditionFailedError: the customer has not opted in or is blocked, or the channel is inactive.
+            UnprocessableEntityError: the texts do not fit the template.
+            ServerError, APIConnectionError: with `safe_to_retry` false it may have been sent all the same.
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Send a template".
+        """
+        params: dict[str, object] = {"body": {"params": texts("body", body)}}
+        if header is not None:
+            params["header"] = _header(header)
+        if buttons:
+            params["buttons"] = [None if each is None else {"params": texts("buttons", each)} for each in buttons]
+        request: dict[str, object] = {
+            "template_id": identity("template_id", template_id),
+            "template_language": filled_text("language", language),
+            "template_params": params,
+        }
+        await self._do(routes.SEND_TEMPLATE, customer_id, request)
+
+    async def _do(self, route: Route, customer_id: int, body: object = None, **ids: int) -> None:
+        await self._engine.call(route, {**_ids(customer_id), **ids}, json=body, read=accepted)
+
+
+def in_time_order(messages: Iterable[TranscriptMessage]) -> list[TranscriptMessage]:
+    """The messages by time; stable, and those without a readable time last."""
+    return sorted(messages, key=lambda message: message.at or datetime.max)
+
+
+def _ids(customer_id: int) -> dict[str, int | str]:
+    return {"customer_id": identity("customer_id", customer_id)}
+
+
+def _digits(text: str) -> str:
+    return "".join(char for char in text if char.isdecimal() and char.isascii())
+
+
+def _header(header: Mapping[str, object]) -> dict[str, object]:
+    unknown = set(header) - set(TemplateHeader.__annotations__)
+    if unknown:
+        raise ValueError(f"header takes url, filename and params, not {', '.join(sorted(unknown))}")
+    checks = {"url": web_address, "filename": filled_text, "params": texts}
+    return {name: checks[name](f"header {name}", value) for name, value in header.items()}

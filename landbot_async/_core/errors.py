@@ -18,6 +18,7 @@ LandbotError
 │  └─ APITimeoutError             not in time (also a TimeoutError)
 │     └─ TotalTimeoutError        `total_timeout` is over
 ├─ ResponseError                  a 2xx that cannot be read
+├─ FieldsError                    some of many fields were not written
 └─ WebhookError
    ├─ WebhookAuthenticationError
    └─ WebhookPayloadError
@@ -222,6 +223,22 @@ class ResponseError(LandbotError):
         self.status = status
         self.path = path
         self.body = body
+
+
+class FieldsError(LandbotError):
+    """Some of the fields given to `fields.set_many` were not written. It is safe to retry if each of them is.
+
+    Attributes:
+        written: the fields that were, by name.
+        failed: the errors of those that were not, by name.
+    """
+
+    def __init__(
+        self, message: str, *, written: Mapping[str, Any], failed: Mapping[str, LandbotError], **call: Any
+    ) -> None:
+        super().__init__(message, **call)
+        self.written: dict[str, Any] = dict(written)
+        self.failed: dict[str, LandbotError] = dict(failed)
 
 
 class WebhookError(LandbotError):

@@ -22,6 +22,10 @@ ChannelType: TypeAlias = Literal["webchat", "landbot", "whatsapp", "whatsapi", "
 """The kinds of channel seen so far, and any other."""
 FieldType: TypeAlias = Literal["string", "integer", "float", "boolean", "date", "datetime", "object"] | str
 """The kinds of custom field known, and any other."""
+MessageType: TypeAlias = (
+    Literal["text", "button", "dialog", "image", "event", "multi_question", "structured_data"] | str
+)
+"""The kinds of transcript message seen so far, and any other."""
 
 
 def _extra() -> Any:
@@ -96,3 +100,75 @@ class Customer(Record):
     def fields(self) -> Mapping[str, Any]:
         """The plain values of the custom fields, by name: a copy, to change one see `landbot.fields`."""
         return {name: custom.value for name, custom in self.custom_fields.items()}
+
+
+@frozen(eq=False, repr=False)
+class Field(Record):
+    """A custom field of one customer, as the field endpoints show it."""
+
+    name: str | None = None
+    type: FieldType | None = None
+    value: Any = field(default=None, repr=masked_repr, hash=False)
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen(eq=False, repr=False)
+class MessageHook(Record):
+    """A message hook: where Landbot posts the messages of a channel. Its `token` comes back with each delivery."""
+
+    id: int
+    url: str | None = None
+    token: str | None = field(default=None, repr=token_repr)
+    name: str | None = None
+    channel_id: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen(eq=False, repr=False)
+class Template(Record):
+    """A WhatsApp template. Its language is among the keys that are not documented: look into `extra`."""
+
+    id: int
+    params_number: int | None = None
+    text: str | None = None
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen(eq=False, repr=False)
+class TranscriptMessage(Record):
+    """A message of a conversation. Which of the later attributes it has depends on its type.
+
+    `message` is a text, but a number, the agent's id, for an `event`. `message_datetime` is as it came, without a
+    zone; `at` is the same as a naive `datetime`, or None where it cannot be read.
+    """
+
+    type: MessageType | None = None
+    message: Any = field(default=None, hash=False)
+    message_datetime: str | None = None
+    sender: str | None = None
+    title: str | None = None
+    buttons: Any = field(default=None, hash=False)
+    payloads: Any = field(default=None, hash=False)
+    urls: Any = field(default=None, hash=False)
+    attachments: Any = field(default=None, hash=False)
+    payload: Any = field(default=None, hash=False)
+    url: str | None = None
+    action: str | None = None
+    agent_id: int | None = None
+    rich_text: Any = field(default=None, hash=False)
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+    @property
+    def at(self) -> datetime | None:
+        """When it was, by a clock whose zone Landbot does not tell."""
+        try:
+            at = datetime.fromisoformat(self.message_datetime or "")
+        except ValueError:
+            return None
+        return at if at.tzinfo is None else None

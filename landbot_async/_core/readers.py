@@ -36,6 +36,23 @@ def one(model: type[T]) -> Reader[T]:
     return read
 
 
+def one_or(model: type[T], otherwise: T) -> Reader[T]:
+    """Like `one`, for an answer whose body is not documented: `otherwise` where it does not hold one."""
+    read_one = one(model)
+
+    def read(answer: Answer, route: Route, way: Way) -> T:
+        holds_one = answer.body.strip() and (route.key or "") in envelope(answer)
+        return read_one(answer, route, way) if holds_one else otherwise
+
+    return read
+
+
+def all_of(model: type[T]) -> Reader[list[T]]:
+    """A reader for a listing that comes whole."""
+    read_rows = rows_of(model)
+    return lambda answer, route, way: read_rows(answer, route, way).items
+
+
 def rows_of(model: type[Any]) -> Reader[Rows]:
     """A reader for one page of a listing."""
 

@@ -26,6 +26,7 @@ class Resource:
         model: type[T],
         params: Mapping[str, object],
         *,
+        ids: Mapping[str, int | str] | None = None,
         page_size: int,
         offset: int,
         prefetch: int = 0,
@@ -34,6 +35,6 @@ class Resource:
 
         async def fetch(ask: Ask) -> Rows:
             place = {"offset": ask.offset, "limit": ask.limit}
-            return await self._engine.call(route, {}, params={**params, **place}, read=read)
+            return await self._engine.call(route, ids or {}, params={**params, **place}, read=read)
 
         return Pages(fetch, page_size=page_size, offset=offset, prefetch=prefetch)

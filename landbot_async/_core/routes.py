@@ -28,13 +28,38 @@ class Route(NamedTuple):
 
 LIST_CHANNELS: Final = Route("GET", "/channels/", idempotent=True, key="channels")
 GET_CHANNEL: Final = Route("GET", "/channels/{channel_id}/", idempotent=True, key="channel")
+LIST_TEMPLATES: Final = Route("GET", "/channels/whatsapp/templates/", idempotent=True, key="templates")
+
+_HOOKS: Final = "/channels/{channel_id}/message_hooks/"
+LIST_HOOKS: Final = Route("GET", _HOOKS, idempotent=True, key="hooks")
+CREATE_HOOK: Final = Route("POST", _HOOKS, idempotent=False, key="hook")  # a second one doubles deliveries
+GET_HOOK: Final = Route("GET", _HOOKS + "{hook_id}/", idempotent=True, key="hook")
+DELETE_HOOK: Final = Route("DELETE", _HOOKS + "{hook_id}/", idempotent=True, gone=404)
 
 LIST_CUSTOMERS: Final = Route("GET", "/customers/", idempotent=True, key="customers")
-GET_CUSTOMER: Final = Route("GET", "/customers/{customer_id}/", idempotent=True, key="customer")
-DELETE_CUSTOMER: Final = Route("DELETE", "/customers/{customer_id}/", idempotent=True, gone=404)
-ARCHIVE: Final = Route("PUT", "/customers/{customer_id}/archive/", idempotent=True)
-ASSIGN_BOT: Final = Route("PUT", "/customers/{customer_id}/assign_bot/{bot_id}/", idempotent=False)
-OPT_OUT: Final = Route("DELETE", "/customers/{customer_id}/opt_out/", idempotent=True, gone=412)
-SEND_TEXT: Final = Route("POST", "/customers/{customer_id}/send_text/", idempotent=False)
+
+_CUSTOMER: Final = "/customers/{customer_id}/"
+GET_CUSTOMER: Final = Route("GET", _CUSTOMER, idempotent=True, key="customer")
+DELETE_CUSTOMER: Final = Route("DELETE", _CUSTOMER, idempotent=True, gone=404)
+LIST_MESSAGES: Final = Route("GET", _CUSTOMER + "messages/", idempotent=True, key="messages")
+ARCHIVE: Final = Route("PUT", _CUSTOMER + "archive/", idempotent=True)
+UNARCHIVE: Final = Route("PUT", _CUSTOMER + "unarchive/", idempotent=True)
+BLOCK: Final = Route("PUT", _CUSTOMER + "block/", idempotent=True)
+UNBLOCK: Final = Route("PUT", _CUSTOMER + "unblock/", idempotent=True)
+ASSIGN: Final = Route("PUT", _CUSTOMER + "assign/", idempotent=True)
+ASSIGN_AGENT: Final = Route("PUT", _CUSTOMER + "assign/{agent_id}/", idempotent=True)
+ASSIGN_BOT: Final = Route("PUT", _CUSTOMER + "assign_bot/{bot_id}/", idempotent=False)  # launches the bot again
+UNASSIGN: Final = Route("PUT", _CUSTOMER + "unassign/", idempotent=True)
+OPT_OUT: Final = Route("DELETE", _CUSTOMER + "opt_out/", idempotent=True, gone=412)
+SEND_TEXT: Final = Route("POST", _CUSTOMER + "send_text/", idempotent=False)
+SEND_IMAGE: Final = Route("POST", _CUSTOMER + "send_image/", idempotent=False)
+SEND_LOCATION: Final = Route("POST", _CUSTOMER + "send_location/", idempotent=False)
+SEND_TEMPLATE: Final = Route("POST", _CUSTOMER + "send_template/", idempotent=False)
+
+_FIELD: Final = _CUSTOMER + "fields/{field_name}/"
+GET_FIELD: Final = Route("GET", _FIELD, idempotent=True, key="field")
+CREATE_FIELD: Final = Route("POST", _FIELD, idempotent=False, key="field")
+UPDATE_FIELD: Final = Route("PUT", _FIELD, idempotent=True, key="field")
+DELETE_FIELD: Final = Route("DELETE", _FIELD, idempotent=True, gone=404)
 
 ROUTES: Final[tuple[Route, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Route))

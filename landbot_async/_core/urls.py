@@ -13,7 +13,7 @@ from .routes import ROUTES, Route
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORDS = {part for route in ROUTES for part in route.template.split("/") if part and "{" not in part}
 # The words that paths are made of; everything else may be somebody's id.
-_PLAIN = _WORDS | {"agents", "bots", "fields", "message_hooks", "messages", "multi", "send", "tickets"}
+_PLAIN = _WORDS | {"agents", "bots", "multi", "send", "tickets"}
 _VERSION = re.compile(r"v\d{1,2}", re.ASCII)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 

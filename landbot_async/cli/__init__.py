@@ -14,7 +14,8 @@ def main() -> None:
         if package not in ("rich", "typer"):
             raise
         sys.stderr.write(
-            f"The landbot command needs {package}, which is not installed: pip install 'landbot-async[cli]'\n"
+            f"The landbot command needs {package}, which is not installed: pip install 'landbot-async[cli]',"
+            " or '.[cli]' in a checkout\n"
         )
         raise SystemExit(2) from None
-    app()
+    app(prog_name="landbot")

@@ -1,21 +1,146 @@
-"""The commands: what they take, and the exit codes they end with."""
+"""The commands: what they take. What they do is in `reading`, how they end in `running`."""
 
 from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
 
 import anyio
 import typer
 from rich.console import Console
 
-from .demo import PLANS, Job, play
-from .screen import Screen
+from landbot_async import __version__
+
+from . import reading
+from .failures import MEANINGS
+from .output import Format
+from .running import Target, run
+
+EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + "."
+
+
+class SearchBy(enum.StrEnum):
+    """Where to search."""
+
+    NAME = "name"
+    EMAIL = "email"
+    PHONE = "phone"
+
+
+def sendable(text: str | None) -> str | None:
+    """The text, if a request can carry it."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is empty")
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it is not in this terminal's encoding") from None
+    return text
+
+
+Id = Annotated[int, typer.Argument(min=1, show_default=False)]
+Form = Annotated[
+    Format | None,
+    typer.Option("--format", show_default=False, help="How to write; by default a table in a terminal, else jsonl."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", show_default=False, help="Write to a file that only you can read (.csv or JSON Lines)."),
+]
 
 # Without typer's own tracebacks, which are for those who write commands.
 app: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback()
-def landbot() -> None:
-    """An unofficial async client for Landbot."""
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"landbot-async {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EPILOG)
+def landbot(
+    version: Annotated[  # its callback does it
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """An unofficial async client for Landbot.
+
+    The token comes from LANDBOT_API_TOKEN; LANDBOT_BASE_URL says where Landbot is, if elsewhere.
+    """
+
+
+@app.command()
+def whoami(format: Form = None, output: Output = None) -> None:
+    """Whether the token is good, and what it sees."""
+    run(lambda client: reading.whoami(client, Target(format, output)))
+
+
+@app.command()
+def channels(format: Form = None, output: Output = None) -> None:
+    """The channels."""
+    run(lambda client: reading.channels(client, Target(format, output)))
+
+
+@app.command()
+def customers(  # noqa: PLR0917  # typer's options
+    channel: Annotated[int | None, typer.Option(min=1, show_default=False, help="Only on this channel.")] = None,
+    search: Annotated[
+        str | None, typer.Option(show_default=False, callback=sendable, help="Only with this text in the name.")
+    ] = None,
+    search_by: Annotated[
+        SearchBy | None, typer.Option(show_default=False, help="What to search instead of the name.")
+    ] = None,
+    opt_in: Annotated[
+        bool | None, typer.Option("--opt-in/--no-opt-in", show_default=False, help="Only who opted in, or did not.")
+    ] = None,
+    archived: Annotated[
+        bool | None, typer.Option("--archived/--no-archived", show_default=False, help="Only archived, or not.")
+    ] = None,
+    format: Form = None,
+    output: Output = None,
+) -> None:
+    """The customers, as they come."""
+    run(
+        lambda client: reading.customers(
+            client,
+            Target(format, output),
+            channel_id=channel,
+            search=search,
+            search_by=None if search_by is None else search_by.value,
+            opt_in=opt_in,
+            archived=archived,
+        )
+    )
+
+
+@app.command()
+def customer(customer_id: Id, format: Form = None, output: Output = None) -> None:
+    """One customer, with custom fields."""
+    run(lambda client: reading.customer(client, Target(format, output), customer_id))
+
+
+@app.command()
+def transcript(customer_id: Id, format: Form = None, output: Output = None) -> None:
+    """A customer's whole conversation, in time order."""
+    run(lambda client: reading.transcript(client, Target(format, output), customer_id))
+
+
+@app.command()
+def hooks(channel_id: Id, format: Form = None, output: Output = None) -> None:
+    """The message hooks of a channel; their tokens are masked."""
+    run(lambda client: reading.hooks(client, Target(format, output), channel_id))
+
+
+@app.command()
+def send(customer_id: Id, text: Annotated[str, typer.Argument(show_default=False, callback=sendable)]) -> None:
+    """Send a text to a customer: at once, to a real person.
+
+    On WhatsApp it only arrives within 24 hours of their last message.
+    """
+    run(lambda client: reading.send(client, customer_id, text))
 
 
 @app.command()
@@ -30,6 +155,9 @@ def demo() -> None:
 
 async def show_demo(console: Console) -> bool:
     """Run the parts of the demo on a console; whether every promise held."""
+    from .demo import PLANS, Job, play  # noqa: PLC0415  # brings the sandbox, which nothing else needs
+    from .screen import Screen  # noqa: PLC0415  # as above
+
     screen = Screen(console)
     screen.opening()
     reports = []

@@ -63,8 +63,8 @@ class Screen:
         plan = job.plan
         self._console.print(f"\n{self._part}. {plan.title}", style="bold cyan")
         self._console.print(
-            f"{plan.customers} customers, read {plan.page_size} at a time and written to by {plan.workers} tasks"
-            " that share one client.",
+            f"{plan.customers} customers, read {plan.page_size} at a time, written to by {plan.workers} tasks"
+            " sharing one client.",
             style="dim",
             soft_wrap=True,
         )

@@ -90,7 +90,11 @@ class Sandbox:
             jitter=finite_number("jitter", jitter, at_least=0),
             seed=seed,
         )
-        self._limiter = TokenBucket(1000, burst=1000) if window == "off" else TokenBucket(rate, per)
+        self._limiter: Limiter | None = None  # the one that clients of a token share anyway
+        if window == "off":
+            self._limiter = TokenBucket(1000, burst=1000)
+        elif (rate, per) != (10, 1.0):
+            self._limiter = TokenBucket(rate, per)
         self._http = AsyncClient(transport=self._transport)
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
@@ -18,6 +19,9 @@ BEGINNING = 1_767_225_600.0
 _FIRST_NAMES = ("Ava", "Bruno", "Chloé", "Dmitri", "Elif", "Farid", "Günter", "Hana", "Íñigo", "Jia", "Kofi", "Łucja")
 _LAST_NAMES = ("Almeida", "Bianchi", "Chen", "Dubois", "Eriksson", "Fernández", "García", "Haddad", "Ito", "Jansen")
 _CITIES = ("València", "Lisboa", "Kraków", "Lyon", "Osaka", "Accra", "Montréal", "Tbilisi")
+_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "object"}
+# The agent whose token it is.
+OWN_AGENT = 1
 _PLANS = ("free", "gold", "silver")
 
 
@@ -63,6 +67,51 @@ class SandboxChannel:
 
 
 @define
+class SandboxHook:
+    """A message hook, as the sandbox holds it."""
+
+    id: int
+    channel_id: int
+    url: str
+    token: str | None = field(default=None, repr=False)
+    name: str | None = None
+    created_at: float = BEGINNING
+
+    def json(self) -> Json:
+        """As Landbot shows it: with its token in clear."""
+        return {
+            "id": self.id,
+            "url": self.url,
+            "token": self.token,
+            "name": self.name,
+            "channel_id": self.channel_id,
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
+        }
+
+
+@define
+class SandboxTemplate:
+    """A WhatsApp template, as the sandbox holds it."""
+
+    id: int
+    channel_id: int
+    text: str
+    params_number: int
+    languages: tuple[str, ...] = ("en", "es_MX")
+
+    def json(self) -> Json:
+        """As Landbot shows it, as far as is known."""
+        return {
+            "id": self.id,
+            "text": self.text,
+            "params_number": self.params_number,
+            "languages": list(self.languages),
+            "channel_id": self.channel_id,
+        }
+
+
+@define
 class SandboxCustomer:
     """A customer, as the sandbox holds them; a test may change one at any time."""
 
@@ -78,9 +127,11 @@ class SandboxCustomer:
     opt_in: bool = True
     last_message: float | None = None
     fields: dict[str, Any] = field(factory=dict)
+    field_types: dict[str, str] = field(factory=dict)
+    messages: list[Json] = field(factory=list, repr=False)
 
     def json(self) -> Json:
-        """As Landbot shows it: every custom field twice."""
+        """As Landbot shows it: every custom field twice, where it may hide what has its name, but no id."""
         return {
             "id": self.id,
             "name": self.name,
@@ -96,11 +147,16 @@ class SandboxCustomer:
             "register_date": int(BEGINNING) + self.id,
             "avatar": None,
             "meta_data": {},
-            "custom_fields": {
-                name: {"name": name, "type": "string", "value": value} for name, value in self.fields.items()
-            },
-            **self.fields,
+            "custom_fields": {name: self.field_json(name) for name in self.fields},
+            **{name: value for name, value in self.fields.items() if name not in ("id", "custom_fields")},
         }
+
+    def field_json(self, name: str) -> Json:
+        """A custom field as Landbot shows it, or a 404."""
+        if name not in self.fields:
+            raise RefusedError(404, field="Not found")
+        value = self.fields[name]
+        return {"name": name, "type": self.field_types.get(name) or _TYPES.get(type(value), "string"), "value": value}
 
 
 class Workspace:
@@ -111,10 +167,16 @@ class Workspace:
             8: SandboxChannel(8, "Web chat", "webchat", "H-8-SANDBOX"),
             9: SandboxChannel(9, "WhatsApp", "whatsapp", "W-9-SANDBOX"),
         }
+        self.templates: list[SandboxTemplate] = [
+            SandboxTemplate(5, 9, "Hello {{1}}, we have news for you.", 1),
+            SandboxTemplate(6, 9, "Your order is on its way.", 0),
+        ]
+        self.hooks: dict[int, SandboxHook] = {}
         self.sent: list[Sent] = []
         self.customers: dict[int, SandboxCustomer] = {}
         self._order: list[SandboxCustomer] = []
         self._next_id = 1
+        self._next_hook = 1
         self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
         for _ in range(customers):
             self.add_customer()
@@ -184,9 +246,18 @@ class Workspace:
         self._order.remove(self.customer(customer_id))
         del self.customers[customer_id]
 
-    def archive(self, customer_id: int) -> None:
-        """Archive the customer."""
-        self.customer(customer_id).archived = True
+    def mark(self, customer_id: int, **marks: bool) -> None:
+        """Set `archived` or `blocked`."""
+        customer = self.customer(customer_id)
+        for name, value in marks.items():
+            setattr(customer, name, value)
+
+    def assign(self, customer_id: int, agent_id: int | None) -> None:
+        """Hand the customer to an agent (None: to nobody); a 412 where the own agent would take another's chat."""
+        customer = self.customer(customer_id)
+        if agent_id in (None, OWN_AGENT) and customer.agent_id not in (None, OWN_AGENT):
+            raise RefusedError(412, agent="Another agent has this chat")
+        customer.agent_id = agent_id
 
     def opt_out(self, customer_id: int) -> None:
         """Remove the opt-in; a 412 where there is none."""
@@ -200,17 +271,77 @@ class Workspace:
         customer = self._reachable(customer_id)
         customer.bot_id, customer.agent_id = bot_id, None
         if launch:
-            self.sent.append(Sent(customer_id, "bot", f"bot {bot_id}", at))
+            self._reach(customer, "bot", f"bot {bot_id}", at)
 
-    def send_text(self, customer_id: int, message: str, *, at: float) -> None:
-        """Say something to the customer."""
-        self._reachable(customer_id)
-        self.sent.append(Sent(customer_id, "text", message, at))
+    def send(self, customer_id: int, kind: str, text: str, *, at: float, **details: Any) -> None:
+        """Send something to the customer."""
+        self._reach(self._reachable(customer_id), kind, text, at, **details)
+
+    def send_template(self, customer_id: int, template_id: int, language: str, params: list[str], *, at: float) -> None:
+        """Send a template with the gaps in its body filled."""
+        customer = self._reachable(customer_id)
+        if not customer.opt_in:
+            raise RefusedError(412, customer="The customer has not opted in")
+        template = next((each for each in self.templates if each.id == template_id), None)
+        if template is None:
+            raise RefusedError(422, template_id="There is no such template.")
+        if language not in template.languages:
+            raise RefusedError(422, template_language="The template has no such language.")
+        if len(params) != template.params_number:
+            raise RefusedError(422, template_params=f"The body takes {template.params_number} parameters.")
+        text = template.text
+        for number, param in enumerate(params, 1):
+            text = text.replace(f"{{{{{number}}}}}", param)
+        self._reach(customer, "template", text, at)
+
+    def list_hooks(self, channel_id: int) -> list[SandboxHook]:
+        """The hooks of a channel, or a 404."""
+        self.channel(channel_id)
+        return [hook for hook in self.hooks.values() if hook.channel_id == channel_id]
+
+    def add_hook(self, channel_id: int, url: str, token: str | None, name: str | None, *, at: float) -> SandboxHook:
+        """A new hook."""
+        self.channel(channel_id)
+        hook = SandboxHook(self._next_hook, channel_id, url, token, name, BEGINNING + at)
+        self.hooks[hook.id] = hook
+        self._next_hook += 1
+        return hook
+
+    def hook(self, channel_id: int, hook_id: int) -> SandboxHook:
+        """A hook of a channel, or a 404."""
+        hook = self.hooks.get(hook_id)
+        if hook is None or hook.channel_id != channel_id:
+            raise RefusedError(404, hook="Not found")
+        return hook
+
+    def write_field(self, customer_id: int, name: str, kind: str, value: Any, *, create: bool) -> Json:
+        """Give the customer a field, or change one; a 404 where there is none to change."""
+        customer = self.customer(customer_id)
+        if not create:
+            customer.field_json(name)
+        customer.fields[name], customer.field_types[name] = value, kind
+        return customer.field_json(name)
+
+    def delete_field(self, customer_id: int, name: str) -> None:
+        """Take a field away; a 404 where there is none."""
+        customer = self.customer(customer_id)
+        customer.field_json(name)
+        del customer.fields[name]
+        customer.field_types.pop(name, None)
+
+    def _reach(self, customer: SandboxCustomer, kind: str, text: str, at: float, **details: Any) -> None:
+        self.sent.append(Sent(customer.id, kind, text, at))
+        time = datetime.fromtimestamp(BEGINNING + at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        # Landbot's transcripts have no order: the newest first is as good as any.
+        said = {"type": kind, "message": text, "message_datetime": time, "sender": "Sandbox agent", **details}
+        customer.messages.insert(0, said)
 
     def _reachable(self, customer_id: int) -> SandboxCustomer:
         customer = self.customer(customer_id)
         if customer.blocked:
             raise RefusedError(412, customer="The customer is blocked")
+        if customer.agent_id not in (None, OWN_AGENT):
+            raise RefusedError(412, agent="Another agent has this chat")
         if not self.channel(customer.channel_id).active:
             raise RefusedError(412, channel="The channel is inactive")
         return customer

@@ -44,6 +44,24 @@ def path_of(route: Route, number: int = 1) -> str:
     return re.sub(r"{\w+}", str(number), route.template)
 
 
+# What every operation takes.
+BODY: dict[str, Any] = {
+    "message": "Hi",
+    "url": "https://x.example/",
+    "latitude": 1,
+    "longitude": 2,
+    "template_id": 5,
+    "template_language": "en",
+    "template_params": {"body": {"params": ["Ana"]}},
+    "type": "string",
+    "value": "x",
+}
+
+
+def with_(**changes: Any) -> bytes:
+    return json.dumps({**BODY, **changes}).encode()
+
+
 def test_every_route_has_a_handler() -> None:
     assert set(HANDLERS) == set(ROUTES)
 
@@ -51,7 +69,8 @@ def test_every_route_has_a_handler() -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
 def test_match(route: Route) -> None:
     names = re.findall(r"{(\w+)}", route.template)
-    assert match(route.method, path_of(route, 42)) == (route, dict.fromkeys(names, 42), False)
+    ids = {name: "42" if name == "field_name" else 42 for name in names}
+    assert match(route.method, path_of(route, 42)) == (route, ids, False)
     assert match("PATCH", path_of(route)) == (None, {}, True)
     assert match(route.method, path_of(route)[:-1]) == (None, {}, False)
 
@@ -246,7 +265,7 @@ def test_429_body_as_documented() -> None:
 )
 def test_404_where_nobody_has_the_id(route: Route) -> None:
     it = api()
-    answered = it.respond(ask(route.method, path_of(route, 99), body=b'{"message": "Hi"}'))
+    answered = it.respond(ask(route.method, path_of(route, 99), body=with_()))
     assert answered.status == 404
     assert list(decoded(answered)) == ["errors"]
     assert not it.workspace.sent
@@ -297,6 +316,41 @@ NO_CONTENT = Answered(204)
             OK,
             lambda space: space.sent == [Sent(1, "text", " Olá ", 3.0)],
         ),
+        (
+            "POST",
+            "/customers/1/send_image/",
+            b'{"url": "http://x.example/a.png", "caption": "A cat"}',
+            OK,
+            lambda space: (
+                space.sent == [Sent(1, "image", "A cat", 3.0)]
+                and space.customer(1).messages[0]["url"] == "http://x.example/a.png"
+            ),
+        ),
+        (
+            "POST",
+            "/customers/1/send_image/",
+            b'{"url": "https://x.example/"}',
+            OK,
+            lambda space: space.sent == [Sent(1, "image", "", 3.0)],
+        ),
+        (
+            "POST",
+            "/customers/1/send_location/",
+            b'{"latitude": -90, "longitude": 179.5}',
+            OK,
+            lambda space: space.sent == [Sent(1, "location", "-90,179.5", 3.0)],
+        ),
+        (
+            "POST",
+            "/customers/1/send_template/",
+            with_(),
+            OK,
+            lambda space: space.sent == [Sent(1, "template", "Hello Ana, we have news for you.", 3.0)],
+        ),
+        ("PUT", "/customers/1/block/", b"", OK, lambda space: space.customer(1).blocked),
+        ("PUT", "/customers/1/assign/", b"", OK, lambda space: space.customer(1).agent_id == 1),
+        ("PUT", "/customers/1/assign/7/", b"", OK, lambda space: space.customer(1).agent_id == 7),
+        ("DELETE", "/customers/1/fields/city/", b"", NO_CONTENT, lambda space: "city" not in space.customer(1).fields),
     ],
 )
 def test_effect(method: str, path: str, body: bytes, answer: Answered, effect: Callable[[Workspace], bool]) -> None:
@@ -307,7 +361,13 @@ def test_effect(method: str, path: str, body: bytes, answer: Answered, effect: C
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/customers/1/send_text/"), ("PUT", "/customers/1/assign_bot/7/")]
+    ("method", "path"),
+    [
+        ("PUT", "/customers/1/assign_bot/7/"),
+        ("POST", "/channels/8/message_hooks/"),
+        ("PUT", "/customers/1/fields/city/"),
+        *(("POST", f"/customers/1/{each}/") for each in ("send_text", "send_image", "send_location", "send_template")),
+    ],
 )
 @pytest.mark.parametrize(
     "body",
@@ -333,7 +393,31 @@ def test_400_where_the_body_is_no_object(method: str, path: str, body: bytes) ->
     + [
         ("PUT", "/customers/1/assign_bot/7/", b'{"launch": %b}' % launch, "launch")
         for launch in (b'"true"', b"1", b"null", b"[]")
-    ],
+    ]
+    + [
+        (method, path, with_(**{name: bad}), name)
+        for method, path, name, values in (
+            ("POST", "/customers/1/send_image/", "url", [None, 5, "", "x.example", "ftp://x.example/"]),
+            ("POST", "/customers/1/send_image/", "caption", [5, "", [], True]),
+            ("POST", "/customers/1/send_location/", "latitude", [None, "1", True, 90.1, -91, []]),
+            ("POST", "/customers/1/send_location/", "longitude", [None, "1", False, 180.1, -181]),
+            ("POST", "/customers/1/send_template/", "template_id", [None, "5", True, 5.0, 7]),
+            ("POST", "/customers/1/send_template/", "template_language", [None, 5, "", "fr"]),
+            (
+                "POST",
+                "/customers/1/send_template/",
+                "template_params",
+                [None, [], {}, {"body": []}, {"body": {}}, *({"body": {"params": bad}} for bad in ("x", [5], []))],
+            ),
+            ("POST", "/channels/8/message_hooks/", "url", [None, 5, "x.example"]),
+            ("POST", "/channels/8/message_hooks/", "token", [5, " "]),
+            ("POST", "/channels/8/message_hooks/", "name", [5, ""]),
+            ("POST", "/customers/1/fields/city/", "type", [None, 5, "", "number", "String"]),
+            ("PUT", "/customers/1/fields/city/", "type", [None, "list"]),
+        )
+        for bad in values
+    ]
+    + [(method, "/customers/1/fields/city/", b'{"type": "string"}', "value") for method in ("POST", "PUT")],
 )
 def test_422_where_a_value_is_wrong(method: str, path: str, body: bytes, field: str) -> None:
     it = api()
@@ -341,7 +425,84 @@ def test_422_where_a_value_is_wrong(method: str, path: str, body: bytes, field: 
     assert answered.status == 422
     assert list(decoded(answered)["errors"]) == [field]
     assert not it.workspace.sent
+    assert not it.workspace.hooks
+    assert it.workspace.customer(1).json() == api().workspace.customer(1).json()
     assert it.workspace.customer(1).bot_id is None
+
+
+def test_what_a_mark_sets_another_takes_away() -> None:
+    it = api()
+    for name, done, undone in (("archived", "archive", "unarchive"), ("blocked", "block", "unblock")):
+        for act, expected in ((done, True), (done, True), (undone, False), (undone, False)):
+            assert it.respond(ask("PUT", f"/customers/1/{act}/")) == OK
+            assert getattr(it.workspace.customer(1), name) is expected
+    it.respond(ask("PUT", "/customers/1/assign/"))
+    assert it.respond(ask("PUT", "/customers/1/unassign/")) == OK
+    assert it.workspace.customer(1).agent_id is None
+
+
+def test_hooks_are_made_listed_shown_and_deleted() -> None:
+    it, path = api(), "/channels/8/message_hooks/"
+    made = [
+        decoded(it.respond(ask("POST", path, body=body)))["hook"]
+        for body in (with_(token="s3cret", name="mine"), with_(token=None))
+    ]
+    assert [(hook["id"], hook["token"], hook["name"], hook["channel_id"]) for hook in made] == [
+        (1, "s3cret", "mine", 8),
+        (2, None, None, 8),
+    ]
+    assert decoded(it.respond(ask("GET", path))) == {"success": True, "total": 2, "hooks": made}
+    assert ids(it.respond(ask("GET", path, {"offset": "1"})), "hooks") == [2]
+    assert ids(it.respond(ask("GET", "/channels/9/message_hooks/")), "hooks") == []
+    assert decoded(it.respond(ask("GET", path + "1/"))) == {"success": True, "hook": made[0]}
+    assert it.respond(ask("DELETE", path + "1/")) == NO_CONTENT
+    assert it.respond(ask("DELETE", path + "1/")).status == 404
+    assert ids(it.respond(ask("GET", path)), "hooks") == [2]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [({}, [5, 6]), ({"channel_id": "9"}, [5, 6]), ({"channel_id": "8"}, [])]
+)
+def test_templates(query: dict[str, str], expected: list[int]) -> None:
+    answered = api().respond(ask("GET", "/channels/whatsapp/templates/", query))
+    assert ids(answered, "templates") == expected
+    assert set(decoded(answered)) == {"success", "templates"}
+
+
+def test_messages_come_whole() -> None:
+    it = api()
+    assert decoded(it.respond(ask("GET", "/customers/1/messages/"))) == {"success": True, "messages": []}
+    for text in ("one", "two"):
+        it.respond(ask("POST", "/customers/1/send_text/", body=with_(message=text)))
+    shown = decoded(it.respond(ask("GET", "/customers/1/messages/")))
+    assert set(shown) == {"success", "messages"}
+    assert [each["message"] for each in shown["messages"]] == ["two", "one"]
+
+
+def test_fields() -> None:
+    it, path = api(), "/customers/1/fields/plan_2/"
+    for method, kind, value, status in (
+        ("GET", "", None, 404),
+        ("DELETE", "", None, 404),
+        ("PUT", "string", "gold", 404),
+        ("POST", "object", {"a": [1]}, 200),
+        ("GET", "object", {"a": [1]}, 200),
+        ("PUT", "integer", 5, 200),
+        ("GET", "integer", 5, 200),
+        ("PUT", "string", None, 200),
+    ):
+        answered = it.respond(ask(method, path, body=with_(type=kind, value=value)))
+        assert answered.status == status
+        if status == 200:
+            field = {"name": "plan_2", "type": kind, "value": value}
+            assert decoded(answered) == {"success": True, "field": field}
+        else:
+            assert decoded(answered) == {"errors": {"field": ["Not found"]}}
+
+
+@pytest.mark.parametrize("name", ["City", "ci-ty", "ci.ty", "ç", ""])
+def test_a_field_s_name_is_part_of_the_route(name: str) -> None:
+    assert api().respond(ask("GET", f"/customers/1/fields/{name}/")) == NOT_FOUND
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbot_async.sandbox.workspace import RefusedError, SandboxCustomer, Sent, Workspace, page
+from landbot_async.sandbox.workspace import BEGINNING, RefusedError, SandboxCustomer, Sent, Workspace, page
 
 
 def workspace(customers: int = 0, seed: int = 0) -> Workspace:
@@ -102,6 +102,12 @@ def test_a_custom_field_shadows_what_has_its_name() -> None:
     assert shown["custom_fields"]["name"]["value"] == "somebody"
 
 
+def test_but_neither_the_id_nor_the_fields_themselves() -> None:
+    shown = workspace().add_customer("Ava", fields={"id": "x", "custom_fields": 5}).json()
+    assert shown["id"] == 1
+    assert {name: each["value"] for name, each in shown["custom_fields"].items()} == {"id": "x", "custom_fields": 5}
+
+
 def test_shown_as_documented() -> None:
     space = workspace(1)
     documented = {"id", "name", "channel_id", "agent_id", "archived", "unread", "email", "phone", "opt_in", "blocked"}
@@ -160,11 +166,14 @@ def test_customers_that_match(filters: dict[str, Any], expected: list[int]) -> N
 
 def act(space: Workspace, what: str, customer_id: int) -> None:
     acts = {
-        "archive": lambda: space.archive(customer_id),
+        "archive": lambda: space.mark(customer_id, archived=True),
         "delete": lambda: space.delete_customer(customer_id),
         "opt_out": lambda: space.opt_out(customer_id),
         "assign_bot": lambda: space.assign_bot(customer_id, 7, launch=True, at=2.0),
-        "send_text": lambda: space.send_text(customer_id, "Hi", at=2.0),
+        "send_text": lambda: space.send(customer_id, "text", "Hi", at=2.0),
+        "send_template": lambda: space.send_template(customer_id, 6, "en", [], at=2.0),
+        "assign": lambda: space.assign(customer_id, 1),
+        "unassign": lambda: space.assign(customer_id, None),
     }
     acts[what]()
 
@@ -177,11 +186,17 @@ def inactive(space: Workspace, customer: SandboxCustomer) -> None:
     space.channels[customer.channel_id].active = False
 
 
+def anothers(space: Workspace, customer: SandboxCustomer) -> None:
+    customer.agent_id = 5
+
+
 def not_opted_in(space: Workspace, customer: SandboxCustomer) -> None:
     customer.opt_in = False
 
 
-@pytest.mark.parametrize("what", ["archive", "delete", "opt_out", "assign_bot", "send_text"])
+@pytest.mark.parametrize(
+    "what", ["archive", "delete", "opt_out", "assign_bot", "send_text", "send_template", "assign", "unassign"]
+)
 def test_nobody_to_act_on(what: str) -> None:
     space = workspace(1)
     with pytest.raises(RefusedError) as refused:
@@ -195,6 +210,14 @@ def test_nobody_to_act_on(what: str) -> None:
     [
         ("send_text", blocked, "customer"),
         ("send_text", inactive, "channel"),
+        ("send_text", anothers, "agent"),
+        ("send_template", blocked, "customer"),
+        ("send_template", inactive, "channel"),
+        ("send_template", anothers, "agent"),
+        ("send_template", not_opted_in, "customer"),
+        ("assign", anothers, "agent"),
+        ("unassign", anothers, "agent"),
+        ("assign_bot", anothers, "agent"),
         ("assign_bot", blocked, "customer"),
         ("assign_bot", inactive, "channel"),
         ("opt_out", not_opted_in, "customer"),
@@ -222,6 +245,9 @@ def test_a_state_forbids_it(what: str, state: Any, field: str) -> None:
         ("opt_out", blocked),
         ("opt_out", inactive),
         ("send_text", not_opted_in),
+        ("archive", anothers),
+        ("delete", anothers),
+        ("opt_out", anothers),
     ],
 )
 def test_a_state_does_not_forbid_it(what: str, state: Any) -> None:
@@ -250,7 +276,7 @@ def test_opting_out_twice_is_refused() -> None:
 def test_a_bot_takes_over(launch: bool, said: list[Sent]) -> None:
     space = workspace(1)
     customer = space.customer(1)
-    customer.agent_id = 5
+    customer.agent_id = 1
     space.assign_bot(1, 7, launch=launch, at=2.0)
     assert customer.bot_id == 7
     assert customer.agent_id is None
@@ -259,9 +285,87 @@ def test_a_bot_takes_over(launch: bool, said: list[Sent]) -> None:
 
 def test_sent_in_order() -> None:
     space = workspace(2)
-    space.send_text(2, "one", at=1.0)
-    space.send_text(1, "two", at=2.0)
-    assert space.sent == [Sent(2, "text", "one", 1.0), Sent(1, "text", "two", 2.0)]
+    space.send(2, "text", "one", at=1.0)
+    space.send(1, "image", "two", at=2.0, url="https://x.example/")
+    space.send(2, "text", "three", at=3.0)
+    assert space.sent == [Sent(2, "text", "one", 1.0), Sent(1, "image", "two", 2.0), Sent(2, "text", "three", 3.0)]
+    # In the transcript, whose order nobody promises, the newest comes first.
+    assert [said["message"] for said in space.customer(2).messages] == ["three", "one"]
+    assert space.customer(1).messages == [
+        {
+            "type": "image",
+            "message": "two",
+            "message_datetime": "2026-01-01 00:00:02",
+            "sender": "Sandbox agent",
+            "url": "https://x.example/",
+        }
+    ]
+
+
+def test_a_template_is_filled() -> None:
+    space = workspace(1)
+    space.send_template(1, 5, "es_MX", ["Ana {{1}}"], at=1.0)
+    assert space.sent == [Sent(1, "template", "Hello Ana {{1}}, we have news for you.", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("template", "language", "params", "field"),
+    [
+        (7, "en", [], "template_id"),
+        (6, "fr", [], "template_language"),
+        (5, "en", [], "template_params"),
+        (6, "en", ["Ana"], "template_params"),
+    ],
+)
+def test_a_template_that_does_not_fit(template: int, language: str, params: list[str], field: str) -> None:
+    space = workspace(1)
+    with pytest.raises(RefusedError) as refused:
+        space.send_template(1, template, language, params, at=1.0)
+    assert (refused.value.status, list(refused.value.errors)) == (422, [field])
+    assert not space.sent
+
+
+def test_the_token_s_own_agent_takes_and_leaves_a_customer() -> None:
+    space = workspace(1)
+    for agent in (1, None, 5):
+        space.assign(1, agent)
+        assert space.customer(1).agent_id == agent
+    # By name, one agent's chat can be handed to another.
+    space.assign(1, 6)
+    assert space.customer(1).agent_id == 6
+
+
+def test_hooks_belong_to_a_channel() -> None:
+    space = workspace()
+    one = space.add_hook(8, "https://x.example/", "secret", None, at=1.5)
+    two = space.add_hook(9, "https://x.example/", None, "mine", at=2.5)
+    assert (one.id, two.id, one.created_at - BEGINNING) == (1, 2, 1.5)
+    assert (space.list_hooks(8), space.list_hooks(9)) == ([one], [two])
+    assert space.hook(8, 1) is one
+    assert "secret" not in repr(one)
+    for channel, hook in ((9, 1), (8, 2), (8, 3)):
+        with pytest.raises(RefusedError) as refused:
+            space.hook(channel, hook)
+        assert (refused.value.status, list(refused.value.errors)) == (404, ["hook"])
+
+
+def test_fields_come_change_and_go() -> None:
+    space = workspace()
+    space.add_customer("Ava", fields={"city": "Lyon"})
+    for act_ in (
+        lambda: space.write_field(1, "age", "integer", 5, create=False),
+        lambda: space.delete_field(1, "age"),
+        lambda: space.customer(1).field_json("age"),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            act_()
+        assert (refused.value.status, refused.value.errors) == (404, {"field": ["Not found"]})
+    assert space.write_field(1, "age", "integer", 5, create=True) == {"name": "age", "type": "integer", "value": 5}
+    assert space.write_field(1, "age", "string", "5", create=False) == {"name": "age", "type": "string", "value": "5"}
+    assert space.customer(1).fields == {"city": "Lyon", "age": "5"}
+    space.delete_field(1, "age")
+    space.delete_field(1, "city")
+    assert (space.customer(1).fields, space.customer(1).field_types) == ({}, {})
 
 
 def test_no_channel() -> None:

@@ -1,0 +1,293 @@
+"""Customers per second: a page of 100 from decoded JSON, and from bytes, to models, beside pydantic 2 and msgspec.
+
+All have the same fields and keep every unknown key.
+
+* landbot_async: `Customer`, as the client reads it. A value of another type is told, kept and read as None; nothing
+  is cast.
+* pydantic 2: `extra="allow"`, and its fastest ways in (`TypeAdapter(list[…]).validate_python`, `model_validate_json`).
+  It casts: `"5"` becomes 5, `"false"` False.
+* msgspec: a `Struct` keeps no unknown keys, so JSON is decoded to dicts, each is converted, and the unknown keys are
+  picked out beside it. Lax, because only then it takes Unix seconds for a `datetime`; so it casts as well.
+* cattrs: the same `Customer` by a plain `cattrs.Converter()` with a hook for Unix seconds, and the unknown keys picked
+  out beside it. It casts, and one value it cannot cast fails the page.
+
+What strictness costs: the same reader with nothing checked, and how it fares where each row has another shape
+(its fast way is to know the shapes of rows), which is the worst that honest data can do.
+
+From bytes, pydantic and msgspec bring JSON readers of their own in Rust and C; the client reads with `json`.
+
+Rounds are interleaved and medians are taken, because machines are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import filterfalse
+from typing import Any, Literal, get_type_hints
+
+import cattrs
+import msgspec
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from stage import Target, customer, table, verdict
+
+from landbot_async import Customer, CustomField
+from landbot_async._core.converter import _model, read_model
+from landbot_async._core.http import Answer
+from landbot_async._core.readers import rows_of
+from landbot_async._core.reading import LENIENT
+from landbot_async._core.routes import LIST_CUSTOMERS
+
+ROWS = 100
+REPEATS = 10
+MOST = 1.5  # times pydantic: the target
+
+FieldType = Literal["string", "integer", "float", "boolean", "date", "datetime", "object"]
+
+
+class PydanticField(BaseModel):
+    """`CustomField`, as one would write it with pydantic."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str | None = None
+    type: FieldType | str | None = None
+    value: Any = None
+
+
+class PydanticCustomer(BaseModel):
+    """`Customer`, as one would write it with pydantic."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: int
+    name: str | None = None
+    channel_id: int | None = None
+    agent_id: int | None = None
+    archived: bool | None = None
+    unread: bool | None = None
+    email: str | None = None
+    phone: str | None = None
+    opt_in: bool | None = None
+    blocked: bool | None = None
+    last_message: datetime | None = None
+    register_date: datetime | None = None
+    custom_fields: dict[str, PydanticField] = {}  # pydantic copies it
+    avatar: str | None = None
+    uuid: str | None = None
+    brand_id: int | None = None
+    last_message_content: str | None = None
+    last_send_date: datetime | None = None
+    last_receive_date: datetime | None = None
+    meta_data: Any = None
+    paused_until: Any = None
+    ticket_id: Any = None
+    visitor_id: Any = None
+
+
+class PydanticPage(BaseModel):
+    """The envelope of a page, for reading from bytes."""
+
+    success: bool
+    total: int
+    customers: list[PydanticCustomer]
+
+
+class MsgspecField(msgspec.Struct, frozen=True):
+    """`CustomField`, as one would write it with msgspec."""
+
+    name: str | None = None
+    type: str | None = None
+    value: Any = None
+
+
+class MsgspecCustomer(msgspec.Struct):
+    """`Customer`, as one would write it with msgspec; `extra` is filled in beside it."""
+
+    id: int
+    name: str | None = None
+    channel_id: int | None = None
+    agent_id: int | None = None
+    archived: bool | None = None
+    unread: bool | None = None
+    email: str | None = None
+    phone: str | None = None
+    opt_in: bool | None = None
+    blocked: bool | None = None
+    last_message: datetime | None = None
+    register_date: datetime | None = None
+    custom_fields: dict[str, MsgspecField] = {}  # msgspec copies it
+    avatar: str | None = None
+    uuid: str | None = None
+    brand_id: int | None = None
+    last_message_content: str | None = None
+    last_send_date: datetime | None = None
+    last_receive_date: datetime | None = None
+    meta_data: Any = None
+    paused_until: Any = None
+    ticket_id: Any = None
+    visitor_id: Any = None
+    extra: dict[str, Any] = {}
+
+
+KNOWN = frozenset(MsgspecCustomer.__struct_fields__) - {"extra"}
+_is_known = KNOWN.__contains__
+
+
+def with_msgspec(rows: list[dict[str, Any]]) -> list[MsgspecCustomer]:
+    made = msgspec.convert(rows, list[MsgspecCustomer], strict=False)
+    for row, one in zip(rows, made, strict=True):
+        one.extra = {name: row[name] for name in filterfalse(_is_known, row)}
+        if any(name not in MsgspecField.__struct_fields__ for field in row["custom_fields"].values() for name in field):
+            raise NotImplementedError("a custom field with a key that would be lost")
+    return made
+
+
+def _plain_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook(datetime, lambda value, _: datetime.fromtimestamp(value, UTC))
+    # The literals that are only hints: to cattrs, a union it cannot decide on.
+    hint = get_type_hints(CustomField)["type"]
+    converter.register_structure_hook(hint, lambda value, _: None if value is None else str(value))
+    return converter
+
+
+CATTRS = _plain_converter()
+
+
+def with_cattrs(rows: list[dict[str, Any]]) -> list[Customer]:
+    return [
+        CATTRS.structure({**row, "extra": {name: row[name] for name in filterfalse(_is_known, row)}}, Customer)
+        for row in rows
+    ]
+
+
+def ours(rows: list[dict[str, Any]]) -> list[Customer]:
+    return [read_model(row, Customer, LENIENT) for row in rows]
+
+
+def unchecked(rows: list[dict[str, Any]]) -> list[Any]:
+    """What our reader would be if it believed everything: the same code, without a look at any type."""
+    model, made = _model(Customer), list[Any]()
+    model.read(rows[0], LENIENT)  # so that its layout is the latest
+    layout = model._latest
+    for row in rows:
+        extra = {name: row[name] for name in filterfalse(_is_known, row)}
+        made.append(layout.build(layout.pick(row), extra, LENIENT))
+    return made
+
+
+def motley(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of which hardly two have the same keys and nulls."""
+    chance = random.Random(1)
+    always = ("id", "custom_fields")
+    return [
+        {
+            name: None if name not in always and chance.random() < 0.2 else value
+            for name, value in row.items()
+            if name in always or chance.random() < 0.8
+        }
+        for row in rows
+    ]
+
+
+def _measure(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Microseconds of CPU for a page, each round."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            begun = time.process_time_ns()
+            for _ in range(REPEATS):
+                way()
+            if turn:  # the first warms up
+                times[name].append((time.process_time_ns() - begun) / REPEATS / 1e3)
+    return times
+
+
+def _ratio(times: dict[str, list[float]], one: str, other: str) -> float:
+    return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+
+
+def _report(title: str, times: dict[str, list[float]], base: str) -> None:
+    rows = [
+        [name, f"{micro:.0f} µs", f"{ROWS / micro * 1e6:,.0f}", f"{_ratio(times, name, base):.2f}"]
+        for name, micro in ((name, statistics.median(taken)) for name, taken in times.items())
+    ]
+    table(title, ["", "a page", "customers/s", f"times {base}"], rows)
+
+
+def _check(decoded: list[dict[str, Any]]) -> None:
+    """All that is measured does the same work."""
+    found = ours(decoded)
+    if not found == unchecked(decoded) == with_cattrs(decoded):
+        raise RuntimeError("they read different customers")
+    for one, other, third in zip(
+        found, TypeAdapter(list[PydanticCustomer]).validate_python(decoded), with_msgspec(decoded), strict=True
+    ):
+        if not one.extra == other.model_extra == third.extra:
+            raise RuntimeError("an unknown key is lost")
+        if not one.last_message == other.last_message == third.last_message:
+            raise RuntimeError("they read different times")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Customers per second, from JSON to models.")
+    parser.add_argument("--quick", action="store_true", help="a fast look: fewer rounds")
+    rounds = 10 if parser.parse_args().quick else 100
+
+    decoded = [customer(number) for number in range(ROWS)]
+    body = json.dumps({"success": True, "total": 2000, "customers": decoded}).encode()
+    answer = Answer(200, {}, body)
+    adapter, read_page, decoder = TypeAdapter(list[PydanticCustomer]), rows_of(Customer), msgspec.json.Decoder()
+    _check(decoded)
+
+    from_json = _measure(
+        {
+            "pydantic": lambda: adapter.validate_python(decoded),
+            "msgspec": lambda: with_msgspec(decoded),
+            "landbot_async": lambda: ours(decoded),
+        },
+        rounds,
+    )
+    _report(f"From decoded JSON: {ROWS} customers (medians of {rounds} rounds of {REPEATS})", from_json, "pydantic")
+    from_bytes = _measure(
+        {
+            "pydantic": lambda: PydanticPage.model_validate_json(body),
+            "msgspec": lambda: with_msgspec(decoder.decode(body)["customers"]),
+            "landbot_async": lambda: read_page(answer, LIST_CUSTOMERS, LENIENT),
+            "(json.loads alone)": lambda: json.loads(body),
+        },
+        rounds,
+    )
+    _report("From bytes", from_bytes, "pydantic")
+
+    mixed = motley(decoded)
+    cost = _measure(
+        {
+            "nothing checked": lambda: unchecked(decoded),
+            "landbot_async": lambda: ours(decoded),
+            "cattrs (casts)": lambda: with_cattrs(decoded),
+        },
+        rounds,
+    )
+    _report("What strict exactness costs, from decoded JSON", cost, "nothing checked")
+    worst = _measure({"pydantic": lambda: adapter.validate_python(mixed), "landbot_async": lambda: ours(mixed)}, rounds)
+    _report("The same where hardly two rows have the same keys and nulls", worst, "pydantic")
+
+    promise = f"a page takes at most {MOST} times as long as with pydantic"
+    verdict(
+        [
+            Target(f"{promise} ({name})", f"{ratio:.2f}", ratio <= MOST)
+            for name, times in (("decoded JSON", from_json), ("bytes", from_bytes))
+            for ratio in [_ratio(times, "landbot_async", "pydantic")]
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

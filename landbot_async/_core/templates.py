@@ -1,0 +1,34 @@
+"""`landbot.templates`."""
+
+from __future__ import annotations
+
+from .check import optional_identity
+from .models import Template
+from .pages import Pages
+from .readers import Rows, rows_of
+from .resource import Resource
+from .routes import LIST_TEMPLATES
+from .walk import MOST_ROWS, Ask
+
+
+class Templates(Resource):
+    """The workspace's WhatsApp templates: what may be sent when a customer has been silent for 24 hours."""
+
+    def list(self, *, channel_id: int | None = None) -> Pages[Template]:
+        """The templates, as `Pages` of which there is one: Landbot sends them whole.
+
+        Args:
+            channel_id: only those of this channel.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "List WhatsApp templates".
+        """
+        params = {"channel_id": optional_identity("channel_id", channel_id)}
+
+        async def fetch(_ask: Ask) -> Rows:
+            rows = await self._engine.call(LIST_TEMPLATES, {}, params=params, read=rows_of(Template))
+            return Rows(rows.items, len(rows.items))
+
+        return Pages(fetch, page_size=MOST_ROWS, offset=0)
