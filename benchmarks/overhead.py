@@ -30,6 +30,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 from stage import ACCEPTED, TOKEN, Servers, Target, customer, table, verdict
+from structure import measure_page
 
 from landbot_async import AsyncLandbot
 
@@ -231,6 +232,7 @@ def main() -> None:
         [
             *measure_calls(10 if quick else 60),
             *measure_imports(3 if quick else 25),
+            *measure_page(10 if quick else 100),
             *measure_memory(10_000 if quick else 100_000),
         ]
     )
