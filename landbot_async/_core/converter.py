@@ -221,16 +221,18 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
 
 
 _at = datetime.fromtimestamp
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def _from_unix_seconds(value: Any, _type: Any) -> datetime:
-    if type(value) is not float and type(value) is not int:
+    kind = type(value)
+    if kind is not int and kind is not float:
         raise _InexactError
     try:
         time = _at(value, UTC)
     except (ValueError, OverflowError, OSError):
         raise _InexactError from None
-    if type(value) is float and time.timestamp() != value:
+    if kind is float and (time - _EPOCH).total_seconds() != value:
         # Finer than a microsecond, which is all that a datetime holds.
         raise _InexactError(time, mismatch=False)
     return time
@@ -306,5 +308,5 @@ def read_model(data: Any, cls: type[T], way: Way) -> T:
     Raises:
         UnreadableError: it is no object, its `id` is missing or wrong, or, when strict, any value is of another type.
     """
-    made: T = _model(cls).read(data, way)
+    made: T = (_models.get(cls) or _model(cls)).read(data, way)
     return made
