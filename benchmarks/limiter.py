@@ -428,7 +428,7 @@ def draw(scores: Scores, path: Path) -> None:
 
     mpl.use("Agg")
     mpl.rcParams.update({"font.size": 9.5, "text.color": INK, "axes.labelcolor": INK, "font.family": "DejaVu Sans"})
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415  # as above
 
     messages = max(score.messages for score in scores.values())
     figure, panels = plt.subplots(1, 3, figsize=(12, 5.4), sharey=True, width_ratios=(1.25, 1, 1))

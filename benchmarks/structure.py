@@ -144,7 +144,7 @@ def with_msgspec(rows: list[dict[str, Any]]) -> list[MsgspecCustomer]:
     for row, one in zip(rows, made, strict=True):
         one.extra = {name: row[name] for name in filterfalse(_is_known, row)}
         if any(name not in MsgspecField.__struct_fields__ for field in row["custom_fields"].values() for name in field):
-            raise NotImplementedError("a custom field with a key that would be lost")
+            raise ValueError("a custom field with a key that would be lost")
     return made
 
 

@@ -1,4 +1,4 @@
-"""Makes the README's picture of `landbot demo`: python docs/demo.py (half a minute). Writes docs/demo.svg."""  # noqa: INP001
+"""Makes the README's picture of `landbot demo`: python docs/demo.py (half a minute). Writes docs/demo.svg."""  # noqa: INP001  # a script, no package
 
 import io
 from pathlib import Path
