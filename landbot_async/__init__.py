@@ -1,45 +1,12 @@
-"""An async client for Landbot that keeps its word: ten requests a second, and no message sent twice."""
+"""An async client for Landbot that keeps its word: ten requests a second, and no message sent twice.
+
+Each name below is imported when it is first asked for. So the pytest plugin in this package costs a test run nothing
+until a test uses it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._core.bucket import Limiter, Ticket, TokenBucket
-from ._core.client import AsyncLandbot
-from ._core.errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ClientClosedError,
-    ConfigurationError,
-    ConflictError,
-    FieldsError,
-    LandbotError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    PreconditionFailedError,
-    RateLimitError,
-    ResponseError,
-    ServerError,
-    TotalTimeoutError,
-    UnprocessableEntityError,
-    WebhookAuthenticationError,
-    WebhookError,
-    WebhookPayloadError,
-)
-from ._core.events import (
-    CallFailed,
-    Event,
-    LimiterPaused,
-    LimiterWaited,
-    RequestSent,
-    ResponseReceived,
-    RetryScheduled,
-    SchemaMismatch,
-)
-from ._core.retry import RetryPolicy
 from ._core.version import __version__
 
 __all__ = [
@@ -91,37 +58,98 @@ __all__ = [
     "converter",
 ]
 
-# What is needed only once somebody talks to Landbot is imported then: it takes as long again as all the rest.
-_LATER = {
-    "Channel": "models",
-    "CustomField": "models",
-    "Customer": "models",
-    "Field": "models",
-    "MessageHook": "models",
-    "Template": "models",
-    "TranscriptMessage": "models",
-    "Page": "pages",
-    "Pages": "pages",
-    "converter": "converter",
-}
-
 if TYPE_CHECKING:
+    from ._core.bucket import Limiter, Ticket, TokenBucket
+    from ._core.client import AsyncLandbot
     from ._core.converter import converter
+    from ._core.errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ClientClosedError,
+        ConfigurationError,
+        ConflictError,
+        FieldsError,
+        LandbotError,
+        NotFoundError,
+        PaymentRequiredError,
+        PermissionDeniedError,
+        PreconditionFailedError,
+        RateLimitError,
+        ResponseError,
+        ServerError,
+        TotalTimeoutError,
+        UnprocessableEntityError,
+        WebhookAuthenticationError,
+        WebhookError,
+        WebhookPayloadError,
+    )
+    from ._core.events import (
+        CallFailed,
+        Event,
+        LimiterPaused,
+        LimiterWaited,
+        RequestSent,
+        ResponseReceived,
+        RetryScheduled,
+        SchemaMismatch,
+    )
     from ._core.models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
     from ._core.pages import Page, Pages
+    from ._core.retry import RetryPolicy
 else:
+    _NAMES = {
+        "bucket": ("Limiter", "Ticket", "TokenBucket"),
+        "client": ("AsyncLandbot",),
+        "converter": ("converter",),
+        "errors": (
+            "APIConnectionError",
+            "APIStatusError",
+            "APITimeoutError",
+            "AuthenticationError",
+            "BadRequestError",
+            "ClientClosedError",
+            "ConfigurationError",
+            "ConflictError",
+            "FieldsError",
+            "LandbotError",
+            "NotFoundError",
+            "PaymentRequiredError",
+            "PermissionDeniedError",
+            "PreconditionFailedError",
+            "RateLimitError",
+            "ResponseError",
+            "ServerError",
+            "TotalTimeoutError",
+            "UnprocessableEntityError",
+            "WebhookAuthenticationError",
+            "WebhookError",
+            "WebhookPayloadError",
+        ),
+        "events": (
+            "CallFailed",
+            "Event",
+            "LimiterPaused",
+            "LimiterWaited",
+            "RequestSent",
+            "ResponseReceived",
+            "RetryScheduled",
+            "SchemaMismatch",
+        ),
+        "models": ("Channel", "CustomField", "Customer", "Field", "MessageHook", "Template", "TranscriptMessage"),
+        "pages": ("Page", "Pages"),
+        "retry": ("RetryPolicy",),
+    }
+    _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
     def __getattr__(name: str) -> Any:
-        if name not in _LATER:
+        if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"._core.{_LATER[name]}", __name__), name)
+        value = globals()[name] = getattr(import_module(f"._core.{_MODULE_OF[name]}", __name__), name)
         return value
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-# Tracebacks name an error by the door it is imported through.
-for _value in [value for value in globals().values() if isinstance(value, type) and issubclass(value, LandbotError)]:
-    _value.__module__ = __name__

@@ -113,7 +113,7 @@ def test_importing_the_module_of_python_m_runs_nothing() -> None:
 def test_the_library_imports_nothing_of_the_command_line() -> None:
     # httpx itself imports rich where it finds it, for a command of its own.
     code = (
-        "import sys, httpx; before = set(sys.modules); import landbot_async;"
+        "import sys, httpx; before = set(sys.modules); from landbot_async import *;"
         "print(*{'rich', 'typer', 'landbot_async.cli', 'landbot_async.sandbox'} & (set(sys.modules) - before))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"

@@ -345,9 +345,18 @@ class TestFrontDoor:
 
     def test_it_imports_nothing_but_what_it_needs(self) -> None:
         unwanted = ("typer", "sqlite3", "redis", "starlette", "opentelemetry", "landbot_async.sandbox", "trio")
-        code = f"import landbot_async, sys; print([name for name in {unwanted!r} if name in sys.modules])"
+        code = f"import sys; from landbot_async import *; print([name for name in {unwanted!r} if name in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]"
+
+    def test_a_name_brings_its_module_when_it_is_first_asked_for(self) -> None:
+        code = (
+            "import sys, landbot_async;"
+            "ours = ('landbot_async.', 'httpx', 'anyio', 'attr', 'cattrs');"
+            "print(*sorted(name for name in sys.modules if name.startswith(ours)))"
+        )
+        done = subprocess.check_output([sys.executable, "-c", code], text=True)
+        assert done.split() == ["landbot_async._core", "landbot_async._core.version"]
 
     def test_it_runs_on_both_without_ceremony(self) -> None:
         async def main() -> None:

@@ -269,3 +269,8 @@ STATUS_ERRORS: Mapping[int, type[APIStatusError]] = {
 def error_class(status: int) -> type[APIStatusError]:
     """The class of the error that an answer with this status becomes."""
     return STATUS_ERRORS.get(status, ServerError if status >= 500 else APIStatusError)
+
+
+# Tracebacks name an error by the door it is imported through.
+for _value in [value for value in globals().values() if isinstance(value, type) and issubclass(value, LandbotError)]:
+    _value.__module__ = "landbot_async"
