@@ -13,6 +13,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncApichat",
     "AsyncLandbot",
     "AuthenticationError",
     "BadRequestError",
@@ -59,8 +60,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ._core.apichat import AsyncApichat
     from ._core.bucket import Limiter, Ticket, TokenBucket
-    from ._core.client import AsyncLandbot
     from ._core.converter import converter
     from ._core.errors import (
         APIConnectionError,
@@ -98,11 +99,12 @@ if TYPE_CHECKING:
     )
     from ._core.models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
     from ._core.pages import Page, Pages
+    from ._core.platform import AsyncLandbot
     from ._core.retry import RetryPolicy
 else:
     _NAMES = {
+        "apichat": ("AsyncApichat",),
         "bucket": ("Limiter", "Ticket", "TokenBucket"),
-        "client": ("AsyncLandbot",),
         "converter": ("converter",),
         "errors": (
             "APIConnectionError",
@@ -140,6 +142,7 @@ else:
         ),
         "models": ("Channel", "CustomField", "Customer", "Field", "MessageHook", "Template", "TranscriptMessage"),
         "pages": ("Page", "Pages"),
+        "platform": ("AsyncLandbot",),
         "retry": ("RetryPolicy",),
     }
     _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -22,7 +22,6 @@ Source: opentelemetry.io, "Semantic conventions for HTTP spans", HTTP client spa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,9 +30,9 @@ import anyio
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
 from opentelemetry.util.types import AttributeValue
 
-from ._core.client import BASE_URL
 from ._core.errors import STATUS_ERRORS, APIStatusError, ServerError
 from ._core.events import CallFailed, Event, LimiterWaited, RequestSent, ResponseReceived, RetryScheduled
+from ._core.platform import PLATFORM
 from ._core.urls import normalised_base_url
 from ._core.version import __version__
 
@@ -50,7 +49,7 @@ class Tracing:
     Args:
         tracer_provider: where spans go; None is the global one.
         base_url: the one the client has, if it was given one; None takes it from LANDBOT_BASE_URL, else it is
-            https://api.landbot.io/v1/, as in the client.
+            https://api.landbot.io/v1/, as in `AsyncLandbot`. For an `AsyncApichat` give its own.
 
     Raises:
         ConfigurationError: the base URL cannot be right.
@@ -58,7 +57,7 @@ class Tracing:
 
     def __init__(self, tracer_provider: TracerProvider | None = None, *, base_url: str | None = None) -> None:
         self._tracer = get_tracer("landbot_async", __version__, tracer_provider)
-        server = urlsplit(normalised_base_url(base_url or os.environ.get("LANDBOT_BASE_URL") or BASE_URL))
+        server = urlsplit(normalised_base_url(base_url or PLATFORM.place()))
         self._server: Mapping[str, AttributeValue] = {
             "server.address": server.hostname or "",
             "server.port": server.port or _PORTS[server.scheme],

@@ -33,5 +33,5 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL"):
+    for name in ("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
 
 import anyio
 import httpx
 import respx
 
 from landbot_async import AsyncLandbot, Event
+from landbot_async._core.client import Client
+
+C = TypeVar("C", bound=Client)
 
 TOKEN = "f00dfacef00dfacef00dfacef00dfacef00dface"
 URL = "https://api.landbot.io/v1"
@@ -47,11 +51,18 @@ async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncLandbot, respx.Route
             yield landbot, router, events
 
 
-@contextlib.asynccontextmanager
-async def lent(
+def lent(
     handler: Callable[[httpx.Request], Any], **options: Any
-) -> AsyncGenerator[tuple[AsyncLandbot, list[httpx.Request]]]:
-    """A client over a lent httpx client that answers by `handler`, and the requests that reached it."""
+) -> AbstractAsyncContextManager[tuple[AsyncLandbot, list[httpx.Request]]]:
+    """An `AsyncLandbot` over a lent httpx client that answers by `handler`, and the requests that reached it."""
+    return lent_to(AsyncLandbot, handler, **options)
+
+
+@contextlib.asynccontextmanager
+async def lent_to(
+    kind: type[C], handler: Callable[[httpx.Request], Any], **options: Any
+) -> AsyncGenerator[tuple[C, list[httpx.Request]]]:
+    """The same for either client."""
     requests: list[httpx.Request] = []
 
     async def answer(request: httpx.Request) -> httpx.Response:
@@ -62,6 +73,6 @@ async def lent(
     given: dict[str, Any] = {"limiter": Unlimited(), **options}
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
-        AsyncLandbot(TOKEN, http_client=client, **given) as landbot,
+        kind(TOKEN, http_client=client, **given) as made,
     ):
-        yield landbot, requests
+        yield made, requests

@@ -1,7 +1,9 @@
 """What callers pass in is taken as it is or refused by name; nothing is cast."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -111,3 +113,26 @@ def test_json_nested_beyond_measure() -> None:
         deep = [deep]
     with pytest.raises(ValueError, match=r"^x must be JSON"):
         check.json_value("x", deep)
+
+
+@pytest.mark.parametrize("value", [{"a": [1, None]}, MappingProxyType({"a": [1, None]})])
+def test_a_mapping_becomes_a_dict(value: Mapping[str, object]) -> None:
+    found = check.json_object("x", value)
+    assert (type(found), found) == (dict, {"a": [1, None]})
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (None, TypeError, "must be a mapping, not NoneType"),
+        ([("a", 1)], TypeError, "must be a mapping, not list"),
+        ("a", TypeError, "must be a mapping, not str"),
+        ({1: 2}, TypeError, "must have strings for keys, not int"),
+        ({"a": object()}, TypeError, "must be JSON"),
+        ({"a": math.nan}, ValueError, "must be JSON"),
+        ({"a": "\ud800"}, ValueError, "must be JSON"),
+    ],
+)
+def test_what_is_no_json_object(value: object, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=f"^x {text}"):
+        check.json_object("x", value)

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -13,6 +15,7 @@ from anyio import create_task_group, sleep
 
 import landbot_async
 from landbot_async import (
+    AsyncApichat,
     AsyncLandbot,
     CallFailed,
     ConfigurationError,
@@ -34,9 +37,26 @@ async def _never_awaited(_: Event) -> None:
 CUSTOMER = httpx.Response(200, json={"success": True, "customer": {"id": 1, "name": 5}})
 
 
+@dataclass(frozen=True)
+class Made:
+    """One of the clients, and what is its own."""
+
+    kind: Callable[..., AsyncLandbot | AsyncApichat]
+    token_variable: str
+    base_url_variable: str
+    base_url: str
+
+
+CLIENTS = (
+    Made(AsyncLandbot, "LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "https://api.landbot.io/v1/"),
+    Made(AsyncApichat, "LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL", "https://chat.landbot.io/v1/"),
+)
+
+
+@pytest.mark.parametrize("made", CLIENTS, ids=lambda made: made.kind.__name__)
 class TestMaking:
-    def test_the_signature_is_the_contract_s(self) -> None:
-        parameters = inspect.signature(AsyncLandbot).parameters
+    def test_the_signature_is_the_contract_s(self, made: Made) -> None:
+        parameters = inspect.signature(made.kind).parameters
         assert {name: parameter.default for name, parameter in parameters.items()} == {
             "token": None,
             "base_url": None,
@@ -50,21 +70,31 @@ class TestMaking:
         }
         assert [name for name, each in parameters.items() if each.kind is not each.KEYWORD_ONLY] == ["token"]
 
-    def test_token_and_base_url_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("LANDBOT_API_TOKEN", f" {TOKEN}\n")
-        monkeypatch.setenv("LANDBOT_BASE_URL", "http://127.0.0.1:8000/v1")
-        landbot = AsyncLandbot()
-        assert landbot._engine.connection.token.reveal() == TOKEN
-        assert repr(landbot) == "AsyncLandbot(base_url='http://127.0.0.1:8000/v1/')"
+    def test_token_and_base_url_from_the_environment(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        for other in CLIENTS:
+            mine = other is made
+            monkeypatch.setenv(other.token_variable, f" {TOKEN}\n" if mine else "another")
+            monkeypatch.setenv(other.base_url_variable, f"http://127.0.0.1:{8000 if mine else 9}/v1")
+        client = made.kind()
+        assert client._engine.connection.token.reveal() == TOKEN
+        assert repr(client) == f"{type(client).__name__}(base_url='http://127.0.0.1:8000/v1/')"
 
-    def test_the_default_base_url(self) -> None:
-        assert AsyncLandbot(TOKEN)._engine.connection.base_url == "https://api.landbot.io/v1/"
+    def test_the_default_base_url(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert made.kind(TOKEN)._engine.connection.base_url == made.base_url
+        monkeypatch.setenv(made.base_url_variable, "")
+        assert made.kind(TOKEN)._engine.connection.base_url == made.base_url
+
+    def test_it_does_not_take_the_other_s_token(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        [other] = [each for each in CLIENTS if each is not made]
+        monkeypatch.setenv(other.token_variable, TOKEN)
+        with pytest.raises(ConfigurationError, match=f"no token: pass one, or set {made.token_variable}"):
+            made.kind()
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            ({}, "LANDBOT_API_TOKEN"),
-            ({"token": ""}, "LANDBOT_API_TOKEN"),
+            ({}, "no token"),
+            ({"token": ""}, "no token"),
             ({"token": f"Token {TOKEN}"}, "word in front"),
             ({"token": f"bearer {TOKEN}"}, "word in front"),
             ({"token": "a b"}, "white space"),
@@ -81,9 +111,9 @@ class TestMaking:
             ({"token": TOKEN, "base_url": "api.landbot.io"}, "https://"),
         ],
     )
-    def test_what_cannot_be_right_is_said_at_once(self, arguments: dict[str, str], says: str) -> None:
+    def test_what_cannot_be_right_is_said_at_once(self, made: Made, arguments: dict[str, str], says: str) -> None:
         with pytest.raises(ConfigurationError, match=re.escape(says)) as caught:
-            AsyncLandbot(**arguments)  # type: ignore[arg-type]
+            made.kind(**arguments)
         with_locals = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
         assert TOKEN not in "".join(list(with_locals.format())[2:]).replace(repr(arguments), "")
 
@@ -101,11 +131,11 @@ class TestMaking:
             ("on_event", _never_awaited, TypeError),
         ],
     )
-    def test_options_out_of_range(self, option: str, value: object, error: type[Exception]) -> None:
+    def test_options_out_of_range(self, made: Made, option: str, value: object, error: type[Exception]) -> None:
         with pytest.raises(error, match=option):
-            AsyncLandbot(TOKEN, **{option: value})  # type: ignore[arg-type]
+            made.kind(TOKEN, **{option: value})
         with pytest.raises(error, match=option):
-            AsyncLandbot(TOKEN).with_options(**{option: value})  # type: ignore[arg-type]
+            made.kind(TOKEN).with_options(**{option: value})  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("option", "value"),
@@ -117,9 +147,9 @@ class TestMaking:
             ("http_client", httpx.Client()),
         ],
     )
-    def test_parts_that_do_not_fit(self, option: str, value: object) -> None:
+    def test_parts_that_do_not_fit(self, made: Made, option: str, value: object) -> None:
         with pytest.raises(TypeError, match=option):
-            AsyncLandbot(TOKEN, **{option: value})  # type: ignore[arg-type]
+            made.kind(TOKEN, **{option: value})
 
 
 @pytest.mark.anyio

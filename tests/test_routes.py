@@ -5,20 +5,22 @@ import re
 import pytest
 
 from landbot_async._core import routes
-from landbot_async._core.routes import ROUTES, Route
+from landbot_async._core.routes import APICHAT_ROUTES, ROUTES, Route
 
-every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+every_route = pytest.mark.parametrize(
+    "route", ROUTES + APICHAT_ROUTES, ids=lambda route: f"{route.method} {route.template}"
+)
 
 
-def test_the_table_has_every_route_once() -> None:
+def test_the_tables_have_every_route_once() -> None:
     named = [value for value in vars(routes).values() if isinstance(value, Route)]
-    assert list(ROUTES) == named
+    assert list(ROUTES + APICHAT_ROUTES) == named
     assert len({(route.method, route.template) for route in ROUTES}) == len(ROUTES) == 28
 
 
 @every_route
 def test_templates_are_below_the_base_url_and_end_in_a_slash(route: Route) -> None:
-    assert re.fullmatch(r"/([a-z_]+/|\{([a-z]+_id|field_name)\}/)+", route.template)
+    assert re.fullmatch(r"/([a-z_]+/|\{([a-z]+_id|field_name|customer_token)\}/)+", route.template)
 
 
 @every_route
@@ -31,7 +33,7 @@ def test_repeating_a_post_is_never_the_same_as_doing_it_once(route: Route) -> No
 
 def test_what_may_not_be_repeated() -> None:
     """contract.md, "RetryPolicy and what is safe to retry", last row."""
-    assert [route for route in ROUTES if not route.idempotent] == [
+    assert [route for route in ROUTES + APICHAT_ROUTES if not route.idempotent] == [
         routes.CREATE_HOOK,
         routes.ASSIGN_BOT,
         routes.SEND_TEXT,
@@ -39,6 +41,7 @@ def test_what_may_not_be_repeated() -> None:
         routes.SEND_LOCATION,
         routes.SEND_TEMPLATE,
         routes.CREATE_FIELD,
+        routes.SEND,
     ]
 
 

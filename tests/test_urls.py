@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from landbot_async._core.errors import ConfigurationError
-from landbot_async._core.routes import ROUTES, SEND_TEXT, Route
+from landbot_async._core.routes import APICHAT_ROUTES, ROUTES, SEND_TEXT, Route
 from landbot_async._core.urls import free_template, free_url, normalised_base_url, route_url, segment, with_query
 
 BASE = "https://api.landbot.io/v1/"
@@ -108,10 +108,15 @@ def test_what_no_encoding_makes_harmless(value: str) -> None:
         segment("name", value)
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_half_a_character_is_said_without_what_stands_around_it() -> None:
+    with pytest.raises(ValueError, match=r"^name has half of a character, which UTF-8 cannot hold$"):
+        segment("name", "tg-1\ud800")
+
+
+@pytest.mark.parametrize("route", ROUTES + APICHAT_ROUTES, ids=lambda route: f"{route.method} {route.template}")
 def test_every_route_has_a_url(route: Route) -> None:
     ids = dict.fromkeys(["channel_id", "customer_id", "bot_id", "hook_id", "agent_id"], 7)
-    url = route_url(BASE, route, {**ids, "field_name": "city_2"})
+    url = route_url(BASE, route, {**ids, "field_name": "city_2", "customer_token": "tg-1"})
     assert url.startswith(BASE)
     assert url.endswith("/")
     assert "{" not in url

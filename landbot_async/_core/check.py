@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -122,3 +123,13 @@ def json_value(name: str, value: T) -> T:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} must be JSON: {error}") from None
     return value
+
+
+def json_object(name: str, value: object) -> dict[str, object]:
+    """Return `value` as a dict if it is a mapping of strings to what JSON can hold."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
+    for key in value:
+        if not isinstance(key, str):
+            raise TypeError(f"{name} must have strings for keys, not {type(key).__name__}")
+    return json_value(name, dict(value))

@@ -1,13 +1,12 @@
-"""`AsyncLandbot`: the front door of the Platform API."""
+"""What the clients of Landbot's two APIs share: the options, the life cycle, and any endpoint by hand."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from .answers import anything
 from .bucket import Limiter
@@ -22,43 +21,26 @@ from .routes import Route
 from .secret import Secret, checked_token
 from .urls import free_template, free_url, normalised_base_url
 
-if TYPE_CHECKING:
-    from .channels import Channels
-    from .customers import Customers
-    from .fields import Fields
-    from .hooks import Hooks
-    from .templates import Templates
-
-BASE_URL: Final = "https://api.landbot.io/v1/"
 METHODS: Final = ("GET", "PUT", "DELETE", "POST", "PATCH")
 IDEMPOTENT_METHODS: Final = ("GET", "PUT", "DELETE")
 
 
-class AsyncLandbot:
-    """A client of Landbot's Platform API, for asyncio and trio.
+class Api(NamedTuple):
+    """One of Landbot's APIs: where it is, and the environment variables that tell its token and another place."""
 
-    Any number of tasks may share one: together they start at most ten requests a second, in the order they asked, and
-    so do all clients of the same token in an event loop. It works with and without `async with`; it belongs to the
-    event loop of its first call.
+    token_variable: str
+    base_url_variable: str
+    base_url: str
 
-    Args:
-        token: a teammate's agent token; None takes it from LANDBOT_API_TOKEN.
-        base_url: where the API is; None takes it from LANDBOT_BASE_URL, else https://api.landbot.io/v1/. Plain http
-            only to this machine.
-        limiter: the rate limit; None is `TokenBucket(rate=10, per=1.0)`, shared by token, base URL and event loop.
-        retry: how often and how patiently to repeat.
-        timeout: seconds for each phase of one attempt (connect, write, read, pool), or an `httpx.Timeout`.
-        total_timeout: seconds for a whole call: queueing, every attempt, every back-off; None is no limit.
-        strict: raise `ResponseError` for any value of an unexpected type, instead of reading it as None.
-        http_client: an `httpx.AsyncClient` to use. It is borrowed: never closed, never changed, and none of its own
-            headers, cookies, authentication or time-outs go into a request.
-        on_event: called with a record of everything that happens (see `Event`); it must be quick.
+    def place(self) -> str:
+        """The base URL for who was given none."""
+        return os.environ.get(self.base_url_variable) or self.base_url
 
-    Raises:
-        ConfigurationError: there is no token, or token or base URL cannot be right.
 
-    Source: dev.landbot.io, "Platform API".
-    """
+class Client:
+    """A client of one API. What each option is stands in the docstrings of the two there are."""
+
+    _api: ClassVar[Api]
 
     def __init__(
         self,
@@ -73,9 +55,10 @@ class AsyncLandbot:
         http_client: AsyncClient | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        given, token = Secret(os.environ.get("LANDBOT_API_TOKEN", "") if token is None else token), None
-        secret = checked_token(given, "LANDBOT_API_TOKEN")
-        url = normalised_base_url((os.environ.get("LANDBOT_BASE_URL") or BASE_URL) if base_url is None else base_url)
+        api = self._api
+        given, token = Secret(os.environ.get(api.token_variable, "") if token is None else token), None
+        secret = checked_token(given, api.token_variable)
+        url = normalised_base_url(api.place() if base_url is None else base_url)
         methods("limiter", limiter, "acquire", "pause")
         methods("http_client", http_client, "send", "aclose")
         options = Options(
@@ -87,45 +70,10 @@ class AsyncLandbot:
         self._engine = engine
         self._owner = owner
 
-    @cached_property
-    def channels(self) -> Channels:
-        """The channels of the workspace."""
-        from .channels import Channels  # noqa: PLC0415  # models take long to import, so they come when needed
-
-        return Channels(self._engine)
-
-    @cached_property
-    def customers(self) -> Customers:
-        """The people on the channels, and what can be done with and said to them."""
-        from .customers import Customers  # noqa: PLC0415  # as above
-
-        return Customers(self._engine)
-
-    @cached_property
-    def fields(self) -> Fields:
-        """The custom fields of customers."""
-        from .fields import Fields  # noqa: PLC0415  # as above
-
-        return Fields(self._engine)
-
-    @cached_property
-    def hooks(self) -> Hooks:
-        """The message hooks of channels."""
-        from .hooks import Hooks  # noqa: PLC0415  # as above
-
-        return Hooks(self._engine)
-
-    @cached_property
-    def templates(self) -> Templates:
-        """The WhatsApp templates of the workspace."""
-        from .templates import Templates  # noqa: PLC0415  # as above
-
-        return Templates(self._engine)
-
     def __repr__(self) -> str:
         # Tracebacks show one that could not be made as well.
         engine = getattr(self, "_engine", None)
-        return f"AsyncLandbot(base_url={engine.connection.base_url!r})" if engine else "AsyncLandbot()"
+        return f"{type(self).__name__}({f'base_url={engine.connection.base_url!r}' if engine else ''})"
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
-"""The endpoints as data: the table that drives the calls, the errors' texts, the events and the tests.
+"""The endpoints as data: the tables that drive the calls, the errors' texts, the events and the tests.
 
-Source of each row: dev.landbot.io, Platform API reference.
+Source of each row: dev.landbot.io, the references of the Platform API and of APIchat.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 
 class Route(NamedTuple):
-    """One operation of the API.
+    """One operation of an API.
 
     Attributes:
         method: the HTTP method.
@@ -63,3 +63,8 @@ UPDATE_FIELD: Final = Route("PUT", _FIELD, idempotent=True, key="field")
 DELETE_FIELD: Final = Route("DELETE", _FIELD, idempotent=True, gone=404)
 
 ROUTES: Final[tuple[Route, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Route))
+
+# Whatever is sent there acts as the customer, who says a thing twice if it is sent twice.
+SEND: Final = Route("POST", "/send/{customer_token}/", idempotent=False)
+
+APICHAT_ROUTES: Final[tuple[Route, ...]] = (SEND,)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from .errors import ConfigurationError
-from .routes import ROUTES, Route
+from .routes import APICHAT_ROUTES, ROUTES, Route
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_WORDS = {part for route in ROUTES for part in route.template.split("/") if part and "{" not in part}
+_WORDS = {part for route in ROUTES + APICHAT_ROUTES for part in route.template.split("/") if part and "{" not in part}
 # The words that paths are made of; everything else may be somebody's id.
-_PLAIN = _WORDS | {"agents", "bots", "multi", "send", "tickets"}
+_PLAIN = _WORDS | {"agents", "bots", "multi", "tickets"}
 _VERSION = re.compile(r"v\d{1,2}", re.ASCII)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 
@@ -57,12 +57,15 @@ def segment(name: str, value: int | str) -> str:
     """A path segment, percent-encoded.
 
     Raises:
-        ValueError: it is empty or a dot segment, which no encoding makes harmless.
+        ValueError: it is empty or a dot segment, which no encoding makes harmless, or has half of a character.
     """
     text = str(value)
     if text in ("", ".", ".."):
         raise ValueError(f"{name} must not be empty or a dot segment")
-    return quote(text, safe="")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} has half of a character, which UTF-8 cannot hold") from None
 
 
 def free_url(base_url: str, path: str) -> str:
