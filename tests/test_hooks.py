@@ -29,7 +29,7 @@ from landbot_async import (
 )
 from landbot_async._core.given import NOT_GIVEN, Given
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.workspace import SandboxHook
+from landbot_async.sandbox.records import SandboxHook
 from tests.helpers import OK, Unlimited, lent
 
 pytestmark = pytest.mark.anyio

@@ -39,7 +39,7 @@ from landbot_async._core.converter import read_model
 from landbot_async._core.reading import LENIENT
 from landbot_async._core.routes import ROUTES, Route
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.api import FIELD_TYPES, HANDLERS
+from landbot_async.sandbox.platform import FIELD_TYPES, HANDLERS
 from tests.helpers import Unlimited
 
 DOCUMENT: dict[str, Any] = json.loads(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import anyio
 import httpx
 from anyio.lowlevel import checkpoint
-from httpx import URL, AsyncBaseTransport, AsyncClient, Request, Response, Timeout
+from httpx import URL, AsyncBaseTransport, AsyncByteStream, AsyncClient, Request, Response, Timeout
 
 from .retry import Outcome
 from .secret import Secret
@@ -28,6 +28,7 @@ __all__ = [
     "URL",
     "Answer",
     "AsyncBaseTransport",
+    "AsyncByteStream",
     "AsyncClient",
     "Failure",
     "Flight",

@@ -1,10 +1,62 @@
-"""Virtual time for asyncio, as `trio.testing.MockClock` is for trio: waiting costs nothing and is exact."""
+"""The sandbox's clock; and virtual time for asyncio, as `trio.testing.MockClock` is for trio, where waiting costs
+nothing and is exact.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
 from typing import Any
+
+import anyio
+
+
+class Clock:
+    """The event loop's clock, and as far ahead of it as it was moved. It never goes back.
+
+    Args:
+        epoch: Unix seconds at its beginning, which is when an event loop first looks at it.
+    """
+
+    def __init__(self, epoch: float) -> None:
+        self._zero = epoch
+        self._ahead = 0.0
+        self._last = 0.0
+        self._started = False
+
+    def at(self) -> float:
+        """Seconds on this clock: those of the event loop's and of every tick. Outside a loop it stands still."""
+        try:
+            at = anyio.current_time() + self._ahead
+        except RuntimeError:
+            return self._last
+        if not self._started:
+            self._started = True
+            self._zero += self._last - at
+        elif at < self._last:
+            # Another event loop, whose clock began anew: here time goes on.
+            self._ahead += self._last - at
+            at = self._last
+        self._last = at
+        return at
+
+    def unix(self, at: float) -> float:
+        """Unix seconds of a time on this clock."""
+        return self._zero + at
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.unix(self.at())
+
+    def tick(self, seconds: float) -> None:
+        """Move on by so much at once."""
+        self.at()
+        self._ahead += seconds
+        self._last += seconds
+
+    def resume(self, now: float) -> None:
+        """Begin no earlier than at `now`, in Unix seconds."""
+        self._zero = max(self._zero, now - self._last)
 
 
 class _NoWaiting(selectors.DefaultSelector):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import random
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from attrs import define
+from attrs import asdict, define
 
-FaultName: TypeAlias = Literal["lost_answer", "cut", "refused"]
-"""`lost_answer`: the work is done, then the connection breaks. `cut`: it breaks before the work, after the request was
-read. `refused`: nobody listens, so nothing is sent."""
+FaultName: TypeAlias = Literal["lost_answer", "cut", "refused", "half_body", "html", "latency"]
+"""`lost_answer`: the work is done, then the connection breaks. `half_body`: the same, after half the answer's body.
+`cut`: it breaks before the work, after the request was read. `refused`: nobody listens, so nothing is sent. `html`:
+a page of something in front of the API, with status 200. `latency`: nothing but late."""
 
 
 @define
 class Fault:
-    """Something to go wrong. `times` counts down; None never ends."""
+    """Something to go wrong. `times` counts down; None never ends. The answer comes `latency` seconds later."""
 
     what: int | FaultName
     times: int | None
@@ -22,6 +23,11 @@ class Fault:
     method: str | None
     route: str | None
     after_the_work: bool
+    latency: float = 0.0
+
+    def json(self) -> dict[str, Any]:
+        """As the page and the control path show it."""
+        return asdict(self)
 
 
 class Faults:
@@ -30,6 +36,11 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._planned: list[Fault] = []
         self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
+
+    @property
+    def planned(self) -> list[Fault]:
+        """Those that may still strike."""
+        return [fault for fault in self._planned if fault.times != 0]
 
     def plan(self, fault: Fault) -> None:
         """Plan one more."""

@@ -2,92 +2,61 @@
 
 from __future__ import annotations
 
-import random
+import math
+from collections.abc import AsyncIterator
 
 import anyio
 
-from landbot_async._core.http import AsyncBaseTransport, Request, Response, transport_error
+from landbot_async._core.http import AsyncBaseTransport, AsyncByteStream, Request, Response, transport_error
 
-from .api import TOO_MANY, Answered, Api, Asked, match
-from .faults import Fault, Faults
-from .windows import Window
+from .api import Answered, Asked, Broken
+from .gate import Gate
 
 
 class SandboxTransport(AsyncBaseTransport):
-    """Carries requests to an `Api`, as a server behind a network would."""
+    """Carries requests to a `Gate`. Of an attempt's time-outs it keeps the one for reading: all else is at once."""
 
-    def __init__(
-        self, api: Api, window: Window, faults: Faults, *, base_path: str, latency: float, jitter: float, seed: int
-    ) -> None:
-        self._api = api
-        self._base_path = base_path
-        self._window = window
-        self._faults = faults
-        self._latency, self._jitter = latency, jitter
-        self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
-        self.received: int = 0
-        self.refused: int = 0
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     async def handle_async_request(self, request: Request) -> Response:
         """Answer one request, or fail as the planned fault says."""
-        path = "/" + request.url.path.removeprefix(self._base_path)
-        route, _, _ = match(request.method, path)
-        fault = self._faults.next(request.method, route.template if route else path)
+        path, _, _ = request.url.raw_path.partition(b"?")
+        authorization = request.headers.get("authorization")
+        asked = Asked(request.method, path.decode("ascii"), dict(request.url.params), authorization, b"")
+        arrival = self._gate.meet(asked)
         trace = request.extensions.get("trace") or _no_trace
-        if fault is not None and fault.what == "refused":
+        if arrival.refused:
             await trace("connection.connect_tcp.started", {})
             await trace("connection.connect_tcp.failed", {})
             raise transport_error("ConnectError", "the sandbox refuses the connection", request)
         await trace("http11.send_request_headers.started", {})
-        try:
-            await self._travel()
-            body = await request.aread()
-        except BaseException:
-            # Cancelled on the way: it never arrived.
-            self._faults.put_back(fault)
-            raise
-        self.received += 1
-        answered = self._answer(
-            Asked(
-                request.method,
-                path,
-                dict(request.url.params),
-                request.headers.get("authorization"),
-                body,
-                anyio.current_time(),
-            ),
-            fault,
-        )
-        await self._travel()
-        if answered is None:
-            raise transport_error("ReadError", "the sandbox breaks the connection", request)
-        return Response(answered.status, headers={"content-type": answered.content_type}, content=answered.body)
-
-    def _answer(self, asked: Asked, fault: Fault | None) -> Answered | None:
-        # Nothing here waits, so nobody can be cancelled between a deed and its record.
-        what = None if fault is None else fault.what
-        if what == "cut":
-            return None
-        if self._api.known(asked) and not self._window.admit(asked.at):
-            self._faults.put_back(fault)
-            self.refused += 1
-            return TOO_MANY
-        if fault is not None and isinstance(what, int) and not fault.after_the_work:
-            return _failure(what)
-        answered = self._api.respond(asked)
-        if what == "lost_answer":
-            return None
-        return _failure(what) if isinstance(what, int) else answered
-
-    async def _travel(self) -> None:
-        # Even without a delay it lets others run and can be cancelled, as a network does and can.
-        await anyio.sleep(self._latency / 2 + self._random.random() * self._jitter)
+        patience = request.extensions.get("timeout", {}).get("read")
+        with anyio.move_on_after(math.inf if patience is None else patience):
+            return _response(await self._gate.carry(arrival, request.aread), request)
+        raise transport_error("ReadTimeout", "the sandbox did not answer in time", request)
 
 
-def _failure(status: int) -> Answered:
-    if status == 429:
-        return TOO_MANY
-    return Answered(status, b'{"errors": {"sandbox": ["A fault on demand"]}}')
+def _response(result: Answered | Broken, request: Request) -> Response:
+    if isinstance(result, Answered):
+        headers = {"content-type": result.content_type, **result.headers}
+        return Response(result.status, headers=headers, content=result.body)
+    if result.answered is None:
+        raise transport_error("ReadError", "the sandbox breaks the connection", request)
+    status, body, content_type, _ = result.answered
+    headers = {"content-type": content_type, "content-length": str(len(body))}
+    return Response(status, headers=headers, stream=_Half(body, request))
+
+
+class _Half(AsyncByteStream):
+    """Half a body, and then no more."""
+
+    def __init__(self, body: bytes, request: Request) -> None:
+        self._body, self._request = body, request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body[: len(self._body) // 2]
+        raise transport_error("RemoteProtocolError", "the sandbox breaks the connection in the body", self._request)
 
 
 async def _no_trace(_name: str, _info: dict[str, object]) -> None:

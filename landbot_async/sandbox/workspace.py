@@ -1,168 +1,77 @@
 """The state of a workspace and its rules. It knows nothing of HTTP, sockets or waiting.
 
+`at` is a time on the sandbox's clock, in seconds; what is shown of it is Unix seconds.
+
 Source: dev.landbot.io, Platform API, "Objects" and "Errors".
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
-from attrs import define, field, frozen
+from .people import People
+from .records import (
+    BEGINNING,
+    Json,
+    RefusedError,
+    SandboxChannel,
+    SandboxCustomer,
+    SandboxHook,
+    SandboxMessage,
+    SandboxTemplate,
+    Sender,
+    Sent,
+)
 
-Json: TypeAlias = dict[str, Any]
-
-# Unix seconds. A fixed past, so that two runs with the same seed are alike to the letter.
-BEGINNING = 1_767_225_600.0
-_FIRST_NAMES = ("Ava", "Bruno", "Chloé", "Dmitri", "Elif", "Farid", "Günter", "Hana", "Íñigo", "Jia", "Kofi", "Łucja")
-_LAST_NAMES = ("Almeida", "Bianchi", "Chen", "Dubois", "Eriksson", "Fernández", "García", "Haddad", "Ito", "Jansen")
-_CITIES = ("València", "Lisboa", "Kraków", "Lyon", "Osaka", "Accra", "Montréal", "Tbilisi")
-_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "object"}
-# The agent whose token it is.
-OWN_AGENT = 1
-_PLANS = ("free", "gold", "silver")
-
-
-class RefusedError(Exception):
-    """A rule of the workspace forbids it. `errors` says what, by field."""
-
-    def __init__(self, status: int, **errors: str) -> None:
-        super().__init__(status, errors)
-        self.status = status
-        self.errors: dict[str, list[str]] = {name: [message] for name, message in errors.items()}
+# The agent whose token it is, and the bot that answers where no other was assigned.
+OWN_AGENT: Final = 1
+OWN_BOT: Final = 1
+SYSTEM: Final = Sender("sys", 0, "Landbot")
+# Seconds since their last message in which WhatsApp takes more than templates.
+WINDOW: Final = 24 * 3600.0
 
 
-@frozen
-class Sent:
-    """Something that reached a customer. `at` is in seconds of the sandbox's clock."""
+class Watch(Protocol):
+    """Is told what happens in a workspace, at once and in order. It must not wait."""
 
-    customer_id: int
-    type: str
-    text: str
+    def customer_changed(self, customer: SandboxCustomer) -> None:
+        """A customer is new, or not what they were."""
+        ...
+
+    def customer_gone(self, customer: SandboxCustomer) -> None:
+        """A customer was deleted."""
+        ...
+
+    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+        """Somebody said something in a customer's conversation; `customer_changed` follows."""
+        ...
+
+    def furnished(self) -> None:
+        """A channel or a hook came, went or changed."""
+        ...
+
+
+class Launch(NamedTuple):
+    """A bot that is to begin, at a node or at its beginning."""
+
+    customer: SandboxCustomer
+    bot_id: int
+    node: str | None
     at: float
 
 
-@define
-class SandboxChannel:
-    """A channel, as the sandbox holds it."""
-
-    id: int
-    name: str
-    type: str
-    token: str = field(repr=False)
-    active: bool = True
-
-    def json(self) -> Json:
-        """As Landbot shows it."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "type": self.type,
-            "active": self.active,
-            "created_at": BEGINNING + 0.878516,
-            "token": self.token,
-        }
-
-
-@define
-class SandboxHook:
-    """A message hook, as the sandbox holds it."""
-
-    id: int
-    channel_id: int
-    url: str
-    token: str | None = field(default=None, repr=False)
-    name: str | None = None
-    created_at: float = BEGINNING
-
-    def json(self) -> Json:
-        """As Landbot shows it: with its token in clear."""
-        return {
-            "id": self.id,
-            "url": self.url,
-            "token": self.token,
-            "name": self.name,
-            "channel_id": self.channel_id,
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
-        }
-
-
-@define
-class SandboxTemplate:
-    """A WhatsApp template, as the sandbox holds it."""
-
-    id: int
-    channel_id: int
-    text: str
-    params_number: int
-    languages: tuple[str, ...] = ("en", "es_MX")
-
-    def json(self) -> Json:
-        """As Landbot shows it, as far as is known."""
-        return {
-            "id": self.id,
-            "text": self.text,
-            "params_number": self.params_number,
-            "languages": list(self.languages),
-            "channel_id": self.channel_id,
-        }
-
-
-@define
-class SandboxCustomer:
-    """A customer, as the sandbox holds them; a test may change one at any time."""
-
-    id: int
-    channel_id: int
-    name: str | None
-    phone: str | None = None
-    email: str | None = None
-    agent_id: int | None = None
-    bot_id: int | None = None
-    archived: bool = False
-    blocked: bool = False
-    opt_in: bool = True
-    last_message: float | None = None
-    fields: dict[str, Any] = field(factory=dict)
-    field_types: dict[str, str] = field(factory=dict)
-    messages: list[Json] = field(factory=list, repr=False)
-
-    def json(self) -> Json:
-        """As Landbot shows it: every custom field twice, where it may hide what has its name, but no id."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "channel_id": self.channel_id,
-            "agent_id": self.agent_id,
-            "archived": self.archived,
-            "unread": False,
-            "email": self.email,
-            "phone": self.phone,
-            "opt_in": self.opt_in,
-            "blocked": self.blocked,
-            "last_message": self.last_message,
-            "register_date": int(BEGINNING) + self.id,
-            "avatar": None,
-            "meta_data": {},
-            "custom_fields": {name: self.field_json(name) for name in self.fields},
-            **{name: value for name, value in self.fields.items() if name not in ("id", "custom_fields")},
-        }
-
-    def field_json(self, name: str) -> Json:
-        """A custom field as Landbot shows it, or a 404."""
-        if name not in self.fields:
-            raise RefusedError(404, field="Not found")
-        value = self.fields[name]
-        return {"name": name, "type": self.field_types.get(name) or _TYPES.get(type(value), "string"), "value": value}
-
-
 class Workspace:
-    """Channels, customers and what reached them."""
+    """Channels, customers and what was said.
 
-    def __init__(self, *, customers: int, seed: int) -> None:
+    Attributes:
+        unix: Unix seconds of a time on the sandbox's clock.
+        order: the ids of the customers, in the order of the listing.
+        launch: called where a bot is to begin.
+    """
+
+    def __init__(self, *, customers: int, seed: int, unix: Callable[[float], float] = BEGINNING.__add__) -> None:
+        self.unix = unix
         self.channels: dict[int, SandboxChannel] = {
             8: SandboxChannel(8, "Web chat", "webchat", "H-8-SANDBOX"),
             9: SandboxChannel(9, "WhatsApp", "whatsapp", "W-9-SANDBOX"),
@@ -174,32 +83,38 @@ class Workspace:
         self.hooks: dict[int, SandboxHook] = {}
         self.sent: list[Sent] = []
         self.customers: dict[int, SandboxCustomer] = {}
-        self._order: list[SandboxCustomer] = []
-        self._next_id = 1
-        self._next_hook = 1
-        self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
+        self.order: list[int] = []
+        self.watches: list[Watch] = []
+        self.next_customer = self.next_hook = self.next_message = 1
+        self.launch: Callable[[Launch], None] = self.introduce
+        self._people = People(seed)
         for _ in range(customers):
             self.add_customer()
 
+    # Customers
+
     def add_customer(
-        self, name: str | None = None, *, channel_id: int | None = None, place: int | None = None, **details: Any
+        self,
+        name: str | None = None,
+        *,
+        channel_id: int | None = None,
+        place: int | None = None,
+        at: float = 0.0,
+        **details: Any,
     ) -> SandboxCustomer:
         """A new customer, at `place` of the listing or at its end. What is not said is made up, from the seed."""
         if channel_id is not None and channel_id not in self.channels:
             raise ValueError(f"channel_id must be one of {', '.join(map(str, self.channels))}, not {channel_id!r}")
-        pick, number = self._random.choice, self._next_id
-        made_up: dict[str, Any] = {
-            "name": name or f"{pick(_FIRST_NAMES)} {pick(_LAST_NAMES)}",
-            "phone": f"346{number:08d}",
-            "email": f"customer{number}@example.org",
-            "opt_in": number % 10 != 0,
-            "last_message": BEGINNING + number * 60 + 0.25,
-            "fields": {"city": pick(_CITIES), "plan": pick(_PLANS)},
-        }
-        customer = SandboxCustomer(number, channel_id or (8 if number % 2 else 9), **{**made_up, **details})
-        self._next_id += 1
+        number = self.next_customer
+        made_up = self._people.made_up(number, self.unix(at))
+        if name is not None:
+            made_up["name"] = name
+        made_up.update(details)
+        customer = SandboxCustomer(number, channel_id or (8 if number % 2 else 9), **made_up)
+        self.next_customer += 1
         self.customers[number] = customer
-        self._order.insert(len(self._order) if place is None else place, customer)
+        self.order.insert(len(self.order) if place is None else place, number)
+        self.changed(customer)
         return customer
 
     def customer(self, customer_id: int) -> SandboxCustomer:
@@ -209,55 +124,54 @@ class Workspace:
         except KeyError:
             raise RefusedError(404, customer="Not found") from None
 
-    def channel(self, channel_id: int) -> SandboxChannel:
-        """The channel, or a 404."""
-        try:
-            return self.channels[channel_id]
-        except KeyError:
-            raise RefusedError(404, channel="Not found") from None
-
-    def list_channels(self, *, type: str | None = None, active: bool | None = None) -> list[SandboxChannel]:
-        """The channels that match."""
-        return [
-            channel
-            for channel in self.channels.values()
-            if (type is None or channel.type == type) and (active is None or channel.active == active)
-        ]
-
     def list_customers(
-        self,
-        *,
-        search: str | None = None,
-        search_by: str = "name",
-        **equal: object,
+        self, *, search: str | None = None, search_by: str = "name", **equal: object
     ) -> list[SandboxCustomer]:
         """The customers that match, in the order of the listing. `equal` compares attributes; None is not compared."""
         wanted = {name: value for name, value in equal.items() if value is not None}
-        found: Iterable[SandboxCustomer] = self._order
+        found: Iterable[SandboxCustomer] = map(self.customers.__getitem__, self.order)
+        for name, value in wanted.items():
+            found = _those_with(found, name, value)
         if search is not None:
             text = search.casefold()
             found = (each for each in found if text in str(getattr(each, search_by) or "").casefold())
-        if wanted:
-            found = (each for each in found if all(getattr(each, name) == value for name, value in wanted.items()))
-        return found if isinstance(found, list) else list(found)
+        return list(found)
+
+    def all_customers(self, offset: int, limit: int) -> list[SandboxCustomer]:
+        """A stretch of the listing, however far into it, at the cost of the stretch alone."""
+        return [self.customers[number] for number in self.order[offset : offset + limit]]
 
     def delete_customer(self, customer_id: int) -> None:
-        """Delete the customer for good."""
-        self._order.remove(self.customer(customer_id))
+        """Delete the customer for good, with the conversation."""
+        customer = self.customer(customer_id)
+        self.order.remove(customer_id)
         del self.customers[customer_id]
+        for watch in self.watches:
+            watch.customer_gone(customer)
+
+    def changed(self, customer: SandboxCustomer) -> None:
+        """Tell whoever watches that a customer is not what they were."""
+        for watch in self.watches:
+            watch.customer_changed(customer)
+
+    # States
 
     def mark(self, customer_id: int, **marks: bool) -> None:
         """Set `archived` or `blocked`."""
         customer = self.customer(customer_id)
         for name, value in marks.items():
             setattr(customer, name, value)
+        self.changed(customer)
 
-    def assign(self, customer_id: int, agent_id: int | None) -> None:
+    def assign(self, customer_id: int, agent_id: int | None, *, at: float = 0.0) -> None:
         """Hand the customer to an agent (None: to nobody); a 412 where the own agent would take another's chat."""
         customer = self.customer(customer_id)
         if agent_id in (None, OWN_AGENT) and customer.agent_id not in (None, OWN_AGENT):
             raise RefusedError(412, agent="Another agent has this chat")
-        customer.agent_id = agent_id
+        before, customer.agent_id = customer.agent_id, agent_id
+        if before != agent_id:
+            action, whose = ("unassign", before) if agent_id is None else ("assign", agent_id)
+            self.say(customer, SYSTEM, "event", "", at=at, data={"action": action, "agent_id": whose})
 
     def opt_out(self, customer_id: int) -> None:
         """Remove the opt-in; a 412 where there is none."""
@@ -265,17 +179,32 @@ class Workspace:
         if not customer.opt_in:
             raise RefusedError(412, customer="The customer has not opted in")
         customer.opt_in = False
+        self.changed(customer)
 
-    def assign_bot(self, customer_id: int, bot_id: int, *, launch: bool, at: float) -> None:
-        """Hand the customer to a bot, whose first words reach them if it is launched."""
+    def assign_bot(
+        self, customer_id: int, bot_id: int, *, launch: bool = True, node: str | None = None, at: float
+    ) -> None:
+        """Hand the customer to a bot, whose first words reach them if it is launched, unless WhatsApp forbids it."""
         customer = self._reachable(customer_id)
-        customer.bot_id, customer.agent_id = bot_id, None
-        if launch:
-            self._reach(customer, "bot", f"bot {bot_id}", at)
+        customer.bot_id, customer.agent_id, customer.bot_node = bot_id, None, node
+        self.changed(customer)
+        if launch and self.window_open(customer, at):
+            self.launch(Launch(customer, bot_id, node, at))
 
-    def send(self, customer_id: int, kind: str, text: str, *, at: float, **details: Any) -> None:
-        """Send something to the customer."""
-        self._reach(self._reachable(customer_id), kind, text, at, **details)
+    def introduce(self, launch: Launch) -> None:
+        """Let a bot that has nothing to say give its name."""
+        name = f"bot {launch.bot_id}"
+        bot = Sender("bot", launch.bot_id, name)
+        self.reach(launch.customer, bot, "text", name, at=launch.at, data={"body": name})
+
+    # Messages
+
+    def send(self, customer_id: int, kind: str, text: str, *, at: float, **data: Any) -> None:
+        """Send something to the customer as the token's own agent; a 412 where WhatsApp takes only templates."""
+        customer = self._reachable(customer_id)
+        if not self.window_open(customer, at):
+            raise RefusedError(412, customer="The customer last wrote more than 24 hours ago: send a template")
+        self.reach(customer, self.agent, kind, text, at=at, data=data)
 
     def send_template(self, customer_id: int, template_id: int, language: str, params: list[str], *, at: float) -> None:
         """Send a template with the gaps in its body filled."""
@@ -292,19 +221,91 @@ class Workspace:
         text = template.text
         for number, param in enumerate(params, 1):
             text = text.replace(f"{{{{{number}}}}}", param)
-        self._reach(customer, "template", text, at)
+        self.reach(customer, self.agent, "template", text, at=at, data={"body": text})
+
+    @property
+    def agent(self) -> Sender:
+        """The agent whose token it is."""
+        return Sender("agent", OWN_AGENT, "Sandbox agent")
+
+    def reach(
+        self, customer: SandboxCustomer, sender: Sender, kind: str, text: str, *, at: float, data: Mapping[str, Any]
+    ) -> None:
+        """Say something to the customer that reaches them."""
+        self.sent.append(Sent(customer.id, "bot" if sender.type == "bot" else kind, text, at))
+        customer.last_send = self.unix(at)
+        if sender.type == "agent":
+            customer.unread = False
+        self.say(customer, sender, kind, text, at=at, data=data)
+
+    def receive(
+        self, customer: SandboxCustomer, kind: str, text: str, *, at: float, data: Mapping[str, Any]
+    ) -> SandboxMessage:
+        """Take what the customer says."""
+        customer.unread, customer.last_receive = True, self.unix(at)
+        sender = Sender("customer", customer.id, customer.name or f"Visitor #{customer.id}")
+        return self.say(customer, sender, kind, text, at=at, data=data)
+
+    def say(
+        self, customer: SandboxCustomer, sender: Sender, kind: str, text: str, *, at: float, data: Mapping[str, Any]
+    ) -> SandboxMessage:
+        """Add to the customer's conversation, and tell whoever watches."""
+        message = SandboxMessage(self.next_message, customer.id, kind, text, sender, self.unix(at), data)
+        self.next_message += 1
+        customer.messages.append(message)
+        customer.last_message = message.at
+        for watch in self.watches:
+            watch.said(customer, message, at)
+        self.changed(customer)
+        return message
+
+    def window_open(self, customer: SandboxCustomer, at: float) -> bool:
+        """Whether free text may reach the customer: always, but on WhatsApp for 24 hours after they wrote."""
+        if self.channel(customer.channel_id).type != "whatsapp":
+            return True
+        return customer.last_receive is not None and self.unix(at) - customer.last_receive <= WINDOW
+
+    # Channels and hooks
+
+    def add_channel(self, name: str, type: str, url: str | None = None) -> SandboxChannel:
+        """A new channel."""
+        number = max(self.channels) + 1
+        channel = SandboxChannel(number, name, type, f"{type[0].upper()}-{number}-SANDBOX", url=url)
+        self.channels[number] = channel
+        self.furnished()
+        return channel
+
+    def channel(self, channel_id: int) -> SandboxChannel:
+        """The channel, or a 404."""
+        try:
+            return self.channels[channel_id]
+        except KeyError:
+            raise RefusedError(404, channel="Not found") from None
+
+    def list_channels(self, *, type: str | None = None, active: bool | None = None) -> list[SandboxChannel]:
+        """The channels that match."""
+        return [
+            channel
+            for channel in self.channels.values()
+            if (type is None or channel.type == type) and (active is None or channel.active == active)
+        ]
 
     def list_hooks(self, channel_id: int) -> list[SandboxHook]:
         """The hooks of a channel, or a 404."""
         self.channel(channel_id)
+        return self.hooks_of(channel_id)
+
+    def hooks_of(self, channel_id: int) -> list[SandboxHook]:
+        """The hooks of a channel."""
         return [hook for hook in self.hooks.values() if hook.channel_id == channel_id]
 
     def add_hook(self, channel_id: int, url: str, token: str | None, name: str | None, *, at: float) -> SandboxHook:
         """A new hook."""
         self.channel(channel_id)
-        hook = SandboxHook(self._next_hook, channel_id, url, token, name, BEGINNING + at)
+        hook = SandboxHook(self.next_hook, channel_id, url, token, name, self.unix(at))
         self.hooks[hook.id] = hook
-        self._next_hook += 1
+        self.next_hook += 1
+        self.furnished()
         return hook
 
     def hook(self, channel_id: int, hook_id: int) -> SandboxHook:
@@ -314,27 +315,38 @@ class Workspace:
             raise RefusedError(404, hook="Not found")
         return hook
 
-    def write_field(self, customer_id: int, name: str, kind: str, value: Any, *, create: bool) -> Json:
+    def delete_hook(self, channel_id: int, hook_id: int) -> None:
+        """Delete a hook of a channel."""
+        del self.hooks[self.hook(channel_id, hook_id).id]
+        self.furnished()
+
+    def furnished(self) -> None:
+        """Tell whoever watches that a channel or a hook is not what it was."""
+        for watch in self.watches:
+            watch.furnished()
+
+    # Fields
+
+    def write_field(
+        self, customer_id: int, name: str, kind: str, value: Any, *, create: bool, extra: Json | None = None
+    ) -> Json:
         """Give the customer a field, or change one; a 404 where there is none to change."""
         customer = self.customer(customer_id)
         if not create:
             customer.field_json(name)
         customer.fields[name], customer.field_types[name] = value, kind
+        if extra is not None:
+            customer.field_extras[name] = extra
+        self.changed(customer)
         return customer.field_json(name)
 
     def delete_field(self, customer_id: int, name: str) -> None:
         """Take a field away; a 404 where there is none."""
         customer = self.customer(customer_id)
         customer.field_json(name)
-        del customer.fields[name]
-        customer.field_types.pop(name, None)
-
-    def _reach(self, customer: SandboxCustomer, kind: str, text: str, at: float, **details: Any) -> None:
-        self.sent.append(Sent(customer.id, kind, text, at))
-        time = datetime.fromtimestamp(BEGINNING + at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        # Landbot's transcripts have no order: the newest first is as good as any.
-        said = {"type": kind, "message": text, "message_datetime": time, "sender": "Sandbox agent", **details}
-        customer.messages.insert(0, said)
+        for kept in (customer.fields, customer.field_types, customer.field_extras):
+            kept.pop(name, None)
+        self.changed(customer)
 
     def _reachable(self, customer_id: int) -> SandboxCustomer:
         customer = self.customer(customer_id)
@@ -347,7 +359,15 @@ class Workspace:
         return customer
 
 
+def _those_with(found: Iterable[SandboxCustomer], name: str, value: object) -> Iterable[SandboxCustomer]:
+    return (each for each in found if getattr(each, name) == value)
+
+
 def page(items: list[Any], key: str, offset: int, limit: int) -> Json:
     """A page of a listing in Landbot's envelope."""
-    shown: list[Mapping[str, Any]] = [item.json() for item in items[offset : offset + limit]]
-    return {"success": True, "total": len(items), key: shown}
+    return envelope(items[offset : offset + limit], key, len(items))
+
+
+def envelope(shown: list[Any], key: str, total: int) -> Json:
+    """A page that is already cut out, in Landbot's envelope."""
+    return {"success": True, "total": total, key: [item.json() for item in shown]}

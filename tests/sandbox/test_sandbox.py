@@ -29,7 +29,7 @@ from landbot_async import (
     TotalTimeoutError,
     UnprocessableEntityError,
 )
-from landbot_async.sandbox import Sandbox, WindowName
+from landbot_async.sandbox import Answered, Asked, Broken, Sandbox, WindowName
 
 SEND = "/customers/{customer_id}/send_text/"
 AT_ONCE = RetryPolicy(base=0)
@@ -506,6 +506,8 @@ def test_arguments_are_checked(arguments: dict[str, Any], error: type[Exception]
         ({"route": "/customers/1/send_text/"}, ValueError),
         ({"route": "/customers/{id}/"}, ValueError),
         ({"after_the_work": True, "what": "cut"}, ValueError),
+        ({"latency": -1}, ValueError),
+        ({"latency": 0, "what": "latency"}, ValueError),
     ],
 )
 def test_a_fault_that_could_never_strike_is_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
@@ -556,3 +558,54 @@ async def test_no_repr_shows_a_token() -> None:
         shown = [sandbox, landbot, sandbox.channel(8), sandbox.channel(9), sandbox.customer(1), raised.value]
         assert not [text for each in shown for text in secrets if text in repr(each) + str(each)]
         assert repr(sandbox) == "Sandbox(received=2, refused=0, sent=1)"
+
+
+def test_a_token_can_be_given() -> None:
+    assert Sandbox(token="mine").token == "mine"
+    with pytest.raises(ValueError, match="token"):
+        Sandbox(token=" ")
+
+
+# What is there to look at
+
+
+def test_channels_customers_and_messages() -> None:
+    sandbox = Sandbox(customers=2)
+    made = sandbox.add_channel("Page", type="facebook")
+    assert [(each.id, each.type) for each in sandbox.channels] == [(8, "webchat"), (9, "whatsapp"), (10, "facebook")]
+    assert sandbox.channel_token(made.id) == made.token
+    assert [each.id for each in sandbox.customers] == [1, 2]
+    assert list(sandbox.messages(1)) == []
+
+
+def test_faults_are_listed_as_they_stand() -> None:
+    sandbox = Sandbox()
+    sandbox.fault(503, times=2, method="GET")
+    sandbox.fault("latency", latency=2.0)
+    [first, second] = sandbox.faults
+    assert first.json() == {
+        "what": 503,
+        "times": 2,
+        "probability": 1.0,
+        "method": "GET",
+        "route": None,
+        "after_the_work": False,
+        "latency": 0.0,
+    }
+    assert (second.what, second.latency) == ("latency", 2.0)
+    first.times = 0
+    assert len(sandbox.faults) == 2
+
+
+@pytest.mark.anyio
+async def test_a_request_as_values() -> None:
+    async with Sandbox(customers=1) as sandbox:
+        sandbox.fault("cut")
+        asked = Asked("GET", "/v1/customers/1/", {}, f"Token {sandbox.token}", b"")
+        assert await sandbox.handle(asked) == Broken("cut")
+        answered = await sandbox.handle(asked)
+        assert isinstance(answered, Answered)
+        assert answered.status == 200
+        sandbox.fault("refused")
+        assert await sandbox.handle(asked) == Broken("refused")
+        assert sandbox.received == 2

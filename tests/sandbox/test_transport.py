@@ -1,14 +1,17 @@
 """The way to the sandbox and back: time, the limit, faults and cancellation."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
-from landbot_async.sandbox.api import Api
+from landbot_async.sandbox.clock import Clock
 from landbot_async.sandbox.faults import Fault, FaultName, Faults
+from landbot_async.sandbox.feed import Feed
+from landbot_async.sandbox.gate import Gate
+from landbot_async.sandbox.platform import Platform
 from landbot_async.sandbox.transport import SandboxTransport
 from landbot_async.sandbox.windows import Off, Sliding, Window
 from landbot_async.sandbox.workspace import Workspace
@@ -22,20 +25,21 @@ class Wire:
     """A transport with all its parts in reach, and a plain httpx client on it."""
 
     def __init__(
-        self, *, window: Window | None = None, latency: float = 0.0, jitter: float = 0.0, seed: int = 0
+        self, *, window: Callable[[], Window] = Off, latency: float = 0.0, jitter: float = 0.0, seed: int = 0
     ) -> None:
         self.workspace = Workspace(customers=3, seed=0)
         self.faults = Faults(0)
-        self.transport = SandboxTransport(
-            Api(self.workspace, "T"),
-            window or Off(),
+        self.gate = Gate(
+            [Platform(self.workspace, "T")],
+            window,
             self.faults,
-            base_path="/v1/",
+            Clock(0.0),
+            Feed(),
             latency=latency,
             jitter=jitter,
             seed=seed,
         )
-        self.http = httpx.AsyncClient(transport=self.transport, headers=TOKEN)
+        self.http = httpx.AsyncClient(transport=SandboxTransport(self.gate), headers=TOKEN, timeout=None)
 
     def fault(self, what: int | FaultName, times: int | None = 1, *, after: bool = False) -> None:
         self.faults.plan(Fault(what, times, 1.0, None, None, after))
@@ -63,7 +67,7 @@ async def test_a_request_and_its_answer() -> None:
     answer = await wire.get(params={"limit": 1, "offset": 1})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert [row["id"] for row in answer.json()["customers"]] == [2]
-    assert (wire.transport.received, wire.transport.refused) == (1, 0)
+    assert (wire.gate.received, wire.gate.refused) == (1, 0)
 
 
 @pytest.mark.anyio
@@ -155,13 +159,13 @@ async def test_others_run_meanwhile_even_without_latency() -> None:
 
 @pytest.mark.anyio
 async def test_the_limit_refuses_as_documented() -> None:
-    wire = Wire(window=Sliding(2, 1.0))
+    wire = Wire(window=lambda: Sliding(2, 1.0))
     answers = [await wire.send() for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 429]
     assert answers[2].content == b'{"errors": {"rate": ["Too many requests"]}}'
     assert answers[2].headers["content-type"] == "application/json"
     assert "retry-after" not in answers[2].headers
-    assert (wire.transport.received, wire.transport.refused) == (5, 3)
+    assert (wire.gate.received, wire.gate.refused) == (5, 3)
     assert len(wire.workspace.sent) == 2
     await anyio.sleep(1.0)
     assert (await wire.send()).status_code == 200
@@ -170,9 +174,9 @@ async def test_the_limit_refuses_as_documented() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("stranger", [{"authorization": "Token no"}, {"authorization": ""}])
 async def test_strangers_do_not_count(stranger: dict[str, str]) -> None:
-    wire = Wire(window=Sliding(2, 1.0))
+    wire = Wire(window=lambda: Sliding(2, 1.0))
     assert [(await wire.get(headers=stranger)).status_code for _ in range(20)] == [401] * 20
-    assert (wire.transport.received, wire.transport.refused) == (20, 0)
+    assert (wire.gate.received, wire.gate.refused) == (20, 0)
     assert [(await wire.get()).status_code for _ in range(3)] == [200, 200, 429]
 
 
@@ -186,14 +190,14 @@ async def test_no_token_at_all() -> None:
 
 @pytest.mark.anyio
 async def test_what_fails_counts_against_the_limit() -> None:
-    wire = Wire(window=Sliding(3, 1.0))
+    wire = Wire(window=lambda: Sliding(3, 1.0))
     paths = ["/nowhere/", "/customers/99/", "/customers/1/archive/", "/customers/"]
     assert [(await wire.get(path)).status_code for path in paths] == [404, 404, 405, 429]
 
 
 @pytest.mark.anyio
 async def test_it_is_the_arrival_that_counts() -> None:
-    wire = Wire(window=Sliding(1, 1.0), latency=4.0)
+    wire = Wire(window=lambda: Sliding(1, 1.0), latency=4.0)
     assert (await wire.get()).status_code == 200
     assert (await wire.get()).status_code == 200
 
@@ -228,7 +232,7 @@ async def test_fault(
     # Where nobody listens, nothing travels.
     assert anyio.current_time() - begin == pytest.approx(1.0 * received)
     assert len(wire.workspace.sent) == done
-    assert wire.transport.received == received
+    assert wire.gate.received == received
     assert (await wire.send()).status_code == 200
 
 
@@ -239,7 +243,7 @@ async def test_a_429_on_demand_looks_like_the_limits() -> None:
     answer = await wire.send()
     assert (answer.status_code, answer.content) == (429, b'{"errors": {"rate": ["Too many requests"]}}')
     # But it is not the limit's.
-    assert wire.transport.refused == 0
+    assert wire.gate.refused == 0
     assert not wire.workspace.sent
 
 
@@ -256,7 +260,7 @@ async def test_a_rule_speaks_before_an_answer_is_lost() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("what", [503, "lost_answer"])
 async def test_what_the_limit_refuses_meets_no_fault(what: int | FaultName) -> None:
-    wire = Wire(window=Sliding(1, 1.0))
+    wire = Wire(window=lambda: Sliding(1, 1.0))
     await wire.send()
     wire.fault(what, times=1, after=what == 503)
     assert (await wire.send()).status_code == 429
@@ -295,12 +299,12 @@ async def test_the_trace_tells_what_was_sent(what: FaultName, names: list[str]) 
 @pytest.mark.parametrize(("after", "arrived"), [(0.0, 0), (0.4, 0), (0.6, 1)])
 async def test_cancelled_on_the_way(after: float, arrived: int) -> None:
     """Before it arrives nothing has happened; once it has, all of it has."""
-    wire = Wire(window=Sliding(1, 100.0), latency=1.0)
+    wire = Wire(window=lambda: Sliding(1, 100.0), latency=1.0)
     with anyio.move_on_after(after) as scope:
         await wire.send()
     assert scope.cancelled_caught
     await anyio.sleep(10)
-    assert (wire.transport.received, wire.transport.refused) == (arrived, 0)
+    assert (wire.gate.received, wire.gate.refused) == (arrived, 0)
     assert len(wire.workspace.sent) == arrived
     # Its place in the window is taken only if it arrived.
     assert (await wire.send()).status_code == (429 if arrived else 200)
@@ -323,4 +327,72 @@ async def test_cancelled_before_it_begins_even_without_latency() -> None:
         scope.cancel()
         await wire.send()
     assert scope.cancelled_caught
-    assert wire.transport.received == 0
+    assert wire.gate.received == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("patience", "done"), [(0.4, 0), (0.9, 1)])
+async def test_an_attempt_has_a_time_out(patience: float, done: int) -> None:
+    """It may end before the request arrives, or before its answer does."""
+    wire = Wire(latency=1.0)
+    begin = anyio.current_time()
+    with pytest.raises(httpx.ReadTimeout, match="the sandbox"):
+        await wire.send(timeout=patience)
+    assert anyio.current_time() - begin == pytest.approx(patience)
+    await anyio.sleep(10)
+    assert len(wire.workspace.sent) == done
+    assert (await wire.send(timeout=httpx.Timeout(0.1, read=1.1))).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_half_a_body() -> None:
+    wire = Wire()
+    wire.fault("half_body", times=2)
+    with pytest.raises(httpx.RemoteProtocolError, match="the sandbox"):
+        await wire.send()
+    assert len(wire.workspace.sent) == 1
+    async with wire.http.stream("GET", BASE + "/customers/") as answer:
+        received = b""
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for piece in answer.aiter_raw():
+                received += piece
+    assert (answer.status_code, len(received)) == (200, int(answer.headers["content-length"]) // 2)
+
+
+@pytest.mark.anyio
+async def test_nothing_has_no_half() -> None:
+    wire = Wire()
+    wire.fault("half_body")
+    with pytest.raises(httpx.ReadError):
+        await wire.http.delete(BASE + "/customers/1/")
+    assert 1 not in wire.workspace.customers
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_page_of_something_else(after: bool) -> None:
+    wire = Wire()
+    wire.fault("html", after=after)
+    answer = await wire.send()
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html")
+    assert len(wire.workspace.sent) == after
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("what", "status"), [("latency", 200), (503, 503)])
+async def test_late(what: int | FaultName, status: int) -> None:
+    """The work is done in time; the answer is what comes late."""
+    wire = Wire(latency=1.0)
+    wire.faults.plan(Fault(what, 1, 1.0, None, None, after_the_work=True, latency=3.0))
+    begin = anyio.current_time()
+    assert (await wire.send()).status_code == status
+    assert anyio.current_time() - begin == pytest.approx(4.0)
+    assert wire.workspace.sent[0].at - begin == pytest.approx(0.5)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", [503, "html"])
+async def test_a_fault_beside_the_api(what: int | FaultName) -> None:
+    wire = Wire()
+    wire.fault(what)
+    assert (await wire.http.get("https://sandbox.invalid/else")).status_code == (503 if what == 503 else 200)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbot_async.sandbox.workspace import BEGINNING, RefusedError, SandboxCustomer, Sent, Workspace, page
+from landbot_async.sandbox.records import BEGINNING, RefusedError, SandboxCustomer, SandboxMessage, Sent
+from landbot_async.sandbox.workspace import Workspace, page
 
 
 def workspace(customers: int = 0, seed: int = 0) -> Workspace:
@@ -289,9 +290,9 @@ def test_sent_in_order() -> None:
     space.send(1, "image", "two", at=2.0, url="https://x.example/")
     space.send(2, "text", "three", at=3.0)
     assert space.sent == [Sent(2, "text", "one", 1.0), Sent(1, "image", "two", 2.0), Sent(2, "text", "three", 3.0)]
-    # In the transcript, whose order nobody promises, the newest comes first.
-    assert [said["message"] for said in space.customer(2).messages] == ["three", "one"]
-    assert space.customer(1).messages == [
+    # In the transcript, whose order nobody promises, the newest second comes first.
+    assert [said["message"] for said in space.customer(2).transcript()] == ["three", "one"]
+    assert space.customer(1).transcript() == [
         {
             "type": "image",
             "message": "two",
@@ -386,3 +387,114 @@ def test_a_page_is_a_stretch_of_the_whole(count: int, offset: int, limit: int) -
 def test_a_channels_token_is_not_shown() -> None:
     channel = workspace().channel(8)
     assert channel.token not in repr(channel)
+
+
+def test_whatsapp_takes_free_text_for_a_day() -> None:
+    space = workspace(2)
+    last = space.customer(2).last_receive
+    assert last is not None
+    end = last + 24 * 3600 - BEGINNING
+    space.send(2, "text", "Hi", at=end)
+    for at, wrote in ((end + 0.1, last), (end, None)):
+        space.customer(2).last_receive = wrote
+        with pytest.raises(RefusedError) as refused:
+            space.send(2, "text", "Hi", at=at)
+        assert (refused.value.status, list(refused.value.errors)) == (412, ["customer"])
+        # A bot is assigned, and waits for their next words; a template reaches them.
+        space.assign_bot(2, 7, at=at)
+        assert space.customer(2).bot_id == 7
+        assert len(space.sent) == 1
+    space.send_template(2, 6, "en", [], at=end + 1)
+    space.send(1, "text", "Hi", at=end * 100)
+    space.receive(space.customer(2), "text", "Yes?", at=end + 5, data={"body": "Yes?"})
+    space.send(2, "text", "Hi", at=end + 6)
+    assert [each.type for each in space.sent] == ["text", "template", "text", "text"]
+
+
+def test_what_is_known_of_a_conversation() -> None:
+    space = workspace(1)
+    one = space.customer(1)
+    space.receive(one, "text", "Hello", at=1.0, data={"body": "Hello"})
+    shown = one.json()
+    assert (shown["unread"], shown["last_message_content"]) == (True, "Hello")
+    assert shown["last_message"] == shown["last_receive_date"] == BEGINNING + 1
+    assert shown["last_send_date"] is None
+    space.assign_bot(1, 7, at=2.0)
+    assert one.unread
+    space.send(1, "text", "Hi", at=3.0)
+    shown = one.json()
+    assert (shown["unread"], shown["last_message_content"]) == (False, "Hi")
+    assert shown["last_message"] == shown["last_send_date"] == BEGINNING + 3
+    one.name = None
+    space.receive(one, "text", "Well", at=4.0, data={"body": "Well"})
+    assert [each.sender.name for each in one.messages] == ["Kofi Bianchi", "bot 7", "Sandbox agent", "Visitor #1"]
+    assert [each.id for each in one.messages] == [1, 2, 3, 4]
+
+
+def test_an_assignment_is_said_once() -> None:
+    space = workspace(1)
+    for agent in (None, 1, 1, 5, 6):
+        space.assign(1, agent, at=2.0)
+    space.customer(1).agent_id = 1
+    space.assign(1, None, at=3.0)
+    events = [(each["message"], each["action"]) for each in space.customer(1).transcript()]
+    assert events == [(1, "unassign"), (1, "assign"), (5, "assign"), (6, "assign")]
+    assert not space.sent
+
+
+def test_a_field_keeps_its_extra() -> None:
+    space = workspace(1)
+    written = space.write_field(1, "age", "integer", 5, create=True, extra={"unit": "years"})
+    assert written == {"name": "age", "type": "integer", "value": 5, "extra": {"unit": "years"}}
+    assert space.write_field(1, "age", "integer", 6, create=False)["extra"] == {"unit": "years"}
+    assert space.customer(1).json()["custom_fields"]["age"]["extra"] == {"unit": "years"}
+    assert "extra" not in space.write_field(1, "age", "integer", 6, create=False, extra={})
+    space.delete_field(1, "age")
+    assert space.customer(1).field_extras == {}
+
+
+class Watcher:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def customer_changed(self, customer: SandboxCustomer) -> None:
+        self.told.append(("changed", customer.id))
+
+    def customer_gone(self, customer: SandboxCustomer) -> None:
+        self.told.append(("gone", customer.id))
+
+    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+        self.told.append(("said", customer.id, message.text, at))
+
+    def furnished(self) -> None:
+        self.told.append("furnished")
+
+
+def test_whoever_watches_is_told() -> None:
+    space, watcher = workspace(1), Watcher()
+    space.watches.append(watcher)
+    acts: list[tuple[Any, list[Any]]] = [
+        (lambda: space.add_customer("Ava"), [("changed", 2)]),
+        (lambda: space.send(1, "text", "Hi", at=2.0), [("said", 1, "Hi", 2.0), ("changed", 1)]),
+        (lambda: space.mark(1, archived=True), [("changed", 1)]),
+        (lambda: space.opt_out(1), [("changed", 1)]),
+        (lambda: space.assign_bot(1, 7, launch=False, at=1.0), [("changed", 1)]),
+        (lambda: space.write_field(1, "age", "integer", 5, create=True), [("changed", 1)]),
+        (lambda: space.delete_field(1, "age"), [("changed", 1)]),
+        (lambda: space.delete_customer(2), [("gone", 2)]),
+        (lambda: space.add_hook(8, "https://x.example/", None, None, at=1.0), ["furnished"]),
+        (lambda: space.delete_hook(8, 1), ["furnished"]),
+        (lambda: space.add_channel("Page", "facebook"), ["furnished"]),
+    ]
+    for act_, told in acts:
+        watcher.told.clear()
+        act_()
+        assert watcher.told == told
+
+
+@given(count=st.integers(0, 40), offset=st.integers(0, 60), limit=st.integers(0, 60))
+def test_the_usual_walk_gives_what_any_other_gives(count: int, offset: int, limit: int) -> None:
+    space = workspace(count)
+    assert space.all_customers(offset, limit) == space.list_customers()[offset : offset + limit]

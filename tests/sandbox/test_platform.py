@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from landbot_async._core.routes import ROUTES, Route
-from landbot_async.sandbox.api import HANDLERS, NOT_FOUND, TOO_MANY, Answered, Api, Asked, match
-from landbot_async.sandbox.workspace import Sent, Workspace
+from landbot_async.sandbox.api import MAX_BODY, NOT_FOUND, Answered, Asked
+from landbot_async.sandbox.platform import HANDLERS, Platform
+from landbot_async.sandbox.records import Sent
+from landbot_async.sandbox.workspace import Workspace
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 GOOD = f"Token {TOKEN}"
@@ -26,8 +28,8 @@ def ask(
     return Asked(method, path, query or {}, authorization, body, at=3.0)
 
 
-def api(customers: int = 3) -> Api:
-    return Api(Workspace(customers=customers, seed=0), TOKEN)
+def api(customers: int = 3) -> Platform:
+    return Platform(Workspace(customers=customers, seed=0), TOKEN)
 
 
 def decoded(answered: Answered) -> Any:
@@ -67,12 +69,12 @@ def test_every_route_has_a_handler() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
-def test_match(route: Route) -> None:
-    names = re.findall(r"{(\w+)}", route.template)
-    ids = {name: "42" if name == "field_name" else 42 for name in names}
-    assert match(route.method, path_of(route, 42)) == (route, ids, False)
-    assert match("PATCH", path_of(route)) == (None, {}, True)
-    assert match(route.method, path_of(route)[:-1]) == (None, {}, False)
+def test_find(route: Route) -> None:
+    ids = dict.fromkeys(re.findall(r"{(\w+)}", route.template), "42")
+    found = api().find(ask(route.method, path_of(route, 42)))
+    assert (found.template, found.ids) == (route.template, ids)
+    assert route.method in found.methods
+    assert api().find(ask(route.method, path_of(route)[:-1])).methods == ()
 
 
 # Listings
@@ -247,12 +249,39 @@ def test_405(method: str, path: str) -> None:
     it = api()
     answered = it.respond(ask(method, path, body=b'{"message": "Hi"}'))
     assert (answered.status, decoded(answered)) == (405, {"errors": {"method": [f'Method "{method}" not allowed.']}})
+    assert set(answered.headers["Allow"].split(", ")) == {
+        route.method for route in ROUTES if route.template == template(path)
+    }
     assert not it.workspace.sent
     assert it.respond(ask(method, path, authorization=None)).status == 401
 
 
+def template(path: str) -> str | None:
+    return api().find(ask("GET", path)).template
+
+
+@pytest.mark.parametrize("path", ["/customers/1/send_text/", "/nowhere/"])
+def test_the_firewall_stands_before_all(path: str) -> None:
+    it = api()
+    answered = it.respond(ask("POST", path, body=b'{"message": "#{name}"}', authorization=None))
+    assert (answered.status, answered.content_type) == (403, "text/html")
+    assert it.respond(ask("POST", "/customers/1/send_text/", body=b'{"message": "#\\u007bname}"}')).status == 200
+
+
+def test_413_where_a_body_is_too_large() -> None:
+    it = api()
+    for size, status in ((MAX_BODY, 200), (MAX_BODY + 1, 413)):
+        body = b'{"message": "%s"}' % (b"x" * (size - 15))
+        assert len(body) == size
+        assert it.respond(ask("POST", "/customers/1/send_text/", body=body)).status == status
+
+
+def test_a_percent_encoded_path() -> None:
+    assert decoded(api().respond(ask("GET", "/customers/%31/")))["customer"]["id"] == 1
+
+
 def test_429_body_as_documented() -> None:
-    assert Answered(429, b'{"errors": {"rate": ["Too many requests"]}}', "application/json") == TOO_MANY
+    assert api().too_many() == Answered(429, b'{"errors": {"rate": ["Too many requests"]}}', "application/json")
 
 
 # Operations
@@ -323,7 +352,7 @@ NO_CONTENT = Answered(204)
             OK,
             lambda space: (
                 space.sent == [Sent(1, "image", "A cat", 3.0)]
-                and space.customer(1).messages[0]["url"] == "http://x.example/a.png"
+                and space.customer(1).messages[0].data["url"] == "http://x.example/a.png"
             ),
         ),
         (
@@ -371,7 +400,19 @@ def test_effect(method: str, path: str, body: bytes, answer: Answered, effect: C
 )
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"Hi", b"\xff\xfe\xfd", b"[]", b'"Hi"', b"1", b"null", b"[" * 200_000, b'{"message": "Hi"} x'],
+    [
+        b"{",
+        b"Hi",
+        b"\xff\xfe\xfd",
+        b"[]",
+        b'"Hi"',
+        b"1",
+        b"null",
+        b"[" * 200_000,
+        b'{"message": "Hi"} x',
+        b'{"message": "\\ud800"}',
+        b'{"a": NaN}',
+    ],
     ids=lambda body: repr(body[:20]),
 )
 def test_400_where_the_body_is_no_object(method: str, path: str, body: bytes) -> None:
@@ -414,6 +455,8 @@ def test_400_where_the_body_is_no_object(method: str, path: str, body: bytes) ->
             ("POST", "/channels/8/message_hooks/", "name", [5, ""]),
             ("POST", "/customers/1/fields/city/", "type", [None, 5, "", "number", "String"]),
             ("PUT", "/customers/1/fields/city/", "type", [None, "list"]),
+            ("PUT", "/customers/1/fields/city/", "extra", [5, [], "x"]),
+            ("PUT", "/customers/1/assign_bot/7/", "node", [5, "", []]),
         )
         for bad in values
     ]
@@ -476,7 +519,7 @@ def test_messages_come_whole() -> None:
         it.respond(ask("POST", "/customers/1/send_text/", body=with_(message=text)))
     shown = decoded(it.respond(ask("GET", "/customers/1/messages/")))
     assert set(shown) == {"success", "messages"}
-    assert [each["message"] for each in shown["messages"]] == ["two", "one"]
+    assert [each["message"] for each in shown["messages"]] == ["one", "two"]
 
 
 def test_fields() -> None:

@@ -1,0 +1,249 @@
+"""What a workspace holds, and how Landbot shows each of it. Times are Unix seconds unless said.
+
+Source: dev.landbot.io, Platform API, "Objects".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from attrs import define, field, frozen
+
+Json: TypeAlias = dict[str, Any]
+SenderType: TypeAlias = Literal["customer", "bot", "agent", "sys"]
+
+# Unix seconds. A fixed past, so that two runs with the same seed are alike to the letter.
+BEGINNING: Final = 1_767_225_600.0
+_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "object"}
+
+
+class RefusedError(Exception):
+    """A rule of the workspace forbids it. `errors` says what, by field."""
+
+    def __init__(self, status: int, **errors: str) -> None:
+        super().__init__(status, errors)
+        self.status = status
+        self.errors: dict[str, list[str]] = {name: [message] for name, message in errors.items()}
+
+
+@frozen
+class Sent:
+    """Something that reached a customer. `at` is in seconds of the sandbox's clock."""
+
+    customer_id: int
+    type: str
+    text: str
+    at: float
+
+
+class Sender(NamedTuple):
+    """Who said something."""
+
+    type: SenderType
+    id: int
+    name: str
+
+
+@frozen
+class SandboxMessage:
+    """Something that was said in a conversation.
+
+    Attributes:
+        id: counts the messages of the workspace.
+        text: what there is to read of it: the text, a caption, a title.
+        at: Unix seconds.
+        data: the rest, as message hooks show it.
+    """
+
+    id: int
+    customer_id: int
+    type: str
+    text: str
+    sender: Sender
+    at: float
+    data: Mapping[str, Any] = field(factory=dict)
+
+    def json(self) -> Json:
+        """As a transcript shows it."""
+        time = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        message = self.data["agent_id"] if self.type == "event" else self.text
+        rest = {name: value for name, value in self.data.items() if name not in ("body", "caption")}
+        shown = {"type": self.type, "message": message, "message_datetime": time, "sender": self.sender.name}
+        return {**rest, **shown}
+
+    def story(self) -> Json:
+        """As the feed tells it."""
+        return {
+            "id": self.id,
+            "customer_id": self.customer_id,
+            "type": self.type,
+            "text": self.text,
+            "sender": self.sender._asdict(),
+            "data": dict(self.data),
+        }
+
+
+@define
+class SandboxChannel:
+    """A channel, as the sandbox holds it. `url` is where an APIchat channel's messages are posted to."""
+
+    id: int
+    name: str
+    type: str
+    token: str = field(repr=False)
+    active: bool = True
+    url: str | None = None
+
+    def json(self) -> Json:
+        """As Landbot shows it: with its token in clear."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "type": self.type,
+            "active": self.active,
+            "created_at": BEGINNING + 0.878516,
+            "token": self.token,
+        }
+
+
+@define
+class SandboxHook:
+    """A message hook, as the sandbox holds it."""
+
+    id: int
+    channel_id: int
+    url: str
+    token: str | None = field(default=None, repr=False)
+    name: str | None = None
+    created_at: float = BEGINNING
+
+    def json(self) -> Json:
+        """As Landbot shows it: with its token in clear."""
+        return {
+            "id": self.id,
+            "url": self.url,
+            "token": self.token,
+            "name": self.name,
+            "channel_id": self.channel_id,
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
+        }
+
+
+@define
+class SandboxTemplate:
+    """A WhatsApp template, as the sandbox holds it."""
+
+    id: int
+    channel_id: int
+    text: str
+    params_number: int
+    languages: Sequence[str] = ("en", "es_MX")
+
+    def json(self) -> Json:
+        """As Landbot shows it, as far as is known."""
+        return {
+            "id": self.id,
+            "text": self.text,
+            "params_number": self.params_number,
+            "languages": list(self.languages),
+            "channel_id": self.channel_id,
+        }
+
+
+@define
+class SandboxCustomer:
+    """A customer, as the sandbox holds them; a test may change one at any time.
+
+    Attributes:
+        token: how an APIchat channel's owner calls them.
+        last_message: when somebody last said something.
+        last_send: when the workspace last wrote to them.
+        last_receive: when they last wrote. WhatsApp takes free text for 24 hours from then.
+        bot_node: where the bot that has them goes on.
+        messages: what was said, in the order of time.
+    """
+
+    id: int
+    channel_id: int
+    name: str | None
+    phone: str | None = None
+    email: str | None = None
+    token: str | None = None
+    agent_id: int | None = None
+    bot_id: int | None = None
+    bot_node: str | None = None
+    archived: bool = False
+    blocked: bool = False
+    opt_in: bool = True
+    unread: bool = False
+    registered: float = BEGINNING
+    last_message: float | None = None
+    last_send: float | None = None
+    last_receive: float | None = None
+    fields: dict[str, Any] = field(factory=dict)
+    field_types: dict[str, str] = field(factory=dict)
+    field_extras: dict[str, Json] = field(factory=dict)
+    messages: list[SandboxMessage] = field(factory=list, repr=False)
+
+    @property
+    def last_text(self) -> str | None:
+        """What was last said."""
+        return self.messages[-1].text if self.messages else None
+
+    def json(self) -> Json:
+        """As Landbot shows it: every custom field twice, where it may hide what has its name, but no id."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "channel_id": self.channel_id,
+            "agent_id": self.agent_id,
+            "archived": self.archived,
+            "unread": self.unread,
+            "email": self.email,
+            "phone": self.phone,
+            "opt_in": self.opt_in,
+            "blocked": self.blocked,
+            "last_message": self.last_message,
+            "last_message_content": self.last_text,
+            "last_send_date": self.last_send,
+            "last_receive_date": self.last_receive,
+            "register_date": int(self.registered),
+            "avatar": None,
+            "meta_data": {},
+            "custom_fields": {name: self.field_json(name) for name in self.fields},
+            **{name: value for name, value in self.fields.items() if name not in ("id", "custom_fields")},
+        }
+
+    def transcript(self) -> list[Json]:
+        """What was said, as Landbot shows it: whole and in no order; here the newest second comes first."""
+        return [message.json() for message in sorted(self.messages, key=lambda message: -int(message.at))]
+
+    def row(self, channel: SandboxChannel) -> Json:
+        """As a list of customers beside their conversations shows them."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "channel_id": self.channel_id,
+            "channel_type": channel.type,
+            "phone": self.phone,
+            "email": self.email,
+            "agent_id": self.agent_id,
+            "bot_id": self.bot_id,
+            "archived": self.archived,
+            "blocked": self.blocked,
+            "opt_in": self.opt_in,
+            "last_message": self.last_message,
+            "last_text": self.last_text,
+        }
+
+    def field_json(self, name: str) -> Json:
+        """A custom field as Landbot shows it, or a 404."""
+        if name not in self.fields:
+            raise RefusedError(404, field="Not found")
+        value = self.fields[name]
+        shown = {"name": name, "type": self.field_types.get(name) or _TYPES.get(type(value), "string"), "value": value}
+        extra = self.field_extras.get(name)
+        return {**shown, "extra": extra} if extra else shown

@@ -1,0 +1,291 @@
+"""`Sandbox`: the object that its users hold."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack, get_args
+
+from attrs import evolve
+
+from landbot_async import AsyncLandbot, Event, Limiter, RetryPolicy, TokenBucket
+from landbot_async._core.check import choice, filled_text, finite_number, whole_number
+from landbot_async._core.client import METHODS
+from landbot_async._core.http import AsyncClient, Timeout
+
+from .api import Answered, Asked, Broken
+from .clock import Clock
+from .faults import Fault, FaultName, Faults
+from .feed import Feed
+from .gate import Gate
+from .platform import Platform
+from .records import BEGINNING, SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .transport import SandboxTransport
+from .watches import FeedWriter
+from .windows import WINDOWS, WindowName
+from .workspace import Workspace
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of `AsyncLandbot`."""
+
+    token: str
+    base_url: str
+    limiter: Limiter | None
+    retry: RetryPolicy
+    timeout: float | Timeout
+    total_timeout: float | None
+    strict: bool
+    http_client: AsyncClient
+    on_event: Callable[[Event], None] | None
+
+
+class Sandbox:
+    """A workspace with two channels (8, web chat; 9, WhatsApp) and as many customers as asked for (1, 2, 3, …).
+
+    Args:
+        customers: how many there are.
+        window: how the limit is counted: `"sliding"`, `"counting"` (refused requests count too), `"fixed"`, `"gcra"`
+            or `"off"`. Landbot does not say which is its own.
+        rate: requests that are taken in a window.
+        per: the window, in seconds.
+        latency: seconds that a request and its answer travel, together.
+        jitter: seconds that each way may take longer, evenly spread.
+        seed: for names, cities, jitter and the chances of faults.
+        epoch: Unix seconds at its beginning, which is when an event loop first looks at it; None is a fixed past,
+            so that two runs are alike.
+        token: the agent token it takes; None is 40 hex digits, new each time.
+
+    Attributes:
+        base_url: what `base_url` of a client wired to it is.
+        token: the agent token.
+        feed: what happened, and what happens.
+    """
+
+    base_url = "https://sandbox.invalid/v1/"
+
+    def __init__(
+        self,
+        *,
+        customers: int = 0,
+        window: WindowName = "sliding",
+        rate: int = 10,
+        per: float = 1.0,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        seed: int = 0,
+        epoch: float | None = None,
+        token: str | None = None,
+    ) -> None:
+        if choice("window", window, tuple(WINDOWS)) is None:
+            raise TypeError("window must be the name of one, and 'off' is no limit: not None")
+        whole_number("seed", seed, at_least=0)
+        whole_number("customers", customers, at_least=0)
+        self.token: str = secrets.token_hex(20) if token is None else filled_text("token", token)
+        self.feed = Feed()
+        self.rate: int = whole_number("rate", rate, at_least=1)
+        self.per: float = finite_number("per", per, above=0)
+        self.window: WindowName = window
+        self._clock = Clock(BEGINNING if epoch is None else finite_number("epoch", epoch, at_least=0))
+        self._workspace = Workspace(customers=customers, seed=seed, unix=self._clock.unix)
+        self._workspace.watches.append(FeedWriter(self._workspace, self.feed, self._clock))
+        self._faults = Faults(seed)
+        self._apis = (Platform(self._workspace, self.token),)
+        self._gate = Gate(
+            self._apis,
+            partial(WINDOWS[window], rate, per),
+            self._faults,
+            self._clock,
+            self.feed,
+            latency=finite_number("latency", latency, at_least=0),
+            jitter=finite_number("jitter", jitter, at_least=0),
+            seed=seed,
+        )
+        self._limiter: Limiter | None = None  # the one that clients of a token share anyway
+        if window == "off":
+            self._limiter = TokenBucket(1000, burst=1000)
+        elif (rate, per) != (10, 1.0):
+            self._limiter = TokenBucket(rate, per)
+        self._transport = SandboxTransport(self._gate)
+        self._http = AsyncClient(transport=self._transport)
+
+    def __repr__(self) -> str:
+        return f"Sandbox(received={self.received}, refused={self.refused}, sent={len(self.sent)})"
+
+    async def __aenter__(self) -> Self:
+        self._clock.at()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    def client(self, **options: Unpack[ClientOptions]) -> AsyncLandbot:
+        """An `AsyncLandbot` wired to this sandbox, with any of its options.
+
+        It keeps to the sandbox's own rate, and to none where the window is `"off"`, unless it is given a limiter.
+        """
+        given: ClientOptions = {
+            "token": self.token,
+            "base_url": self.base_url,
+            "http_client": self._http,
+            "limiter": self._limiter,
+            **options,
+        }
+        return AsyncLandbot(**given)
+
+    async def handle(self, asked: Asked) -> Answered | Broken:
+        """Let one request go the way of all: faults, limit, API. `asked.path` is whole, such as `/v1/channels/`.
+
+        It is what carries the sandbox over any kind of HTTP.
+        """
+        return await self._gate.handle(asked)
+
+    @property
+    def now(self) -> float:
+        """Unix seconds on the sandbox's clock."""
+        return self._clock.now()
+
+    def tick(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
+        """Move the sandbox's clock on, and only its: what waits for the event loop's clock waits as before.
+
+        Raises:
+            ValueError, TypeError: not a number from 0.
+        """
+        amounts = {"seconds": seconds, "minutes": minutes, "hours": hours}
+        for name, amount in amounts.items():
+            finite_number(name, amount, at_least=0)
+        self._clock.tick(seconds + 60 * minutes + 3600 * hours)
+
+    @property
+    def sent(self) -> Sequence[Sent]:
+        """What reached customers, in order."""
+        return self._workspace.sent
+
+    @property
+    def received(self) -> int:
+        """How many requests arrived, refused ones included."""
+        return self._gate.received
+
+    @property
+    def refused(self) -> int:
+        """How many requests the limit refused with 429."""
+        return self._gate.refused
+
+    @property
+    def channels(self) -> Sequence[SandboxChannel]:
+        """The channels."""
+        return list(self._workspace.channels.values())
+
+    def channel(self, channel_id: int) -> SandboxChannel:
+        """A channel, to look at or to change, such as `sandbox.channel(8).active = False`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._workspace.channels[channel_id]
+
+    def channel_token(self, channel_id: int) -> str:
+        """The token of a channel, with which its owner uses APIchat.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.channel(channel_id).token
+
+    def add_channel(self, name: str, *, type: str = "webchat", url: str | None = None) -> SandboxChannel:
+        """A new channel; `url` is where the messages of an `"apichat"` one are posted to."""
+        filled_text("name", name)
+        return self._workspace.add_channel(name, filled_text("type", type), url)
+
+    @property
+    def customers(self) -> Sequence[SandboxCustomer]:
+        """The customers, in the order of the listing."""
+        return self._workspace.list_customers()
+
+    def messages(self, customer_id: int) -> Sequence[SandboxMessage]:
+        """A customer's conversation, in the order of time.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return list(self.customer(customer_id).messages)
+
+    def customer(self, customer_id: int) -> SandboxCustomer:
+        """A customer, to look at or to change, such as `sandbox.customer(1).blocked = True`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._workspace.customers[customer_id]
+
+    def add_customer(self, name: str | None = None, *, place: int | None = None, **details: Any) -> SandboxCustomer:
+        """A new customer, at `place` of the listing or at its end; `details` as in `SandboxCustomer`.
+
+        Raises:
+            ValueError: there is no channel with the `channel_id` given.
+        """
+        return self._workspace.add_customer(name, place=place, at=self._clock.at(), **details)
+
+    def delete_customer(self, customer_id: int) -> None:
+        """Take a customer away, as if somebody else had deleted them.
+
+        Raises:
+            KeyError: there is none.
+        """
+        self._workspace.delete_customer(self.customer(customer_id).id)
+
+    def fault(
+        self,
+        what: int | FaultName,
+        *,
+        times: int | None = 1,
+        probability: float = 1.0,
+        method: str | None = None,
+        route: str | None = None,
+        after_the_work: bool = False,
+        latency: float = 0.0,
+    ) -> None:
+        """Let something go wrong.
+
+        Args:
+            what: a status to answer with (200 to 599); `"html"`, a web page with status 200; `"lost_answer"` (done, but
+                nobody hears of it), `"half_body"` (the same, after half of the answer's body), `"cut"` (the connection
+                breaks before the work), `"refused"` (no connection at all) or `"latency"` (nothing but late).
+            times: how often; None never ends. A request that the limit refuses leaves the fault for the next.
+            probability: how likely each time, 0 to 1.
+            method: only with this HTTP method.
+            route: only on this route, such as `"/customers/{customer_id}/send_text/"`.
+            after_the_work: for a status and `"html"`: do what was asked before answering so.
+            latency: seconds that the answer takes longer.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range, or names nothing that could ever strike.
+        """
+        if isinstance(what, str):
+            choice("what", what, get_args(FaultName))
+            if after_the_work and what != "html":
+                raise ValueError(f"after_the_work goes with a status or a page, not with {what!r}")
+        else:
+            whole_number("what", what, at_least=200, at_most=599)
+        if times is not None:
+            whole_number("times", times, at_least=1)
+        finite_number("probability", probability, at_least=0, at_most=1)
+        choice("method", method, METHODS)
+        choice("route", route, tuple(template for api in self._apis for template in api.paths.templates))
+        finite_number("latency", latency, at_least=0)
+        if what == "latency" and not latency:
+            raise ValueError("latency must be above 0 seconds where nothing else goes wrong")
+        self._faults.plan(Fault(what, times, probability, method, route, after_the_work, latency))
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """Those that may still strike, each as it stands now."""
+        return [evolve(fault) for fault in self._faults.planned]
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._faults.clear()
