@@ -29,7 +29,7 @@ from landbot_async.cli.demo import (
     promises,
     rate,
 )
-from landbot_async.cli.screen import LEVELS, Screen, dots, moral, pulse, standing
+from landbot_async.cli.screen import LEVELS, Screen, dots, moral, picture, pulse, standing
 from landbot_async.sandbox import Sandbox
 
 GOOD = Figures(customers=9, sent=9, distinct=9, rate=9.9, requests=200, refused=2, retries=0, lost=0, doubled=0)
@@ -149,8 +149,31 @@ def test_pulse_shows_a_second_above_the_ceiling_in_red() -> None:
 
 def test_dots() -> None:
     job = Job(evolve(FAIR_WEATHER, customers=70), fates={1: Fate.SENT, 3: Fate.UNKNOWN})
-    assert [row.plain for row in dots(job, ascii_only=False)] == ["●·?" + 57 * "·", 10 * "·"]
-    assert [row.plain for row in dots(job, ascii_only=True)] == ["#.?" + 57 * ".", 10 * "."]
+    assert dots(job, ascii_only=False).plain == "●·?" + 67 * "·"
+    assert dots(job, ascii_only=True).plain == "#.?" + 67 * "."
+
+
+@pytest.mark.parametrize(("width", "rows"), [(120, [60, 10]), (80, [60, 10]), (40, [40, 30])])
+def test_the_rows_of_dots_fit_the_terminal(width: int, rows: list[int]) -> None:
+    console, shown = a_console(width=width)
+    console.print(picture(Job(evolve(FAIR_WEATHER, customers=70)), ascii_only=False))
+    counts = [line.count("·") for line in shown.getvalue().decode().splitlines()]
+    assert [count for count in counts if count] == rows
+
+
+@pytest.mark.anyio
+async def test_on_a_narrow_terminal_nothing_is_cut_off_and_words_stay_whole() -> None:
+    console, shown = a_console(terminal=True, width=40)
+    screen = Screen(console)
+    job = Job(evolve(FOUL_WEATHER, customers=20))
+    screen.opening()
+    screen.heading(job)
+    screen.closing(await play(job))
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.getvalue().decode()).splitlines()
+    assert "for Landbot: nobody real is written to." not in lines
+    assert "Landbot: nobody real is written to." in [line.strip() for line in lines]
+    assert max(map(len, lines)) <= 40
+    assert "…" not in "".join(lines)
 
 
 def test_standing() -> None:

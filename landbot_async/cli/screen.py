@@ -9,6 +9,7 @@ from typing import Final
 import anyio
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -18,7 +19,7 @@ from .demo import CEILING, THING, WHAT, WHY, Fate, Job, Report, each_second, rat
 
 FRAMES_A_SECOND: Final = 12
 SECONDS_A_LINE: Final = 3.0
-WIDTH: Final = 78
+DOTS_A_ROW: Final = 60
 LOG_LINES: Final = 6
 LEVELS: Final = "▁▂▃▄▅▆▇█"
 
@@ -54,7 +55,7 @@ class Screen:
             "A sandbox in this process stands in for Landbot: nobody real is written to.\n"
             f"It refuses more than {CEILING} requests in any second, as Landbot does.",
             style="dim",
-            soft_wrap=True,
+            soft_wrap=not self._alive,
         )
 
     def heading(self, job: Job) -> None:
@@ -66,7 +67,7 @@ class Screen:
             f"{plan.customers} customers, read {plan.page_size} at a time, written to by {plan.workers} tasks"
             " sharing one client.",
             style="dim",
-            soft_wrap=True,
+            soft_wrap=not self._alive,
         )
 
     @asynccontextmanager
@@ -83,7 +84,7 @@ class Screen:
         if report.raised:
             self._print(troubles(report, self._box))
             self._print(unknown(report, self._box))
-            self._console.print(moral(report), style="cyan", soft_wrap=True)
+            self._console.print(moral(report), style="cyan", soft_wrap=not self._alive)
             self._console.print()
         self._console.print(promised(report, self._box, yes="yes" if self._ascii else "✓"))
 
@@ -147,7 +148,7 @@ def picture(job: Job, *, ascii_only: bool) -> RenderableType:
     parts: list[RenderableType] = [bar]
     if not ascii_only:
         parts.append(pulse(job))
-    parts += [Text(), *dots(job, ascii_only=ascii_only)]
+    parts += [Text(), Constrain(dots(job, ascii_only=ascii_only), DOTS_A_ROW)]
     if job.plan.sending:
         shown = [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in job.log[-LOG_LINES:]]
         parts += [legend(ascii_only=ascii_only), Text(), *shown, *[Text()] * (LOG_LINES - len(shown))]
@@ -164,16 +165,10 @@ def pulse(job: Job) -> Text:
     return text
 
 
-def dots(job: Job, *, ascii_only: bool) -> list[Text]:
-    """A dot for each customer, in rows."""
-    row = Text()
-    rows = [row]
-    for number in range(1, job.plan.customers + 1):
-        if len(row) == WIDTH - WIDTH % 10 - 10:
-            row = Text()
-            rows.append(row)
-        row.append(*_dot(job.fates.get(number, Fate.WAITING), ascii_only=ascii_only))
-    return rows
+def dots(job: Job, *, ascii_only: bool) -> Text:
+    """A dot for each customer."""
+    fates = (job.fates.get(number, Fate.WAITING) for number in range(1, job.plan.customers + 1))
+    return Text.assemble(*(_dot(fate, ascii_only=ascii_only) for fate in fates), overflow="fold")
 
 
 def legend(*, ascii_only: bool) -> Text:
@@ -239,5 +234,5 @@ def promised(report: Report, look: box.Box | None, *, yes: str) -> Table:
 def _table(look: box.Box | None, *columns: str) -> Table:
     table = Table(box=look, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in ("times", "") else "left")
+        table.add_column(column, justify="right" if column in ("times", "") else "left", overflow="fold")
     return table
