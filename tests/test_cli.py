@@ -2,21 +2,25 @@
 
 import functools
 import importlib
+import io
+import os
 import re
 import runpy
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import typer
 from attrs import evolve
 from typer.testing import CliRunner
 
 from landbot_async import __version__
 from landbot_async.cli import main
-from landbot_async.cli.app import app
+from landbot_async.cli.app import app, demo
 from landbot_async.cli.demo import FAIR_WEATHER
 
 SHORT = evolve(FAIR_WEATHER, customers=12)
@@ -108,6 +112,37 @@ def test_help_needs_no_sandbox_and_no_models() -> None:
 
 def test_importing_the_module_of_python_m_runs_nothing() -> None:
     importlib.import_module("landbot_async.__main__")
+
+
+@pytest.mark.usefixtures("_virtual_time")
+@pytest.mark.parametrize("lines", [0, 20])
+def test_a_reader_of_the_demo_who_has_enough_is_no_broken_promise(lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.TextIOWrapper):
+        """An output whose reader has gone after some lines."""
+
+        left = lines
+
+        def write(self, text: str) -> int:
+            self.left -= text.count("\n")
+            if self.left < 0:
+                raise BrokenPipeError
+            return len(text)
+
+    with Path(os.devnull).open("wb") as file:
+        monkeypatch.setattr(sys, "stdout", Gone(file))
+        with pytest.raises(typer.Exit) as end:
+            demo()
+    assert end.value.exit_code == 141
+
+
+def test_it_can_do_without_outputs() -> None:
+    # As after `>&- 2>&-`, where Python has neither.
+    code = "import sys; sys.stdin = sys.stdout = sys.stderr = None; from landbot_async.cli import main; main()"
+    command = [sys.executable, "-c", code]
+    env = {**os.environ, "LANDBOT_API_TOKEN": "f00dfacef00dface", "LANDBOT_BASE_URL": "http://127.0.0.1:9/"}
+    assert subprocess.run([*command, "--help"], env=env, check=False).returncode == 0
+    assert subprocess.run([*command, "customer", "1"], env=env, check=False).returncode == 7
+    assert subprocess.run([*command, "send", "1", "-"], env=env, check=False).returncode == 2
 
 
 def test_the_library_imports_nothing_of_the_command_line() -> None:

@@ -182,6 +182,33 @@ def test_a_message_is_sent_and_stands_in_the_transcript(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize(
+    ("given", "code", "texts"),
+    [
+        ("Zoë,\n  hello\n".encode(), 0, ["Zoë,\n  hello"]),
+        (b"-", 0, ["-"]),
+        (b"\n", 2, []),
+        (b"", 2, []),
+        (b"\xff", 2, []),
+    ],
+)
+def test_a_text_may_come_on_stdin(sandbox: Sandbox, given: bytes, code: int, texts: list[str]) -> None:
+    assert CliRunner().invoke(app, ["send", "1", "-"], input=given).exit_code == code
+    assert [each.text for each in sandbox.sent] == texts
+
+
+def test_a_message_that_went_out_is_no_failure_because_nobody_can_be_told(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        run(lambda client: reading.send(client, 1, "Hello"))
+        monkeypatch.undo()
+    assert len(sandbox.sent) == 1
+
+
+@pytest.mark.parametrize(
     ("fault", "words", "code"),
     [
         (200, ["customer", "1"], 1),
@@ -242,6 +269,7 @@ def test_the_client_is_made_from_the_environment_and_no_error_shows_the_token(mo
         ["customer", "Ana"],
         ["customers", "--channel", "0"],
         ["customers", "--search", " "],
+        ["customers", "--search-by", "phone"],
         ["customers", "--format", "xml"],
         ["send", "1"],
         ["send", "1", " \n"],
@@ -297,10 +325,13 @@ def test_a_failed_walk_leaves_the_older_file_and_nothing_else(sandbox: Sandbox, 
     assert [*tmp_path.iterdir()] == [path]
 
 
-@pytest.mark.parametrize("name", [".", "missing/customers.csv"])
-def test_what_is_no_place_for_a_file_ends_with_1(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
-    out, said = landbot("customers", "--output", str(tmp_path / name), code=ExitCode.OTHER)
-    assert (out, len(said.splitlines())) == ("", 1)
+@pytest.mark.parametrize(
+    ("name", "why"), [(".", "{} is no regular file\n"), ("missing/a.csv", "{}/missing is no directory\n")]
+)
+def test_what_is_no_place_for_a_file_ends_with_1(sandbox: Sandbox, tmp_path: Path, name: str, why: str) -> None:
+    said = landbot("customers", "--output", str(tmp_path / name), code=ExitCode.OTHER)
+    assert said == ("", why.format(tmp_path))
+    assert sandbox.received == 0
     assert [*tmp_path.iterdir()] == []
 
 
@@ -357,15 +388,16 @@ def test_progress_is_shown_on_a_terminal_for_long_walks(
     assert ("customers" in stderr.getvalue() and "3/" in stderr.getvalue()) == shown
 
 
+@pytest.mark.parametrize("form", list(Format))
 def test_a_reader_who_has_enough_ends_it_quietly(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    form: Format, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as gone:
         monkeypatch.setattr(sys, "stdout", gone)
         with pytest.raises(typer.Exit) as end:
-            run(lambda client: reading.customers(client, Target()))
+            run(lambda client: reading.customers(client, Target(form)))
         monkeypatch.undo()
     assert end.value.exit_code == ExitCode.READER_GONE
     assert capsys.readouterr().err == ""

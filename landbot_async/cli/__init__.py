@@ -1,5 +1,6 @@
 """The `landbot` command. It needs typer and rich, which the extra `[cli]` brings."""
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -7,6 +8,10 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line, or say what to install for it; ends with `SystemExit`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # The shell closed it (`>&-`): nobody looks, and its number must not go to the next socket.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # for the process's lifetime
     try:
         from .app import app  # noqa: PLC0415  # the extra may be missing
     except ModuleNotFoundError as missing:

@@ -13,8 +13,8 @@ from rich.console import Console
 from landbot_async import __version__
 
 from . import reading
-from .failures import MEANINGS
-from .output import Format
+from .failures import MEANINGS, ExitCode
+from .output import Format, Printer, discard_output
 from .running import Target, run
 
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + "."
@@ -37,6 +37,16 @@ def sendable(text: str | None) -> str | None:
     except UnicodeEncodeError:
         raise typer.BadParameter("it is not in this terminal's encoding") from None
     return text
+
+
+def message(text: str) -> str | None:
+    """The text to send; a dash stands for what comes on stdin."""
+    if text == "-":
+        try:
+            text = typer.get_text_stream("stdin", encoding="utf-8").read().rstrip("\n")
+        except UnicodeDecodeError:
+            raise typer.BadParameter("what came on stdin is not UTF-8") from None
+    return sendable(text)
 
 
 Id = Annotated[int, typer.Argument(min=1, show_default=False)]
@@ -103,6 +113,8 @@ def customers(  # noqa: PLR0917  # typer's options
     output: Output = None,
 ) -> None:
     """The customers, as they come."""
+    if search_by is not None and search is None:
+        raise typer.BadParameter("it says where to search: give --search too", param_hint="--search-by")
     run(
         lambda client: reading.customers(
             client,
@@ -135,7 +147,12 @@ def hooks(channel_id: Id, format: Form = None, output: Output = None) -> None:
 
 
 @app.command()
-def send(customer_id: Id, text: Annotated[str, typer.Argument(show_default=False, callback=sendable)]) -> None:
+def send(
+    customer_id: Id,
+    text: Annotated[
+        str, typer.Argument(show_default=False, callback=message, help="A dash takes it from standard input.")
+    ],
+) -> None:
     """Send a text to a customer: at once, to a real person.
 
     On WhatsApp it only arrives within 24 hours of their last message.
@@ -149,8 +166,12 @@ def demo() -> None:
 
     It needs no account and no network, and takes half a minute. The exit code is 0 if every promise held, else 1.
     """
-    kept = anyio.run(show_demo, Console(highlight=False))
-    raise typer.Exit(0 if kept else 1)
+    code = ExitCode.READER_GONE
+    try:
+        code = ExitCode.DONE if anyio.run(show_demo, Printer(highlight=False)) else ExitCode.OTHER
+    except* BrokenPipeError:  # it may come from several tasks
+        discard_output()
+    raise typer.Exit(code)
 
 
 async def show_demo(console: Console) -> bool:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import enum
 import json
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol, TextIO
+from typing import Any, Final, NoReturn, Protocol, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -30,7 +32,8 @@ GAP: Final = 2
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # They join or part letters, in Persian and Hindi as in emoji, and do nothing else.
 _JOINERS: Final = frozenset("\u200c\u200d")
-_FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+# Where a cell begins, for those too who split at semicolons, as a Spanish spreadsheet does.
+_FORMULA: Final = re.compile(r'(?:\A|(?<=;))(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])')
 
 
 class Format(enum.StrEnum):
@@ -39,6 +42,19 @@ class Format(enum.StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     CSV = "csv"
+
+
+def discard_output() -> None:
+    """Let go what stdout could not write: Python writes it once more at its end, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Printer(Console):
+    """A console that leaves it to the program to end when its reader has gone (`| head`)."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Say so; rich itself would end with the exit code 1, which is that of another failure."""
+        raise BrokenPipeError
 
 
 def visible(text: str) -> str:
@@ -69,7 +85,7 @@ def table_cell(value: object) -> str:
 def csv_cell(value: object) -> str:
     """A value as a spreadsheet may read it, in one line, never a formula."""
     text = visible(value.isoformat() if isinstance(value, datetime) else _text(value))
-    return f"'{text}" if _FORMULA.match(text) else text
+    return _FORMULA.sub("'", text)
 
 
 def _text(value: object) -> str:
@@ -188,5 +204,5 @@ def writer(format: Format, file: TextIO, listing: Listing, *, alone: bool = Fals
         return JsonLines(file)
     if format is Format.CSV:
         return Csv(file, listing)
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    console = Printer(file=file, highlight=False, markup=False, emoji=False)
     return Card(console, listing) if alone else Rows(console, listing)

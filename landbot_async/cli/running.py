@@ -19,7 +19,7 @@ from landbot_async import AsyncLandbot, ConfigurationError, LandbotError
 
 from .failures import ExitCode, exit_code
 from .listings import Listing
-from .output import Format, visible, writer
+from .output import Format, discard_output, visible, writer
 from .progress import progress
 
 if TYPE_CHECKING:  # as in `listings`
@@ -58,8 +58,7 @@ def run(job: Callable[[AsyncLandbot], Awaitable[None]]) -> None:
     except LandbotError as error:
         _end(exit_code(error), str(error))
     except BrokenPipeError:
-        # Python flushes stdout once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         _end(ExitCode.READER_GONE)
     except OSError as error:
         _end(ExitCode.OTHER, str(error))
@@ -150,6 +149,8 @@ def private_file(path: Path) -> Generator[TextIO]:
     """
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is no regular file")
+    if not path.parent.is_dir():
+        raise OSError(f"{path.parent} is no directory")
     # Made by mkstemp, so for its owner alone from the first moment, whatever was allowed for an older one.
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline="\n"
