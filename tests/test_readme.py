@@ -130,12 +130,51 @@ async def test_aiohttp(sandbox: Sandbox) -> None:
     assert [sent.customer_id for sent in sandbox.sent] == [3]
 
 
+def _table(heading: str) -> list[list[str]]:
+    """The rows of the README's table below a heading, the line of names first."""
+    section = FILES["README.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.anyio
+async def test_the_whole_api(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox.customer(2).name = "Ana"
+    await _run(_example("The whole API"))
+    await _run(_example("The whole API"))
+    assert [(sent.customer_id, sent.type, sent.text) for sent in sandbox.sent] == [
+        (2, "template", "Hello Ana, we have news for you."),
+        (2, "text", "How can we help?"),
+        (2, "bot", "bot 77"),
+    ] * 2
+    assert "How can we help?" in capsys.readouterr().out
+    fields = sandbox.customer(2).fields
+    assert (fields["plan"], fields["visits"], fields["since"]) == ("gold", 3, "2026-01-02")
+    async with AsyncLandbot() as landbot:
+        for channel_id in (8, 9):
+            [hook] = await landbot.hooks.list(channel_id).collect()
+            assert (hook.name, hook.token) == ("crm", "hook-secret")
+
+
+def test_the_table_of_the_api_has_every_method_and_its_arguments() -> None:
+    landbot = AsyncLandbot("f00dface")
+    resources = {row[0].strip("`"): " ".join(row[1:]) for row in _table("The whole API")[1:]}
+    assert list(resources) == ["channels", "templates", "hooks", "customers", "fields"]
+    for resource, said in resources.items():
+        methods = dict(re.findall(r"`(\w+)\(([^`]*)\)`", said))
+        room = getattr(landbot, resource)
+        assert set(methods) == {name for name in dir(room) if not name.startswith("_")}
+        for name, arguments in methods.items():
+            given = re.findall(r"\w+=?", arguments)
+            if resource in ("customers", "fields") and name not in ("list", "find"):
+                given.insert(0, "customer_id")
+            parameters = inspect.signature(getattr(room, name)).parameters.values()
+            wanted = [each.name + "=" * (each.default is not each.empty) for each in parameters]
+            assert given == [each for each in wanted if each not in ("page_size=", "offset=", "prefetch=")]
+
+
 def test_the_retry_table_is_the_codes() -> None:
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in FILES["README.md"].splitlines()
-        if line.startswith("| ")
-    ]
+    rows = _table("What is repeated")
     heads = [head.partition(" (")[0] for head in rows[0][1:]]
     outcomes = {
         "never sent": Outcome.NEVER_SENT,
