@@ -1,4 +1,4 @@
-"""The README and the guide keep their word: every Python block runs, and their tables are the code's."""
+"""The README and the guides keep their word: every Python block runs, and their tables are the code's."""
 
 import ast
 import inspect
@@ -13,11 +13,14 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 import landbot_async
-from landbot_async import AsyncLandbot, RetryPolicy
+from landbot_async import AsyncLandbot, RetryPolicy, webhooks
 from landbot_async._core import errors
 from landbot_async._core.retry import REPEAT, Outcome
 from landbot_async._core.routes import ROUTES
 from landbot_async.sandbox import Sandbox
+from landbot_async.webhooks import envelopes
+
+from .webhooks import payloads
 
 
 def _text_of(path: Path) -> str:
@@ -25,7 +28,7 @@ def _text_of(path: Path) -> str:
 
 
 ROOT = Path(__file__).parents[1]
-FILES = {name: _text_of(ROOT / name) for name in ("README.md", "docs/guide.md")}
+FILES = {name: _text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md")}
 HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -44,8 +47,8 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 BLOCKS = [(f"{file} {heading}", code) for file, text in FILES.items() for heading, code in _blocks(text)]
 
 
-def _example(heading: str) -> str:
-    return next(code for name, code in BLOCKS if name == f"README.md {heading}")
+def _example(heading: str, file: str = "README.md") -> str:
+    return next(code for name, code in BLOCKS if name == f"{file} {heading}")
 
 
 async def _run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:
@@ -130,9 +133,9 @@ async def test_aiohttp(sandbox: Sandbox) -> None:
     assert [sent.customer_id for sent in sandbox.sent] == [3]
 
 
-def _table(heading: str) -> list[list[str]]:
-    """The rows of the README's table below a heading, the line of names first."""
-    section = FILES["README.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def _table(heading: str, file: str = "README.md") -> list[list[str]]:
+    """The rows of the table below a heading, the line of names first."""
+    section = FILES[file].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -171,6 +174,34 @@ def test_the_table_of_the_api_has_every_method_and_its_arguments() -> None:
             parameters = inspect.signature(getattr(room, name)).parameters.values()
             wanted = [each.name + "=" * (each.default is not each.empty) for each in parameters]
             assert given == [each for each in wanted if each not in ("page_size=", "offset=", "prefetch=")]
+
+
+@pytest.mark.anyio
+async def test_reading_a_delivery(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    receive = (await _run(_example("Reading a delivery", "docs/webhooks.md")))["receive"]
+    monkeypatch.setenv("LANDBOT_HOOK_TOKEN", payloads.TOKEN)
+    body = payloads.encoded(payloads.platform())
+    assert [receive(body, {}), receive(b"", payloads.HEADERS), receive(body, payloads.HEADERS)] == [401, 400, 200]
+    assert receive(payloads.encoded(payloads.PLATFORM["text from a bot"]), payloads.HEADERS) == 200
+    assert capsys.readouterr().out == "Ava wrote at 2025-05-22 19:45:04.006807+00:00 hello world\n"
+
+
+def test_the_table_of_messages_is_the_codes() -> None:
+    hooks: dict[str, str] = {}
+    apichat: dict[str, str] = {}
+    told: dict[str, set[str]] = {}
+    for cls, hook, chat, own in _table("Messages", "docs/webhooks.md")[1:]:
+        name = cls.strip("`")
+        told[name] = set(re.findall(r"`(\w+)`", own))
+        hooks |= dict.fromkeys(re.findall(r"`(\w+)`", hook), name)
+        apichat |= dict.fromkeys(re.findall(r"`(\w+)`", chat), name)
+    assert hooks == {type_: kind.cls.__name__ for type_, kind in envelopes._PLATFORM.items()}
+    assert apichat == {type_: kind.cls.__name__ for type_, kind in envelopes._APICHAT.items()}
+    classes = {name: getattr(webhooks, name) for name in webhooks.__all__ if name.endswith("Message")}
+    assert told.keys() == classes.keys() - {"Message", "MediaMessage"}
+    for name, attributes in told.items():
+        inherited = set(dir(webhooks.DialogMessage if name == "MediaDialogMessage" else webhooks.Message))
+        assert attributes == {each for each in set(dir(classes[name])) - inherited if not each.startswith("_")}
 
 
 def test_the_retry_table_is_the_codes() -> None:

@@ -1,0 +1,49 @@
+"""What Landbot posts to you: message hooks of the Platform API, and APIchat.
+
+`parse` and `parse_apichat` read a delivery without any I/O.
+"""
+
+from .envelopes import parse, parse_apichat
+from .messages import (
+    AudioMessage,
+    ButtonMessage,
+    CardTemplateMessage,
+    DialogMessage,
+    DocumentMessage,
+    EventMessage,
+    IframeMessage,
+    ImageMessage,
+    LocationMessage,
+    MediaDialogMessage,
+    MediaMessage,
+    Message,
+    MessageChannel,
+    MessageCustomer,
+    MessageSender,
+    TextMessage,
+    UnknownMessage,
+    VideoMessage,
+)
+
+__all__ = [
+    "AudioMessage",
+    "ButtonMessage",
+    "CardTemplateMessage",
+    "DialogMessage",
+    "DocumentMessage",
+    "EventMessage",
+    "IframeMessage",
+    "ImageMessage",
+    "LocationMessage",
+    "MediaDialogMessage",
+    "MediaMessage",
+    "Message",
+    "MessageChannel",
+    "MessageCustomer",
+    "MessageSender",
+    "TextMessage",
+    "UnknownMessage",
+    "VideoMessage",
+    "parse",
+    "parse_apichat",
+]
