@@ -90,8 +90,8 @@ class Delivered:
     __slots__ = ("authorization", "delivery_id")
 
     def __init__(self, authorization: bytes | None, delivery_id: str | None) -> None:
-        self.authorization = digest(authorization or b"")
-        self.delivery_id = delivery_id
+        self.authorization: bytes = digest(authorization or b"")
+        self.delivery_id: str | None = delivery_id
 
 
 def parse(body: bytes | bytearray, headers: Headers, *, token: str | Collection[str] | None) -> Message:
@@ -202,8 +202,12 @@ def _decoded(body: bytes | bytearray) -> dict[str, Any]:
         value = json.loads(body.decode())
     except UnicodeDecodeError:
         raise UnreadableError("", "is not UTF-8") from None
-    except (ValueError, RecursionError):
+    except json.JSONDecodeError:
         raise UnreadableError("", "is not JSON" if body.strip() else "is empty") from None
+    except ValueError:
+        raise UnreadableError("", "has a number of more digits than Python reads") from None
+    except RecursionError:
+        raise UnreadableError("", "is nested too deep to be read") from None
     if type(value) is not dict:
         raise UnreadableError("", f"is {kind_of(value)} instead of an object")
     return value
