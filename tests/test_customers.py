@@ -470,3 +470,15 @@ async def test_a_state_that_forbids_it(state: dict[str, Any], call: Callable[[An
         assert caught.value.safe_to_retry
         assert not sandbox.sent
         assert (customer.json(), customer.bot_id) == before
+
+
+async def test_another_agent_s_chat_is_taken_over_by_name() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        sandbox.customer(1).agent_id = 5
+        for refused in (landbot.customers.send_text(1, "Hi"), landbot.customers.assign(1)):
+            with pytest.raises(PreconditionFailedError):
+                await refused
+        await landbot.customers.assign(1, 1)
+        await landbot.customers.send_text(1, "Hi")
+        assert sandbox.customer(1).agent_id == 1
+        assert [sent.text for sent in sandbox.sent] == ["Hi"]

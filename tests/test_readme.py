@@ -1,6 +1,5 @@
 """The README and the guides keep their word: every Python block runs, and their tables are the code's."""
 
-import ast
 import inspect
 import json
 import re
@@ -20,48 +19,15 @@ from landbot_async._core.routes import ROUTES
 from landbot_async.sandbox import Sandbox
 from landbot_async.webhooks import envelopes
 
+from .documents import ROOT, blocks, run, text_of
 from .webhooks import payloads
 
-
-def _text_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-ROOT = Path(__file__).parents[1]
-FILES = {name: _text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md")}
-HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def _blocks(text: str) -> list[tuple[str, str]]:
-    """The Python blocks, each with the heading above it."""
-    heading, found = "", []
-    # Comments in blocks look like headings, so both are looked for at a time.
-    for match in HEADING_OR_BLOCK.finditer(text):
-        if match["code"] is None:
-            heading = match["heading"]
-        else:
-            found.append((heading, match["code"]))
-    return found
-
-
-BLOCKS = [(f"{file} {heading}", code) for file, text in FILES.items() for heading, code in _blocks(text)]
+FILES = {name: text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md")}
+BLOCKS = [(f"{file} {heading}", code) for file, text in FILES.items() for heading, code in blocks(text)]
 
 
 def _example(heading: str, file: str = "README.md") -> str:
     return next(code for name, code in BLOCKS if name == f"{file} {heading}")
-
-
-async def _run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:
-    """Run an example: the block itself, then its `main` and its tests if it has any."""
-    names: dict[str, Any] = {"__name__": "example", "landbot": landbot}
-    compiled = compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    pending = eval(compiled, names)
-    if inspect.isawaitable(pending):
-        await pending
-    for name, value in list(names.items()):
-        if name == "main" or name.startswith("test_"):
-            await value()
-    return names
 
 
 @pytest.fixture
@@ -81,12 +47,12 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in BLOCKS])
 async def test_every_example_runs(code: str, sandbox: Sandbox) -> None:
     async with AsyncLandbot() as landbot:
-        await _run(code, landbot)
+        await run(code, landbot)
 
 
 @pytest.mark.anyio
 async def test_quickstart(sandbox: Sandbox) -> None:
-    await _run(_example("Quickstart"))
+    await run(_example("Quickstart"))
     assert [sent.customer_id for sent in sandbox.sent] == list(range(1, 20, 2))
     assert {sent.text for sent in sandbox.sent} == {"Hello from the API"}
 
@@ -95,8 +61,8 @@ async def test_quickstart(sandbox: Sandbox) -> None:
 async def test_batch_job(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.fault("lost_answer", method="POST")
     sandbox.customer(7).blocked = True
-    await _run(_example("A batch job"))
-    lines = [json.loads(line) for line in _text_of(tmp_path / "not-sent.jsonl").splitlines()]
+    await run(_example("A batch job"))
+    lines = [json.loads(line) for line in text_of(tmp_path / "not-sent.jsonl").splitlines()]
     said = {line["customer_id"]: line["safe_to_retry"] for line in lines}
     assert said.pop(7) is True
     assert list(said.values()) == [False]
@@ -105,7 +71,7 @@ async def test_batch_job(sandbox: Sandbox, tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_fastapi(sandbox: Sandbox) -> None:
-    app = (await _run(_example("FastAPI")))["app"]
+    app = (await run(_example("FastAPI")))["app"]
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -126,7 +92,7 @@ async def test_fastapi(sandbox: Sandbox) -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_aiohttp(sandbox: Sandbox) -> None:
-    app = (await _run(_example("aiohttp")))["app"]
+    app = (await run(_example("aiohttp")))["app"]
     async with TestClient(TestServer(app)) as browser:
         answer = await browser.post("/hello/3")
         assert (answer.status, await answer.json()) == (200, {"status": "accepted"})
@@ -143,8 +109,8 @@ def _table(heading: str, file: str = "README.md") -> list[list[str]]:
 @pytest.mark.anyio
 async def test_the_whole_api(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     sandbox.customer(2).name = "Ana"
-    await _run(_example("The whole API"))
-    await _run(_example("The whole API"))
+    await run(_example("The whole API"))
+    await run(_example("The whole API"))
     assert [(sent.customer_id, sent.type, sent.text) for sent in sandbox.sent] == [
         (2, "template", "Hello Ana, we have news for you."),
         (2, "text", "How can we help?"),
@@ -178,7 +144,7 @@ def test_the_table_of_the_api_has_every_method_and_its_arguments() -> None:
 
 @pytest.mark.anyio
 async def test_reading_a_delivery(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    receive = (await _run(_example("Reading a delivery", "docs/webhooks.md")))["receive"]
+    receive = (await run(_example("Reading a delivery", "docs/webhooks.md")))["receive"]
     monkeypatch.setenv("LANDBOT_HOOK_TOKEN", payloads.TOKEN)
     body = payloads.encoded(payloads.platform())
     assert [receive(body, {}), receive(b"", payloads.HEADERS), receive(body, payloads.HEADERS)] == [401, 400, 200]

@@ -136,7 +136,8 @@ def _opt_out(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Non
 
 
 def _assign(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    workspace.assign(ids["customer_id"], ids.get("agent_id", OWN_AGENT), at=asked.at)
+    agent_id, by_name = ids.get("agent_id", OWN_AGENT), "agent_id" in ids
+    workspace.assign(ids["customer_id"], agent_id, by_name=by_name, at=asked.at)
 
 
 def _unassign(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:

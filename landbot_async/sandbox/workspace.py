@@ -163,10 +163,10 @@ class Workspace:
             setattr(customer, name, value)
         self.changed(customer)
 
-    def assign(self, customer_id: int, agent_id: int | None, *, at: float = 0.0) -> None:
-        """Hand the customer to an agent (None: to nobody); a 412 where the own agent would take another's chat."""
+    def assign(self, customer_id: int, agent_id: int | None, *, by_name: bool = False, at: float = 0.0) -> None:
+        """Hand the customer to an agent (None: to nobody); a 412 where another has them, unless it is done by name."""
         customer = self.customer(customer_id)
-        if agent_id in (None, OWN_AGENT) and customer.agent_id not in (None, OWN_AGENT):
+        if not by_name and customer.agent_id not in (None, OWN_AGENT):
             raise RefusedError(412, agent="Another agent has this chat")
         before, customer.agent_id = customer.agent_id, agent_id
         if before != agent_id:

@@ -1,0 +1,44 @@
+"""What the tests of the README, the guide and the recipes share: finding their code, and running it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from landbot_async import AsyncLandbot
+
+ROOT = Path(__file__).parents[1]
+HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def text_of(path: Path) -> str:
+    """What a file says."""
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """The Python blocks, each with the heading above it."""
+    heading, found = "", []
+    # Comments in blocks look like headings, so both are looked for at a time.
+    for match in HEADING_OR_BLOCK.finditer(text):
+        if match["code"] is None:
+            heading = match["heading"]
+        else:
+            found.append((heading, match["code"]))
+    return found
+
+
+async def run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:
+    """Run an example: the block itself, then its `main` and its tests if it has any."""
+    names: dict[str, Any] = {"__name__": "example", "landbot": landbot}
+    compiled = compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    pending = eval(compiled, names)
+    if inspect.isawaitable(pending):
+        await pending
+    for name, value in list(names.items()):
+        if name == "main" or name.startswith("test_"):
+            await value()
+    return names
