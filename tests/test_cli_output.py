@@ -170,6 +170,19 @@ def test_no_token_is_shown(format: Format, alone: bool, listing: Listing, item: 
     assert "s3cret" not in write(format, listing, item, alone=alone)
 
 
+@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_nested_too_deep_to_show_is_left_out(format: Format, alone: bool) -> None:
+    value: Any = "deep"
+    for _ in range(100):
+        value = {"in": value}
+    customer = Customer(1, "Ana", custom_fields={"nest": CustomField("nest", "object", value)})
+    shown = write(format, CUSTOMERS, customer, alone=alone)
+    assert "Ana" in shown
+    assert "deep" not in shown
+    assert ("…" in shown) == (format is not Format.TABLE or alone)
+
+
 def test_markup_is_text_and_widths_do_not_depend_on_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = write(Format.TABLE, CUSTOMERS, Customer(1, "[red]Ana[/] :smile:"), Customer(2, "Bo", 8)).splitlines()

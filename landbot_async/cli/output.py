@@ -95,7 +95,8 @@ def _text(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(masked(value), ensure_ascii=False)
+    # `masked` leaves out what lies too deep.
+    return json.dumps(masked(value), ensure_ascii=False, default=lambda _deep: "…")
 
 
 def fitted(columns: Sequence[Column], room: int) -> list[tuple[Column, int]]:
