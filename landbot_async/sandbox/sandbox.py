@@ -16,6 +16,7 @@ from landbot_async._core.client import METHODS
 from landbot_async._core.http import AsyncClient, Timeout
 
 from .api import Answered, Asked, Broken
+from .asserting import not_as_wanted, not_nothing
 from .clock import Clock
 from .faults import Fault, FaultName, Faults
 from .feed import Feed
@@ -164,6 +165,31 @@ class Sandbox:
     def sent(self) -> Sequence[Sent]:
         """What reached customers, in order."""
         return self._workspace.sent
+
+    def assert_sent(
+        self, customer_id: int, text: str | None = None, *, type: str | None = None, times: int = 1
+    ) -> None:
+        """Assert that `times` messages with this `text` and `type` (None: any) reached a customer, no more, no fewer.
+
+        Raises:
+            AssertionError: they did not; the message shows what did.
+        """
+        __tracebackhide__ = True
+        whole_number("times", times, at_least=1)
+        wrong = not_as_wanted(self.sent, customer_id, text, type, times)
+        if wrong is not None:
+            raise AssertionError(wrong)
+
+    def assert_nothing_sent(self, customer_id: int | None = None) -> None:
+        """Assert that nothing reached this customer, or (None) anybody.
+
+        Raises:
+            AssertionError: something did; the message shows it.
+        """
+        __tracebackhide__ = True
+        wrong = not_nothing(self.sent, customer_id)
+        if wrong is not None:
+            raise AssertionError(wrong)
 
     @property
     def received(self) -> int:

@@ -1,0 +1,49 @@
+"""The fixtures `landbot_sandbox` and `landbot_client`, for the tests of programs that use this library.
+
+pytest finds them where the package is installed (entry point `pytest11`, as `landbot_async`). Until a test asks for
+one, nothing of the library is imported. The fixtures need no event loop, so they serve the tests of anyio,
+pytest-asyncio and pytest-trio alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from landbot_async import AsyncLandbot
+    from landbot_async.sandbox import Sandbox
+
+__all__ = ["landbot_client", "landbot_sandbox"]
+
+MARKER = "landbot_sandbox"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, so that `--strict-markers` knows it."""
+    config.addinivalue_line("markers", f"{MARKER}(**options): options of the Sandbox that the fixture {MARKER} makes")
+
+
+@pytest.fixture
+def landbot_sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    """A `Sandbox` of the test's own, with the limit off.
+
+    `@pytest.mark.landbot_sandbox(customers=3, window="sliding")` gives it options; of a test's, its class's and its
+    module's the nearest wins, each by itself. Deliveries and the bot need its task group: `async with landbot_sandbox:`
+    in the test.
+    """
+    from landbot_async.sandbox import Sandbox  # noqa: PLC0415  # nothing is imported until it is used
+
+    options: dict[str, Any] = {"window": "off"}
+    for marker in reversed(list(request.node.iter_markers(MARKER))):
+        if marker.args:
+            raise pytest.UsageError(f"the marker {MARKER} takes options by name, such as customers=3")
+        options.update(marker.kwargs)
+    return Sandbox(**options)
+
+
+@pytest.fixture
+def landbot_client(landbot_sandbox: Sandbox) -> AsyncLandbot:
+    """An `AsyncLandbot` wired to `landbot_sandbox`. It holds no connection, so nothing has to be closed."""
+    return landbot_sandbox.client()
