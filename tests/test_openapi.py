@@ -94,12 +94,23 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=O
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 
 
-def errors_of(value: Any, schema: dict[str, Any]) -> list[str]:
+def errors_of(value: Any, schema: dict[str, Any], components: Any = DOCUMENT["components"]) -> list[str]:
     """What is wrong with a value, by its schema."""
-    validator = Draft202012Validator(
-        {"components": DOCUMENT["components"], "allOf": [schema]}, format_checker=FormatChecker()
-    )
+    validator = Draft202012Validator({"components": components, "allOf": [schema]}, format_checker=FormatChecker())
     return [error.message for error in validator.iter_errors(value)]
+
+
+def _closed(node: Any) -> Any:
+    """The same, and what is not described is wrong: servers take it, but the client has no reason to send it."""
+    if isinstance(node, list):
+        return [_closed(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {name: _closed(each) for name, each in node.items()}
+    return {**inner, "additionalProperties": False} if node.get("type") == "object" and "properties" in node else inner
+
+
+CLOSED = _closed(DOCUMENT["components"])
 
 
 # The document and the table
@@ -131,6 +142,13 @@ def test_the_table_says_what_the_document_says(operation: Operation) -> None:
 
 def test_the_field_types_are_the_sandbox_s() -> None:
     assert tuple(SCHEMAS["FieldValue"]["properties"]["type"]["enum"]) == FIELD_TYPES
+
+
+def test_bodies_can_be_refused_for_what_they_have_too_much() -> None:
+    body = {"template_id": 5, "template_language": "en", "template_params": {"body": {"params": []}}}
+    more: dict[str, Any] = {**body, "template_params": {"body": {"params": [], "more": 1}}}
+    assert errors_of(body, SCHEMAS["TemplateMessage"], CLOSED) == errors_of(more, SCHEMAS["TemplateMessage"]) == []
+    assert errors_of(more, SCHEMAS["TemplateMessage"], CLOSED)
 
 
 # The resource methods
@@ -244,7 +262,7 @@ async def test_each_method_makes_its_operation_with_all_that_it_takes() -> None:
                     assert request.content == b""
                 else:
                     body = json.loads(request.content)
-                    assert errors_of(body, operation.body) == []
+                    assert errors_of(body, operation.body, CLOSED) == []
                     assert set(body) == set(followed(operation.body)["properties"])
                 _check_answer(operation, response)
 

@@ -16,6 +16,7 @@ from .records import Json, RefusedError
 
 # Bytes that a body may have.
 MAX_BODY: Final = 1_000_000
+_ADDRESS: Final = re.compile(r"https?://[^\x00-\x20/?#][^\x00-\x20]*")
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 Break: TypeAlias = Literal["refused", "cut", "lost_answer", "half_body"]
@@ -191,6 +192,11 @@ def optional(body: Mapping[str, Any], name: str) -> str | None:
 def address(body: Mapping[str, Any], name: str) -> str:
     """An http(s) URL, or a 422 that names it."""
     url = filled(body, name)
-    if not url.startswith(("http://", "https://")):
+    if not is_address(url):
         raise RefusedError(422, **{name: "Enter a valid URL."})
     return url
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an http(s) URL, as far as can be seen."""
+    return _ADDRESS.fullmatch(text) is not None

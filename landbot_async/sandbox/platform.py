@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from landbot_async._core import routes
 from landbot_async._core.routes import ROUTES, Route
 
-from .api import Answered, Api, Asked, Found, Paths, address, body_of, encoded, filled, optional
+from .api import Answered, Api, Asked, Found, Paths, address, body_of, encoded, filled, is_address, optional
 from .records import Json, RefusedError
 from .workspace import OWN_AGENT, Workspace, envelope, page
 
@@ -68,7 +68,8 @@ _ROUTES: Final[Mapping[tuple[str, str | None], Route]] = {(route.method, route.t
 
 def _number(asked: Asked, name: str, default: int, most: int | None = None) -> int:
     text = asked.query.get(name, str(default))
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or (most is not None and int(text) > most):
+    # More digits than int() takes are in no range.
+    if not re.fullmatch(r"\d{1,4300}", text, re.ASCII) or (most is not None and int(text) > most):
         raise RefusedError(422, **{name: "A valid integer in range is required."})
     return int(text)
 
@@ -181,12 +182,35 @@ def _send_template(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -
     template_id, params = body.get("template_id"), body.get("template_params")
     if not isinstance(template_id, int) or isinstance(template_id, bool):
         raise RefusedError(422, template_id="A valid integer is required.")
-    gaps = params.get("body") if isinstance(params, dict) else None
-    texts = gaps.get("params") if isinstance(gaps, dict) else None
-    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise RefusedError(422, template_params="The body's params are required.")
+    if not isinstance(params, dict):
+        raise RefusedError(422, template_params="Must be an object.")
+    texts = _gaps(params.get("body"), "body")
+    _check_header(params.get("header", {}))
+    buttons = params.get("buttons", [])
+    if not isinstance(buttons, list):
+        raise RefusedError(422, template_params="The buttons must be a list.")
+    for button in buttons:
+        if button is not None:
+            _gaps(button, "button")
     language = filled(body, "template_language")
     workspace.send_template(ids["customer_id"], template_id, language, texts, at=asked.at)
+
+
+def _gaps(part: Any, name: str) -> list[str]:
+    texts = part.get("params") if isinstance(part, dict) else None
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise RefusedError(422, template_params=f"The {name}'s params must be a list of texts.")
+    return texts
+
+
+def _check_header(header: Any) -> None:
+    if not isinstance(header, dict):
+        raise RefusedError(422, template_params="The header must be an object.")
+    url = header.get("url", "https://example.org/")
+    if not isinstance(url, str) or not is_address(url) or not isinstance(header.get("filename", ""), str):
+        raise RefusedError(422, template_params="The header's url must be a valid URL, its filename a text.")
+    if "params" in header:
+        _gaps(header, "header")
 
 
 def _list_messages(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Json:
