@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landbot_async._core.walk import MOST_RETREATS, MOST_ROWS, MOST_VAIN, Ask, Walk
+from landbot_async._core.walk import MOST_OVERLAP, MOST_RETREATS, MOST_ROWS, MOST_VAIN, Ask, Walk
 
 
 class Row(NamedTuple):
@@ -81,16 +81,16 @@ def test_prefetched_pages_may_be_old(
     listing = Listing(size, tells_total=tells_total)
     walk = Walk(page_size, start)
     handed: list[int] = []
-    landed: dict[int, tuple[list[Row], int | None]] = {}
+    landed: dict[Ask, tuple[list[Row], int | None]] = {}
     while not walk.ended:
         asks = walk.asks(4)
-        landed = {ask.offset: landed[ask.offset] for ask in asks if ask.offset in landed}
-        missing = [ask for ask in asks if ask.offset not in landed]
+        landed = {ask: landed[ask] for ask in asks if ask in landed}
+        missing = [ask for ask in asks if ask not in landed]
         if missing:
             ask = data.draw(st.sampled_from(missing))
-            landed[ask.offset] = listing.page(ask)
-        if walk.needed.offset in landed:
-            page, total = landed.pop(walk.needed.offset)
+            landed[ask] = listing.page(ask)
+        if walk.needed in landed:
+            page, total = landed.pop(walk.needed)
             handed += [row.id for row in walk.take(walk.needed.offset, page, total) or ()]
         for place, count, adds in between.pop() if between else ():
             listing.change(place, count, adds=adds)
@@ -190,6 +190,56 @@ def test_it_steps_back_a_page_at_a_time_and_counts_one_drift() -> None:
     assert walk.needed.offset == 2
     assert walk.take(2, rows(8, 9, 10, 11), None) == rows(9, 10, 11)
     assert (walk.needed.offset, walk.drift) == (5, 1)
+
+
+def test_where_rows_go_pages_overlap_by_more_until_it_is_quiet_again() -> None:
+    listing, walk = Listing(20_000, tells_total=True), Walk(100, 0)
+
+    def take(*, deletes: int = 0) -> bool:
+        listing.change(0, deletes, adds=False)
+        ask = walk.needed
+        return walk.take(ask.offset, *listing.page(ask)) is not None
+
+    assert take()
+    assert walk.needed == Ask(99, 100)
+    assert not take(deletes=3)  # the row it knows and two more stand in front of the page now
+    assert walk.needed == Ask(0, 100)
+    assert take()
+    assert walk.needed == Ask(99, 100)  # as planned before
+    assert take()
+    assert walk.needed == Ask(199 - 7, 100)
+    for _ in range(10):
+        assert take(deletes=3), "what went is met by the overlap"
+    for _ in range(130):
+        before = walk.needed
+        assert take()
+        assert walk.needed.offset > before.offset
+    assert walk.needed.offset == before.end - 1
+    assert walk.drift == 11
+
+
+def test_the_overlap_has_its_bound() -> None:
+    listing, walk = Listing(3000, tells_total=True), Walk(100, 0)
+    while not walk.ended:
+        *_, one, other = [Ask(0, 1), *walk.asks(9)]
+        assert one.end - other.offset <= MOST_OVERLAP
+        ask = walk.needed
+        walk.take(ask.offset, *listing.page(ask))
+        listing.change(0, 40, adds=False)
+    assert walk._known >= listing.stayed
+    assert len(listing.asked) > 50
+
+
+def test_pages_on_the_way_stay_wanted_while_the_overlap_grows() -> None:
+    walk = Walk(10, 0)
+    walk.take(0, rows(*range(10)), 100)
+    asks = walk.asks(4)
+    assert asks == [Ask(9, 11), Ask(19, 11), Ask(29, 11), Ask(39, 11)]
+    assert walk.take(9, rows(*range(11, 22)), 98) is None
+    assert walk.asks(5) == [Ask(0, 11), *asks]
+    assert walk.take(0, rows(*range(2, 13)), 98) == rows(10, 11, 12)
+    # One behind them all overlaps by four rows more.
+    assert walk.asks(5) == [*asks, Ask(50 - 5, 15)]
 
 
 def test_rows_added_behind_are_a_drift_and_no_duplicate() -> None:
