@@ -42,9 +42,9 @@ async def test_bad_input_is_said_before_anything_is_sent() -> None:
         with pytest.raises(ValueError, match="channel_id"):
             await landbot.channels.get(0)
         with pytest.raises(TypeError, match="active"):
-            landbot.channels.list(active="true")  # type: ignore[arg-type]
+            landbot.channels.list(active="true")  # type: ignore[arg-type]  # what is wrong is the test
         with pytest.raises(TypeError, match="type"):
-            landbot.channels.list(type=5)  # type: ignore[arg-type]
+            landbot.channels.list(type=5)  # type: ignore[arg-type]  # what is wrong is the test
         with pytest.raises(ValueError, match="type"):
             landbot.channels.list(type=" ")
         with pytest.raises(ValueError, match="page_size"):

@@ -34,7 +34,8 @@ CASES: list[tuple[Checked, list[object], list[object], list[object]]] = [
     (lambda value: check.finite_number("x", value), [-1e308, 0], ["nan"], [float("nan"), -(10**309)]),
     (lambda value: check.identity("x", value), [1, 10**30], [None, True, "5", 5.0], [0, -5]),
     (lambda value: check.optional_identity("x", value), [None, 1], [True, "5"], [0]),
-    (lambda value: check.filled_text("x", value), ["a", " a "], [None, 5, b"a"], ["", " ", "\n\t\u2003"]),
+    (lambda value: check.whole_text("x", value), ["", "ä", "😀", "\0"], [None, 5, b"a"], ["\ud800", "a\udc00b"]),
+    (lambda value: check.filled_text("x", value), ["a", " a "], [None, 5, b"a"], ["", " ", "\n\t\u2003", "\ud83d"]),
     (lambda value: check.optional_text("x", value), [None, "a"], [5], [""]),
     (lambda value: check.flag("x", value), [True, False], [None, 0, 1, "false", "True"], []),
     (lambda value: check.optional_flag("x", value), [None, True, False], [0, 1, "false", "True"], []),
@@ -47,7 +48,7 @@ CASES: list[tuple[Checked, list[object], list[object], list[object]]] = [
     (
         lambda value: check.json_value("x", value),
         [None, True, 5, 1.5, "ä", [], {"a": [None]}],
-        [b"a", {1}, [object()], {"a": 1j}, {(): 1}],
+        [b"a", {1}, [object()], {"a": 1j}, {(): 1}, {1: 2}, [{"a": {None: 1}}], ({1: 2, "1": 3},)],
         [float("nan"), [float("inf")], "\udc00", HOLDS_ITSELF],
     ),
     (lambda value: check.choice("x", value, ("a", "b")), [None, "a", "b"], [], ["c", "", 1, ["a"]]),
@@ -103,8 +104,20 @@ def test_texts_become_a_list(value: list[str] | tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("value", [None, "ab", b"ab", {"a": 1}, [5], ["a", None], ([],)])
 def test_what_are_no_texts(value: object) -> None:
-    with pytest.raises(TypeError, match=r"^x must"):
+    with pytest.raises(TypeError, match=r"^x(\[\d\])? must be a"):
         check.texts("x", value)
+
+
+@pytest.mark.parametrize("value", [{}, {"a": 1}, MappingProxyType({"a": 1})])
+def test_a_mapping_becomes_a_dict(value: Mapping[str, int]) -> None:
+    assert check.mapping("x", value) == value
+    assert type(check.mapping("x", value)) is dict
+
+
+@pytest.mark.parametrize("value", [None, 5, "ab", [("a", 1)], {1: 2}, {"a": 1, None: 2}])
+def test_what_is_no_mapping(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^x must"):
+        check.mapping("x", value)
 
 
 def test_json_nested_beyond_measure() -> None:

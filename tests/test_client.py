@@ -135,7 +135,7 @@ class TestMaking:
         with pytest.raises(error, match=option):
             made.kind(TOKEN, **{option: value})
         with pytest.raises(error, match=option):
-            made.kind(TOKEN).with_options(**{option: value})  # type: ignore[arg-type]
+            made.kind(TOKEN).with_options(**{option: value})  # type: ignore[arg-type]  # what is wrong is the test
 
     @pytest.mark.parametrize(
         ("option", "value"),

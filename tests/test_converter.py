@@ -341,6 +341,35 @@ def test_what_was_changed_is_written() -> None:
     assert converter.unstructure(customer) == {"id": 1, "name": "Ana", "archived": False}
 
 
+def test_what_was_changed_goes_before_how_it_came() -> None:
+    raw = {"id": 1, "name": 5, "phone": 6, "last_message": 1.0000001, "register_date": 1e-7, "custom_fields": {"a": 1}}
+    customer = converter.structure(raw, Customer)
+    assert converter.unstructure(attrs.evolve(customer, email="a@x.example")) == {**raw, "email": "a@x.example"}
+    changed = attrs.evolve(
+        customer, name="Ana", last_message=datetime(2023, 11, 14, tzinfo=UTC), custom_fields={"b": CustomField("b")}
+    )
+    assert converter.unstructure(changed) == {
+        **raw,
+        "name": "Ana",
+        "last_message": 1699920000,
+        "custom_fields": {"b": {"name": "b", "type": None, "value": None}},
+    }
+
+
+def test_however_deep_it_is_nested() -> None:
+    """As deep as Python's json decodes, which may be deeper than Python's own calls go."""
+    depth = 500
+    while depth < 100_000:
+        text = '{"a":' * depth + "1" + "}" * depth
+        try:
+            raw = json.loads(f'{{"id": 1, "meta_data": {text}, "more": {text}}}')
+        except RecursionError:
+            break
+        assert converter.unstructure(converter.structure(raw, Customer)) == raw
+        depth = depth * 3 // 2
+    assert depth > 500
+
+
 def test_one_made_by_hand_is_written_whole() -> None:
     written = converter.unstructure(Channel(id=1, created_at=datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)))
     assert written == {**dict.fromkeys(["name", "type", "active", "token"]), "id": 1, "created_at": 1700000000}

@@ -609,7 +609,7 @@ class TestErrors:
     async def test_accepted(self, body: bytes, status: int) -> None:
         async with wire() as (landbot, router, _):
             router.post("/customers/1/send_text/").mock(return_value=httpx.Response(status, content=body))
-            assert await landbot.customers.send_text(1, "Hi") is None  # type: ignore[func-returns-value]
+            assert await landbot.customers.send_text(1, "Hi") is None  # type: ignore[func-returns-value]  # None is the test
 
     async def test_no_token_anywhere(self) -> None:
         events: list[Any] = []

@@ -145,6 +145,7 @@ for _ in range(100_000):
         *(({"name": bad}, ValueError, "name") for bad in ("", "City", "my-city", "a b", "ç", "../x", "city\n", "٣")),
         ({"name": 5}, TypeError, "name"),
         *(({"value": bad}, TypeError, "value") for bad in (None, [1], b"x", {1}, object(), 1j)),
+        ({"value": {"a": {1: "x", "1": "y"}}}, TypeError, "value"),
         *(({"value": bad}, ValueError, "value") for bad in (float("nan"), float("inf"), "\ud800", {"a": holds_itself})),
         ({"value": {"a": date(2026, 1, 1)}}, TypeError, "value"),
         ({"value": {"a": deep}}, ValueError, "value"),
@@ -160,7 +161,7 @@ async def test_bad_input_is_said_before_anything_is_sent(
             call = partial(landbot.fields.set_many, given_["customer_id"], many)
         else:
             call = partial(getattr(landbot.fields, verb), **given_)
-        with pytest.raises(error, match=f"^{says} must"):
+        with pytest.raises(error, match=f"^({says}|values) must"):
             await call()
         assert not requests
 
@@ -168,7 +169,12 @@ async def test_bad_input_is_said_before_anything_is_sent(
 @pytest.mark.parametrize("verb", ["create", "update", "set"])
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
-    [({"type": ""}, ValueError, "type"), ({"type": 5}, TypeError, "type"), ({"extra": {"a": {1}}}, TypeError, "extra")],
+    [
+        ({"type": ""}, ValueError, "type"),
+        ({"type": 5}, TypeError, "type"),
+        ({"extra": {"a": {1}}}, TypeError, "extra"),
+        ({"extra": [("a", 1)]}, TypeError, "extra"),
+    ],
 )
 async def test_so_are_the_options(verb: str, arguments: dict[str, Any], error: type[Exception], says: str) -> None:
     async with lent(lambda _: OK) as (landbot, requests):
@@ -348,6 +354,9 @@ async def test_none_are_written_without_a_request() -> None:
     async with lent(lambda _: OK) as (landbot, _):
         with pytest.raises(ValueError, match="customer_id"):
             await landbot.fields.set_many(0, {})
+        for values in (None, "ab", [("a", 1), ("a", 2)]):
+            with pytest.raises(TypeError, match="values must be a mapping"):
+                await landbot.fields.set_many(1, values)  # type: ignore[arg-type]  # what is wrong is the test
 
 
 @pytest.mark.parametrize(
@@ -378,6 +387,7 @@ async def test_what_failed_is_told_beside_what_was_written(
         assert list(each.failed) == [name for name in "abc" if name in errors]
         assert each.written == {n: Field(n, "integer", v) for n, v in (("a", 1), ("b", 2), ("c", 3)) if n not in errors}
         assert (each.safe_to_retry, each.transient) == (safe, transient)
+        assert (each.method, each.route) == ("PUT", "/customers/{customer_id}/fields/{field_name}/")
         assert each.attempts == sum(why.attempts for why in error.failed.values())
         assert str(each).startswith(f"{len(errors)} of 3 fields were not written: {', '.join(errors)}.")
 

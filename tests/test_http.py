@@ -380,7 +380,7 @@ class TestRealFaults:
                     tasks.start_soon(owner)
                 await cancelled_waves(landbot, 20)
                 over.set()
-            assert not [each for each in client._transport._pool.connections if each.info() == "CONNECTING"]  # type: ignore[attr-defined]
+            assert not [each for each in client._transport._pool.connections if each.info() == "CONNECTING"]  # type: ignore[attr-defined]  # httpx's own
 
     async def test_a_full_lent_pool_delays_a_cancellation_by_a_slice(self) -> None:
         async with (

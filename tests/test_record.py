@@ -37,6 +37,6 @@ def test_shown_as_each_attribute_says() -> None:
 def test_frozen_and_of_value() -> None:
     thing = Thing("a", notes={"x": 1})
     with pytest.raises(FrozenInstanceError):
-        thing.name = "b"  # type: ignore[misc]
+        thing.name = "b"  # type: ignore[misc]  # it is frozen
     assert pickle.loads(pickle.dumps(thing)) == copy.deepcopy(thing) == thing
     assert evolve(thing, name="b") == Thing("b", notes={"x": 1})

@@ -5,14 +5,16 @@ import json
 import logging
 import pickle
 import traceback
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landbot_async._core.converter import converter
 from landbot_async._core.errors import ConfigurationError
-from landbot_async._core.models import Channel, Customer, CustomField
+from landbot_async._core.models import Channel, Customer, CustomField, Field, TranscriptMessage
 from landbot_async._core.secret import MASK, Secret, checked_token, masked, masked_repr, token_repr
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -125,6 +127,17 @@ def test_masked_leaves_the_rest_as_it_is() -> None:
     plain = {"a": [1, True, None, {"b": "c"}], "token": None}
     assert masked(plain) == plain
     assert masked({5: "five"}) == {5: "five"}
+    assert masked({"name": "city", "value": "Lyon"}) == {"name": "city", "value": "Lyon"}
+
+
+def test_a_name_may_stand_beside_the_value() -> None:
+    assert masked([{"name": "api_token", "type": "string", "value": TOKEN}]) == [
+        {"name": "api_token", "type": "string", "value": MASK}
+    ]
+
+
+def test_any_mapping_is_masked() -> None:
+    assert masked(MappingProxyType({"token": TOKEN})) == {"token": MASK}
 
 
 def test_token_repr() -> None:
@@ -140,6 +153,18 @@ def test_token_repr() -> None:
         Customer(id=1, extra={"token": TOKEN}),
         Customer(id=1, meta_data={"auth": {"access_token": TOKEN}}),
         Customer(id=1, custom_fields={"a": CustomField("a", "object", {"password": TOKEN}, {"secret": TOKEN})}),
+        Customer(id=1, custom_fields={"a": CustomField("api_token", "string", TOKEN)}),
+        Customer(id=1, custom_fields={"api_token": CustomField(None, "string", TOKEN)}),
+        *(
+            converter.structure({"id": 1, name: {"token": TOKEN}}, Customer)
+            for name in ("paused_until", "ticket_id", "visitor_id")
+        ),
+        CustomField("api_token", "string", TOKEN),
+        Field("api_token", "string", TOKEN),
+        *(
+            converter.structure({name: [{"token": TOKEN}]}, TranscriptMessage)
+            for name in ("message", "buttons", "payloads", "urls", "attachments", "payload", "rich_text")
+        ),
     ],
 )
 def test_no_model_shows_a_token(model: object) -> None:

@@ -43,11 +43,21 @@ async def test_however_many_there_are(count: int) -> None:
         assert len(requests) == 1
 
 
+async def test_one_of_several_languages_may_be_several_rows() -> None:
+    rows = [{"id": 5, "language": "en"}, {"id": 5, "language": "es_MX"}, {"id": 5, "language": "en"}]
+    answer = httpx.Response(200, json={"success": True, "templates": rows})
+    async with lent(lambda _: answer) as (landbot, requests):
+        assert [template.extra async for template in landbot.templates.list()] == [
+            {"language": x["language"]} for x in rows
+        ]
+        assert len(requests) == 1
+
+
 @pytest.mark.parametrize(("channel_id", "error"), [(0, ValueError), ("9", TypeError), (True, TypeError)])
 async def test_bad_input_is_said_before_anything_is_sent(channel_id: object, error: type[Exception]) -> None:
     async with lent(lambda _: OK) as (landbot, requests):
         with pytest.raises(error, match="channel_id"):
-            landbot.templates.list(channel_id=channel_id)  # type: ignore[arg-type]
+            landbot.templates.list(channel_id=channel_id)  # type: ignore[arg-type]  # what is wrong is the test
         assert not requests
 
 

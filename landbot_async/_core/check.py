@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -48,13 +48,23 @@ def identity(name: str, value: object) -> int:
     return whole_number(name, value, at_least=1)
 
 
-def filled_text(name: str, value: object) -> str:
-    """Return `value` if it is a string with something in it besides white space."""
+def whole_text(name: str, value: object) -> str:
+    """Return `value` if it is a string that UTF-8 can hold: JSON can bring half a character, which no wire takes."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{name} must not be empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be text, and {value[error.start]!r} is half of a character") from None
     return value
+
+
+def filled_text(name: str, value: object) -> str:
+    """Like `whole_text`, with something in it besides white space."""
+    text = whole_text(name, value)
+    if not text.strip():
+        raise ValueError(f"{name} must not be empty")
+    return text
 
 
 def optional_identity(name: str, value: object) -> int | None:
@@ -104,20 +114,34 @@ def web_address(name: str, value: object) -> str:
     return text
 
 
-def texts(name: str, value: object) -> list[str]:
-    """Return `value` as a list if it is a sequence of strings, and no string itself."""
+def sequence(name: str, value: object) -> list[Any]:
+    """Return `value` as a list if it is a list or tuple: a string is a sequence as well, and never meant to be one."""
     if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} must be a list of strings, not {type(value).__name__}")
-    for item in value:
-        if not isinstance(item, str):
-            raise TypeError(f"{name} must hold strings, not {type(item).__name__}")
+        raise TypeError(f"{name} must be a list, not {type(value).__name__}")
     return list(value)
 
 
+def texts(name: str, value: object) -> list[str]:
+    """Return `value` as a list if it is a list or tuple of strings."""
+    return [whole_text(f"{name}[{index}]", item) for index, item in enumerate(sequence(name, value))]
+
+
+def mapping(name: str, value: object) -> dict[str, Any]:
+    """Return `value` as a dict if it is a mapping whose keys are strings."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
+    given: dict[str, Any] = dict(value)
+    for key in given:
+        if not isinstance(key, str):
+            raise TypeError(f"{name} must have strings for keys, not {type(key).__name__}")
+    return given
+
+
 def json_value(name: str, value: T) -> T:
-    """Return `value` if JSON can hold it: no nan, no half of a character, nothing that holds itself."""
+    """Return `value` if JSON can hold it: no nan, no half of a character, only strings as keys, and not itself."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        _check_keys(value)
     except TypeError as error:
         raise TypeError(f"{name} must be JSON: {error}") from None
     except (ValueError, RecursionError) as error:
@@ -125,11 +149,16 @@ def json_value(name: str, value: T) -> T:
     return value
 
 
-def json_object(name: str, value: object) -> dict[str, object]:
+def json_object(name: str, value: object) -> dict[str, Any]:
     """Return `value` as a dict if it is a mapping of strings to what JSON can hold."""
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a mapping, not {type(value).__name__}")
-    for key in value:
-        if not isinstance(key, str):
-            raise TypeError(f"{name} must have strings for keys, not {type(key).__name__}")
-    return json_value(name, dict(value))
+    return json_value(name, mapping(name, value))
+
+
+def _check_keys(value: object) -> None:
+    # `json` would write 1 as "1", and a second time where that is a key as well.
+    if isinstance(value, dict):
+        for item in mapping("an object", value).values():
+            _check_keys(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_keys(item)

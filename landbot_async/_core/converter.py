@@ -43,14 +43,26 @@ class _InexactError(Exception):
 
 
 class _Field(NamedTuple):
-    """How one field is read. `converts` tells whether a value of the right type can still fail or change."""
+    """How one field is read and written. Without `write`, a value of the right type is what came."""
 
     name: str
     expected: str
     required: bool
-    converts: bool
     read: Callable[[Any, Way], Any]
+    write: Callable[[Any], Any] | None
     empty: Callable[[], Any]
+
+    def stands_for(self, raw: Any, value: Any) -> bool:
+        """Whether `value` is what can be read of `raw`."""
+        try:
+            read = self.read(raw, LENIENT)
+        except _InexactError as inexact:
+            read = inexact.value
+        return bool(value == (self.empty() if read is None else read))
+
+    def written(self, value: Any) -> Any:
+        """The JSON for `value`."""
+        return value if value is None or self.write is None else self.write(value)
 
 
 class _Layout:
@@ -74,8 +86,7 @@ class _Model:
         attributes = [each for each in attrs.fields(attrs.resolve_types(cls)) if each.name not in ("extra", "_absent")]
         self._cls: Any = cls
         self._fields = [_field(converter, attribute) for attribute in attributes]
-        self._names = tuple(field.name for field in self._fields)
-        self._known = frozenset(self._names)
+        self._known = frozenset(field.name for field in self._fields)
         self._is_known = self._known.__contains__
         self._layouts: dict[frozenset[str], _Layout] = {}
         self._latest = self._layouts[self._known] = _Layout(cls, self._fields, self._known)
@@ -153,12 +164,21 @@ class _Model:
         return self._cls(*values, extra, absent)
 
     def write(self, value: Any) -> dict[str, Any]:
-        """The JSON that `value` was read from: what `extra` holds under a field's name is how it came."""
-        absent = value._absent  # noqa: SLF001  # its own
-        known = {name: getattr(value, name) for name in self._names}
-        # What was absent may have been filled in by `attrs.evolve`.
-        kept = {name: _written(item) for name, item in known.items() if name not in absent or item not in (None, {})}
-        return {**kept, **value.extra}
+        """The JSON that `value` was read from, but for what `attrs.evolve` has changed since.
+
+        What `extra` holds under a field's name is how it came; what was absent may have been filled in.
+        """
+        absent, extra = value._absent, value.extra  # noqa: SLF001  # its own
+        written: dict[str, Any] = {}
+        for field in self._fields:
+            item = getattr(value, field.name)
+            if field.name in extra and field.stands_for(extra[field.name], item):
+                written[field.name] = extra[field.name]
+            elif field.name not in absent or item not in (None, {}):
+                written[field.name] = field.written(item)
+        for name in filterfalse(self._is_known, extra):
+            written[name] = extra[name]
+        return written
 
 
 def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
@@ -169,8 +189,8 @@ def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
         name=attribute.name,
         expected=KINDS.get(kind, "an object"),
         required=attribute.default is attrs.NOTHING,
-        converts=mapping or kind is datetime,
         read=_read_custom_fields if mapping else hook,
+        write=_write_custom_fields if mapping else _to_unix_seconds if kind is datetime else None,
         empty=dict if mapping else lambda: None,
     )
 
@@ -192,7 +212,7 @@ def _compile(
     lines.append(f"    ({''.join(f'{field.name}, ' for field in fields if field.name in names)}) = values")
     for field in fields:
         value = field.name if field.name in names else "None"
-        if field.converts:
+        if field.write:
             scope[f"read_{field.name}"], scope[f"empty_{field.name}"] = field.read, field.empty
             value = f"empty_{field.name}() if {value} is None else read_{field.name}({value}, way)"
         scope[f"set_{field.name}"] = getattr(cls, field.name).__set__
@@ -238,6 +258,11 @@ def _from_unix_seconds(value: Any, _type: Any) -> datetime:
     return time
 
 
+def _to_unix_seconds(time: datetime) -> int | float:
+    seconds = time.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
 _USUAL = ["name", "type", "value"]
 
 
@@ -270,15 +295,8 @@ def _step(name: str) -> str:
     return f".{name}" if name.isidentifier() else f"[{json.dumps(name)}]"
 
 
-def _written(value: Any) -> Any:
-    if isinstance(value, datetime):
-        seconds = value.timestamp()
-        return int(seconds) if seconds.is_integer() else seconds
-    if isinstance(value, CustomField):
-        return _model(CustomField).write(value)
-    if isinstance(value, Mapping):
-        return {name: _written(item) for name, item in value.items()}
-    return value
+def _write_custom_fields(fields: Mapping[str, CustomField]) -> dict[str, Any]:
+    return {name: _model(CustomField).write(field) for name, field in fields.items()}
 
 
 _models: dict[type, _Model] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
@@ -15,9 +15,11 @@ from .check import (
     finite_number,
     flag,
     identity,
+    mapping,
     optional_flag,
     optional_identity,
     optional_text,
+    sequence,
     texts,
     web_address,
 )
@@ -97,7 +99,8 @@ class Customers(Resource):
         One person has a different customer on each channel, so there may be several.
 
         Args:
-            phone: the number; compared by its digits, so `"+34 696 336 450"` finds `"34696336450"`.
+            phone: the number with its country code, and without a 00 in front; compared by its digits, so
+                `"+34 696 336 450"` finds `"34696336450"`.
             email: the address; compared without regard to case.
             channel_id: only those on this channel.
 
@@ -335,8 +338,8 @@ class Customers(Resource):
         params: dict[str, object] = {"body": {"params": texts("body", body)}}
         if header is not None:
             params["header"] = _header(header)
-        if buttons:
-            params["buttons"] = [None if each is None else {"params": texts("buttons", each)} for each in buttons]
+        if pushed := sequence("buttons", buttons):
+            params["buttons"] = [None if each is None else {"params": texts("buttons", each)} for each in pushed]
         request: dict[str, object] = {
             "template_id": identity("template_id", template_id),
             "template_language": filled_text("language", language),
@@ -358,12 +361,14 @@ def _ids(customer_id: int) -> dict[str, int | str]:
 
 
 def _digits(text: str) -> str:
-    return "".join(char for char in text if char.isdecimal() and char.isascii())
+    """The digits of any script, as ASCII's: `"٣"` is a 3."""
+    return "".join(str(int(char)) for char in text if char.isdecimal())
 
 
-def _header(header: Mapping[str, object]) -> dict[str, object]:
-    unknown = set(header) - set(TemplateHeader.__annotations__)
+def _header(header: object) -> dict[str, object]:
+    given = mapping("header", header)
+    unknown = set(given) - set(TemplateHeader.__annotations__)
     if unknown:
         raise ValueError(f"header takes url, filename and params, not {', '.join(sorted(unknown))}")
     checks = {"url": web_address, "filename": filled_text, "params": texts}
-    return {name: checks[name](f"header {name}", value) for name, value in header.items()}
+    return {name: checks[name](f"header {name}", value) for name, value in given.items()}

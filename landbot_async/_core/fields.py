@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from .answers import accepted
-from .check import filled_text, identity, json_value
+from .check import filled_text, identity, json_object, json_value, mapping
 from .errors import FieldsError, LandbotError, NotFoundError
 from .models import Field, FieldType
 from .readers import one, one_or
@@ -34,16 +34,15 @@ _CREATES = 3
 
 
 class Fields(Resource):
-    """The custom fields of customers, one at a time as Landbot takes them.
-
-    Source: dev.landbot.io, "Customer fields".
-    """
+    """The custom fields of customers, one at a time as Landbot takes them."""
 
     async def get(self, customer_id: int, name: str) -> Field:
         """One field.
 
         Raises:
             NotFoundError: there is no such customer, or the customer has no such field.
+
+        Source: dev.landbot.io, "Get a customer field".
         """
         return await self._engine.call(GET_FIELD, _ids(customer_id, name), read=one(Field))
 
@@ -65,9 +64,16 @@ class Fields(Resource):
             type: None is what the value is.
             extra: what else Landbot shall keep of it.
 
+        Returns:
+            The field as Landbot answers with it; where it answers without one, as it was sent.
+
         Raises:
             NotFoundError: there is no such customer.
+            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+            ServerError, APIConnectionError: with `safe_to_retry` false it may have been done all the same.
             ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Create a customer field".
         """
         return await self._write(CREATE_FIELD, customer_id, name, value, type, extra)
 
@@ -80,10 +86,13 @@ class Fields(Resource):
         type: FieldType | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Field:
-        """Change a field that the customer has. Arguments as for `create`. Safe to repeat.
+        """Change a field that the customer has. Arguments and what is returned as for `create`. Safe to repeat.
 
         Raises:
             NotFoundError: there is no such customer, or the customer has no such field.
+            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+
+        Source: dev.landbot.io, "Update a customer field".
         """
         return await self._write(UPDATE_FIELD, customer_id, name, value, type, extra)
 
@@ -96,12 +105,17 @@ class Fields(Resource):
         type: FieldType | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Field:
-        """Update the field, or create it where it is missing. Arguments as for `create`. Safe to repeat.
+        """Update the field, or create it where it is missing. Arguments and what is returned as for `create`.
 
         Where creating it has an unknown outcome, it is updated first before it is created again.
 
         Raises:
             NotFoundError: there is no such customer.
+            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+            ServerError, APIConnectionError: with `safe_to_retry` false the field may be there all the same; setting it
+                again looks first.
+
+        Source: dev.landbot.io, "Update a customer field" and "Create a customer field".
         """
         creates = 0
         while True:
@@ -117,6 +131,8 @@ class Fields(Resource):
     async def set_many(self, customer_id: int, values: Mapping[str, Any]) -> dict[str, Field]:
         """Set several fields, as many at a time as the limit allows.
 
+        Cancelled, it leaves those written that had arrived, and does not say which: setting them again is safe.
+
         Args:
             customer_id: whose.
             values: the values by name, each as for `create`.
@@ -127,9 +143,11 @@ class Fields(Resource):
         Raises:
             FieldsError: some were not written; it says which and why, and which were.
             ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Update a customer field" and "Create a customer field".
         """
         identity("customer_id", customer_id)
-        values = dict(values)
+        values = mapping("values", values)
         for name, value in values.items():
             _ids(customer_id, name)
             _body(value, None, None)
@@ -160,6 +178,8 @@ class Fields(Resource):
                 " `.written` holds the others.",
                 written=written,
                 failed=failed,
+                method=UPDATE_FIELD.method,
+                route=UPDATE_FIELD.template,
                 attempts=sum(error.attempts for error in failed.values()),
                 safe_to_retry=all(error.safe_to_retry for error in failed.values()),
                 transient=any(error.transient for error in failed.values()),
@@ -171,6 +191,8 @@ class Fields(Resource):
 
         Raises:
             NotFoundError: there is no such customer, or the customer has no such field.
+
+        Source: dev.landbot.io, "Delete a customer field".
         """
         await self._engine.call(DELETE_FIELD, _ids(customer_id, name), read=accepted)
 
@@ -202,5 +224,5 @@ def _body(value: Any, type: FieldType | None, extra: Mapping[str, Any] | None) -
     return {
         "type": inferred if type is None else filled_text("type", type),
         "value": json_value("value", value.isoformat() if isinstance(value, date) else value),
-        "extra": json_value("extra", dict(extra or {})),
+        "extra": {} if extra is None else json_object("extra", extra),
     }

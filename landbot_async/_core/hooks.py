@@ -23,16 +23,15 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Hooks(Resource):
-    """The message hooks of a channel: where Landbot posts its messages.
-
-    Source: dev.landbot.io, "Message hooks".
-    """
+    """The message hooks of a channel: where Landbot posts its messages."""
 
     def list(self, channel_id: int) -> Pages[MessageHook]:
         """The hooks of a channel, as `Pages`. Their tokens are in clear: treat them like your own.
 
         Raises:
             ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "List message hooks".
         """
         return self._pages(LIST_HOOKS, MessageHook, {}, ids=_channel(channel_id), page_size=MOST_ROWS, offset=0)
 
@@ -50,6 +49,8 @@ class Hooks(Resource):
         Raises:
             UnprocessableEntityError: Landbot does not take the URL.
             ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Create a message hook".
         """
         given = {
             "url": web_address("url", url),
@@ -64,6 +65,8 @@ class Hooks(Resource):
 
         Raises:
             NotFoundError: there is no such hook on this channel.
+
+        Source: dev.landbot.io, "Get a message hook".
         """
         return await self._engine.call(GET_HOOK, _hook(channel_id, hook_id), read=one(MessageHook))
 
@@ -72,6 +75,8 @@ class Hooks(Resource):
 
         Raises:
             NotFoundError: there is no such hook on this channel.
+
+        Source: dev.landbot.io, "Delete a message hook".
         """
         await self._engine.call(DELETE_HOOK, _hook(channel_id, hook_id), read=accepted)
 
@@ -100,6 +105,8 @@ class Hooks(Resource):
             ServerError, APIConnectionError: with `safe_to_retry` false a hook may have been made; ensuring it again
                 tidies up.
             ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Message hooks".
         """
         web_address("url", url)
         optional_text("name", name)

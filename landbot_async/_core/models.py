@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .record import Record
-from .secret import masked_repr, token_repr
+from .secret import MASK, masked_repr, secret_name, token_repr
 
 ChannelType: TypeAlias = Literal["webchat", "landbot", "whatsapp", "whatsapi", "facebook", "apichat"] | str
 """The kinds of channel seen so far, and any other."""
@@ -26,6 +26,18 @@ MessageType: TypeAlias = (
     Literal["text", "button", "dialog", "image", "event", "multi_question", "structured_data"] | str
 )
 """The kinds of transcript message seen so far, and any other."""
+
+
+F = TypeVar("F", "CustomField", "Field")
+
+
+def _veiled(one: F, name: str | None) -> F:
+    """The field for showing: its value is masked where its name says that it is a token."""
+    return one if one.value is None or not secret_name(name) else evolve(one, value=MASK)
+
+
+def _fields_repr(fields: Mapping[str, CustomField]) -> str:
+    return repr({name: _veiled(one, name) for name, one in fields.items()})
 
 
 def _extra() -> Any:
@@ -61,6 +73,9 @@ class CustomField(Record):
     extra: Mapping[str, Any] = _extra()
     _absent: frozenset[str] = _absent()
 
+    def __repr__(self) -> str:
+        return Record.__repr__(_veiled(self, self.name))
+
 
 @frozen(eq=False, repr=False)
 class Customer(Record):
@@ -82,7 +97,7 @@ class Customer(Record):
     blocked: bool | None = None
     last_message: datetime | None = None
     register_date: datetime | None = None
-    custom_fields: Mapping[str, CustomField] = field(factory=dict, hash=False)
+    custom_fields: Mapping[str, CustomField] = field(factory=dict, repr=_fields_repr, hash=False)
     avatar: str | None = None
     uuid: str | None = None
     brand_id: int | None = None
@@ -90,9 +105,9 @@ class Customer(Record):
     last_send_date: datetime | None = None
     last_receive_date: datetime | None = None
     meta_data: Any = field(default=None, repr=masked_repr, hash=False)
-    paused_until: Any = field(default=None, hash=False)
-    ticket_id: Any = field(default=None, hash=False)
-    visitor_id: Any = field(default=None, hash=False)
+    paused_until: Any = field(default=None, repr=masked_repr, hash=False)
+    ticket_id: Any = field(default=None, repr=masked_repr, hash=False)
+    visitor_id: Any = field(default=None, repr=masked_repr, hash=False)
     extra: Mapping[str, Any] = _extra()
     _absent: frozenset[str] = _absent()
 
@@ -111,6 +126,9 @@ class Field(Record):
     value: Any = field(default=None, repr=masked_repr, hash=False)
     extra: Mapping[str, Any] = _extra()
     _absent: frozenset[str] = _absent()
+
+    def __repr__(self) -> str:
+        return Record.__repr__(_veiled(self, self.name))
 
 
 @frozen(eq=False, repr=False)
@@ -148,19 +166,19 @@ class TranscriptMessage(Record):
     """
 
     type: MessageType | None = None
-    message: Any = field(default=None, hash=False)
+    message: Any = field(default=None, repr=masked_repr, hash=False)
     message_datetime: str | None = None
     sender: str | None = None
     title: str | None = None
-    buttons: Any = field(default=None, hash=False)
-    payloads: Any = field(default=None, hash=False)
-    urls: Any = field(default=None, hash=False)
-    attachments: Any = field(default=None, hash=False)
-    payload: Any = field(default=None, hash=False)
+    buttons: Any = field(default=None, repr=masked_repr, hash=False)
+    payloads: Any = field(default=None, repr=masked_repr, hash=False)
+    urls: Any = field(default=None, repr=masked_repr, hash=False)
+    attachments: Any = field(default=None, repr=masked_repr, hash=False)
+    payload: Any = field(default=None, repr=masked_repr, hash=False)
     url: str | None = None
     action: str | None = None
     agent_id: int | None = None
-    rich_text: Any = field(default=None, hash=False)
+    rich_text: Any = field(default=None, repr=masked_repr, hash=False)
     extra: Mapping[str, Any] = _extra()
     _absent: frozenset[str] = _absent()
 

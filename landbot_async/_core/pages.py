@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
@@ -61,7 +62,13 @@ class Pages(Generic[T]):
     """
 
     def __init__(
-        self, fetch: Callable[[Ask], Awaitable[Rows]], *, page_size: int, offset: int, prefetch: int = 0
+        self,
+        fetch: Callable[[Ask], Awaitable[Rows]],
+        *,
+        page_size: int,
+        offset: int,
+        prefetch: int = 0,
+        key: Callable[[T], object] = attrgetter("id"),
     ) -> None:
         self._fetch = fetch
         self._first = Ask(
@@ -69,7 +76,7 @@ class Pages(Generic[T]):
             whole_number("page_size", page_size, at_least=1, at_most=MOST_ROWS),
         )
         self._prefetch = whole_number("prefetch", prefetch, at_least=0)
-        self._walk = Walk(page_size, offset)
+        self._walk = Walk(page_size, offset, key)
         self._offset = offset
         self._held: deque[Page[T]] = deque()  # pages that nobody has asked for yet
         self._used = 0  # how many items of the first of them are handed out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, final
 
 from .errors import ConfigurationError
@@ -65,12 +66,18 @@ def checked_token(given: Secret, variable: str) -> Secret:
 
 
 def masked(value: Any, depth: int = 0) -> Any:
-    """A copy of a decoded JSON value for showing: what is called a token is masked, what lies too deep is left out."""
+    """A copy of a decoded JSON value for showing: what is called a token is masked, what lies too deep is left out.
+
+    A name is a key, or stands beside the value as in `{"name": "token", "value": …}`.
+    """
     if depth > _DEEPEST:
         return ...
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
+        named = secret_name(value.get("name"))
         return {
-            key: MASK if _secret_name(key) and item is not None else masked(item, depth + 1)
+            key: MASK
+            if item is not None and (secret_name(key) or (named and key == "value"))
+            else masked(item, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
@@ -88,5 +95,6 @@ def token_repr(value: str | None) -> str:
     return "None" if value is None else repr(MASK)
 
 
-def _secret_name(key: object) -> bool:
-    return isinstance(key, str) and any(word in key.lower() for word in _SECRET_WORDS)
+def secret_name(name: object) -> bool:
+    """Whether what is called so is not to be shown."""
+    return isinstance(name, str) and any(word in name.lower() for word in _SECRET_WORDS)

@@ -31,4 +31,5 @@ class Templates(Resource):
             rows = await self._engine.call(LIST_TEMPLATES, {}, params=params, read=rows_of(Template))
             return Rows(rows.items, len(rows.items))
 
-        return Pages(fetch, page_size=MOST_ROWS, offset=0)
+        # A template in several languages may be several rows of one id; of one page, none is seen twice.
+        return Pages(fetch, page_size=MOST_ROWS, offset=0, key=id)

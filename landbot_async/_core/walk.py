@@ -13,6 +13,8 @@ the overlap, the pages planned from then on overlap by twice as many more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 # The most rows a page can have.
@@ -41,17 +43,21 @@ class Ask(NamedTuple):
 
 
 class Walk:
-    """Where a walk stands: what it has handed out, what it needs next, what it may ask for ahead."""
+    """Where a walk stands: what it has handed out, what it needs next, what it may ask for ahead.
 
-    def __init__(self, page_size: int, start: int) -> None:
+    `key` tells rows apart.
+    """
+
+    def __init__(self, page_size: int, start: int, key: Callable[[Any], object] = attrgetter("id")) -> None:
         self.total: int | None = None
         self.drift = 0
         self.ended = False
         self._plan = [Ask(start, page_size)]  # the pages that come next, in order
         self._start = start
         self._page_size = page_size
-        self._known: set[Any] = set()
-        self._last: Any = None  # the id of the last row of the page taken last
+        self._key = key
+        self._known: set[object] = set()
+        self._last: object = None  # the key of the last row of the page taken last
         self._edge = start  # where that page ended
         self._slack = 0.0  # how many rows may be deleted between two pages without a step back
         self._stepping_back = False
@@ -75,10 +81,11 @@ class Walk:
     def take(self, offset: int, rows: list[Any], total: int | None) -> list[Any] | None:
         """The rows of the needed page that were not handed out before; None if the walk has to step back first."""
         self.total = self.total if total is None else total
-        known_at = [index for index, row in enumerate(rows) if row.id in self._known]
+        keys = [self._key(row) for row in rows]
+        known_at = [index for index, key in enumerate(keys) if key in self._known]
         if self._known:
             overlap = self._edge - offset
-            continues = overlap <= len(rows) and rows[overlap - 1].id == self._last
+            continues = overlap <= len(rows) and keys[overlap - 1] == self._last
             self.drift += not (continues or self._stepping_back)
             if not known_at and offset > 0 and self._step_back(offset):
                 return None
@@ -87,24 +94,24 @@ class Walk:
         # In front of a known row stands nothing that the walk has missed: rows that are new there, or that lie before
         # the place it began at.
         new: list[Any] = []
-        for row in rows[known_at[0] if self._start and known_at else 0 :]:
-            if row.id not in self._known:
-                self._known.add(row.id)
-                new.append(row)
-        self._move_on(offset + len(rows), rows, new)
+        for index in range(known_at[0] if self._start and known_at else 0, len(rows)):
+            if keys[index] not in self._known:
+                self._known.add(keys[index])
+                new.append(rows[index])
+        self._move_on(offset + len(rows), keys, new)
         return new
 
-    def _move_on(self, end: int, rows: list[Any], new: list[Any]) -> None:
+    def _move_on(self, end: int, keys: list[object], new: list[Any]) -> None:
         """Plan what comes behind a page that ended at `end`, or end the walk."""
         out_of_reach = self.total is not None and end >= self.total
         nothing_more = not self._stepping_back and not new and end <= self._edge
         self._vain = 0 if new else self._vain + 1
         in_vain = self._vain > MOST_VAIN + len(self._known) // min(self._page_size, MOST_ROWS - MOST_OVERLAP)
-        self.ended = not rows or out_of_reach or nothing_more or in_vain
+        self.ended = not keys or out_of_reach or nothing_more or in_vain
         # What is planned fits if it overlaps this page and reaches beyond it.
         plan = [ask for ask in self._plan[1:] if ask.end > end]
         self._plan = plan if plan and plan[0].offset < end else [self._behind(end)]
-        self._last = rows[-1].id if rows else self._last
+        self._last = keys[-1] if keys else self._last
         self._edge = end
         self._stepping_back = False
         self._retreats = 0 if new else self._retreats
