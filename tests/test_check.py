@@ -109,7 +109,7 @@ def test_what_are_no_texts(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [{}, {"a": 1}, MappingProxyType({"a": 1})])
-def test_a_mapping_becomes_a_dict(value: Mapping[str, int]) -> None:
+def test_a_mapping_of_strings_becomes_a_dict(value: Mapping[str, int]) -> None:
     assert check.mapping("x", value) == value
     assert type(check.mapping("x", value)) is dict
 

@@ -176,9 +176,7 @@ class _Model:
                 written[field.name] = extra[field.name]
             elif field.name not in absent or item not in (None, {}):
                 written[field.name] = field.written(item)
-        for name in filterfalse(self._is_known, extra):
-            written[name] = extra[name]
-        return written
+        return {**written, **{name: item for name, item in extra.items() if name not in self._known}}
 
 
 def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
