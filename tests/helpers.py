@@ -19,6 +19,27 @@ C = TypeVar("C", bound=Client)
 TOKEN = "f00dfacef00dfacef00dfacef00dfacef00dface"
 URL = "https://api.landbot.io/v1"
 OK = httpx.Response(200, json={"success": True})
+CUSTOMER = httpx.Response(200, json={"success": True, "customer": {"id": 1}})
+
+# Faults of the wire, by what is known after them.
+NEVER_SENT = [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")]
+UNKNOWN = [
+    httpx.ReadError("x"),
+    httpx.WriteError("x"),
+    httpx.CloseError("x"),
+    httpx.ReadTimeout("x"),
+    httpx.WriteTimeout("x"),
+    httpx.RemoteProtocolError("x"),
+    httpx.ProxyError("x"),
+    httpx.DecodingError("x"),
+    ConnectionResetError("x"),
+    TimeoutError("x"),
+]
+
+
+def kind_name(value: object) -> str:
+    """A number as it is, anything else by its class: names for parameters."""
+    return str(value) if isinstance(value, int) else type(value).__name__
 
 
 class Unlimited:

@@ -54,8 +54,8 @@ def whole_text(name: str, value: object) -> str:
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     try:
         value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name} must be text, and {value[error.start]!r} is half of a character") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be text, without halves of characters, which UTF-8 cannot hold") from None
     return value
 
 
