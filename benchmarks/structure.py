@@ -1,6 +1,6 @@
 """Customers per second: a page of 100 from decoded JSON, and from bytes, to models, beside pydantic 2 and msgspec.
 
-All have the same fields and keep every unknown key.
+All have the same fields, taken from `Customer`, and keep every unknown key.
 
 * landbot_async: `Customer`, as the client reads it. A value of another type is told, kept and read as None; nothing
   is cast.
@@ -29,11 +29,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import filterfalse
-from typing import Any, Literal, get_type_hints
+from types import GenericAlias
+from typing import Any, get_type_hints
 
+import attrs
 import cattrs
 import msgspec
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, create_model
 from stage import Target, customer, table, verdict
 
 from landbot_async import Customer, CustomField
@@ -47,100 +49,38 @@ ROWS = 100
 REPEATS = 10
 MOST = 1.5  # times pydantic: the target
 
-FieldType = Literal["string", "integer", "float", "boolean", "date", "datetime", "object"]
+
+def _fields(model: type, required: object, **instead: object) -> dict[str, tuple[Any, Any]]:
+    """The types and defaults of a model's own fields, of which the others' models are made."""
+    hints = {**get_type_hints(model), **instead}
+    known = [each for each in attrs.fields(model) if each.name not in ("extra", "_absent")]
+    defaults = {each.name: required if each.default is attrs.NOTHING else each.default and {} for each in known}
+    return {name: (hints[name], default) for name, default in defaults.items()}
 
 
-class PydanticField(BaseModel):
-    """`CustomField`, as one would write it with pydantic."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: str | None = None
-    type: FieldType | str | None = None
-    value: Any = None
+def _pydantic(model: type, **instead: object) -> Any:
+    fields: Any = _fields(model, ..., **instead)
+    return create_model(model.__name__, __config__=ConfigDict(extra="allow", frozen=True), **fields)
 
 
-class PydanticCustomer(BaseModel):
-    """`Customer`, as one would write it with pydantic."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    id: int
-    name: str | None = None
-    channel_id: int | None = None
-    agent_id: int | None = None
-    archived: bool | None = None
-    unread: bool | None = None
-    email: str | None = None
-    phone: str | None = None
-    opt_in: bool | None = None
-    blocked: bool | None = None
-    last_message: datetime | None = None
-    register_date: datetime | None = None
-    custom_fields: dict[str, PydanticField] = {}  # pydantic copies it
-    avatar: str | None = None
-    uuid: str | None = None
-    brand_id: int | None = None
-    last_message_content: str | None = None
-    last_send_date: datetime | None = None
-    last_receive_date: datetime | None = None
-    meta_data: Any = None
-    paused_until: Any = None
-    ticket_id: Any = None
-    visitor_id: Any = None
+def _msgspec(model: type, **instead: object) -> Any:
+    fields = [(name, *field) for name, field in _fields(model, msgspec.NODEFAULT, **instead).items()]
+    return msgspec.defstruct(model.__name__, [*fields, ("extra", dict[str, Any], {})])  # which is filled in beside
 
 
-class PydanticPage(BaseModel):
-    """The envelope of a page, for reading from bytes."""
-
-    success: bool
-    total: int
-    customers: list[PydanticCustomer]
+def _of(container: type, *kinds: Any) -> Any:
+    return GenericAlias(container, kinds)
 
 
-class MsgspecField(msgspec.Struct, frozen=True):
-    """`CustomField`, as one would write it with msgspec."""
-
-    name: str | None = None
-    type: str | None = None
-    value: Any = None
-
-
-class MsgspecCustomer(msgspec.Struct):
-    """`Customer`, as one would write it with msgspec; `extra` is filled in beside it."""
-
-    id: int
-    name: str | None = None
-    channel_id: int | None = None
-    agent_id: int | None = None
-    archived: bool | None = None
-    unread: bool | None = None
-    email: str | None = None
-    phone: str | None = None
-    opt_in: bool | None = None
-    blocked: bool | None = None
-    last_message: datetime | None = None
-    register_date: datetime | None = None
-    custom_fields: dict[str, MsgspecField] = {}  # msgspec copies it
-    avatar: str | None = None
-    uuid: str | None = None
-    brand_id: int | None = None
-    last_message_content: str | None = None
-    last_send_date: datetime | None = None
-    last_receive_date: datetime | None = None
-    meta_data: Any = None
-    paused_until: Any = None
-    ticket_id: Any = None
-    visitor_id: Any = None
-    extra: dict[str, Any] = {}
+PydanticCustomer = _pydantic(Customer, custom_fields=_of(dict, str, _pydantic(CustomField)))
+PydanticPage: Any = create_model("PydanticPage", success=bool, total=int, customers=_of(list, PydanticCustomer))
+MsgspecField = _msgspec(CustomField, type=str | None)  # to msgspec, literals beside `str` are a mistake
+MsgspecCustomer = _msgspec(Customer, custom_fields=_of(dict, str, MsgspecField))
+_is_known = frozenset(_fields(Customer, None)).__contains__
 
 
-KNOWN = frozenset(MsgspecCustomer.__struct_fields__) - {"extra"}
-_is_known = KNOWN.__contains__
-
-
-def with_msgspec(rows: list[dict[str, Any]]) -> list[MsgspecCustomer]:
-    made = msgspec.convert(rows, list[MsgspecCustomer], strict=False)
+def with_msgspec(rows: list[dict[str, Any]]) -> list[Any]:
+    made: list[Any] = msgspec.convert(rows, _of(list, MsgspecCustomer), strict=False)
     for row, one in zip(rows, made, strict=True):
         one.extra = {name: row[name] for name in filterfalse(_is_known, row)}
         if any(name not in MsgspecField.__struct_fields__ for field in row["custom_fields"].values() for name in field):
@@ -227,7 +167,10 @@ def _check(decoded: list[dict[str, Any]]) -> None:
     if not found == unchecked(decoded) == with_cattrs(decoded):
         raise RuntimeError("they read different customers")
     for one, other, third in zip(
-        found, TypeAdapter(list[PydanticCustomer]).validate_python(decoded), with_msgspec(decoded), strict=True
+        found,
+        TypeAdapter[Any](_of(list, PydanticCustomer)).validate_python(decoded),
+        with_msgspec(decoded),
+        strict=True,
     ):
         if not one.extra == other.model_extra == third.extra:
             raise RuntimeError("an unknown key is lost")
@@ -244,7 +187,11 @@ def measure_page(rounds: int) -> list[Target]:
     decoded = _page()
     body = json.dumps({"success": True, "total": 2000, "customers": decoded}).encode()
     answer = Answer(200, {}, body)
-    adapter, read_page, decoder = TypeAdapter(list[PydanticCustomer]), rows_of(Customer), msgspec.json.Decoder()
+    adapter, read_page, decoder = (
+        TypeAdapter[Any](_of(list, PydanticCustomer)),
+        rows_of(Customer),
+        msgspec.json.Decoder(),
+    )
     _check(decoded)
 
     from_json = _measure(
@@ -277,7 +224,7 @@ def measure_page(rounds: int) -> list[Target]:
 def measure_exactness(rounds: int) -> None:
     """What it costs to look at every type, and what rows cost that are all different."""
     decoded = _page()
-    mixed, adapter = motley(decoded), TypeAdapter(list[PydanticCustomer])
+    mixed, adapter = motley(decoded), TypeAdapter[Any](_of(list, PydanticCustomer))
     cost = _measure(
         {
             "nothing checked": lambda: unchecked(decoded),
