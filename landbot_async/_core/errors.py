@@ -91,7 +91,8 @@ class APIStatusError(LandbotError):
         status: the HTTP status.
         errors: what the body says of each field, `{field: (messages…)}`; empty if it does not.
         message: what the body says, in one line.
-        body: the decoded JSON, else the text as it came, else None.
+        body: the decoded JSON, else the text as it came, else None. It is in no text of the error: what Landbot shows
+            of channels and hooks holds their tokens in clear.
         retry_after: seconds to wait before the next attempt: what the answer asked for, for a 429 else the client's
             own pause, or None.
     """
@@ -213,7 +214,8 @@ class ResponseError(LandbotError):
     Attributes:
         status: the HTTP status.
         path: where in the answer, as a JSON path such as `$.customers[41].id`.
-        body: the decoded JSON, else the text as it came, else None.
+        body: the decoded JSON, else the text as it came, else None. It is in no text of the error: what Landbot shows
+            of channels and hooks holds their tokens in clear.
     """
 
     advice = "Something between you and Landbot may have answered in its place."
