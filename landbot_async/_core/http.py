@@ -17,7 +17,18 @@ from typing import Any, NamedTuple
 import anyio
 import httpx
 from anyio.lowlevel import checkpoint
-from httpx import URL, AsyncBaseTransport, AsyncByteStream, AsyncClient, Request, Response, Timeout
+from httpx import (
+    URL,
+    ASGITransport,
+    AsyncBaseTransport,
+    AsyncByteStream,
+    AsyncClient,
+    HTTPError,
+    InvalidURL,
+    Request,
+    Response,
+    Timeout,
+)
 
 from .retry import Outcome
 from .secret import Secret
@@ -26,12 +37,15 @@ from .version import __version__
 __all__ = [
     "PLACES",
     "URL",
+    "ASGITransport",
     "Answer",
     "AsyncBaseTransport",
     "AsyncByteStream",
     "AsyncClient",
     "Failure",
     "Flight",
+    "HTTPError",
+    "InvalidURL",
     "Request",
     "Response",
     "Timeout",

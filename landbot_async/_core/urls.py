@@ -39,7 +39,7 @@ def normalised_base_url(url: object) -> str:
         raise ConfigurationError("base_url must not carry a user, a password, a query or a fragment")
     if _FORBIDDEN.search(url) or _has_dots(parts.path):
         raise ConfigurationError("base_url must not contain spaces, control characters, backslashes or dot segments")
-    if scheme == "http" and not _this_machine(host):
+    if scheme == "http" and not this_machine(host):
         raise ConfigurationError(
             "base_url is plain http to another machine, which would show the token to everybody on the way: use https"
         )
@@ -124,7 +124,8 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").rstrip("."), port
 
 
-def _this_machine(host: str) -> bool:
+def this_machine(host: str) -> bool:
+    """Whether a host is this machine, and cannot be another."""
     if host == "localhost":
         return True
     try:

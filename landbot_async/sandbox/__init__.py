@@ -11,6 +11,7 @@ It runs on the event loop's clock, so tests in virtual time wait for nothing.
 from __future__ import annotations
 
 from .api import Answered, Asked, Broken
+from .deliveries import DeliveryAttempt
 from .faults import Fault, FaultName
 from .feed import Feed, Happening
 from .records import SandboxChannel, SandboxCustomer, SandboxMessage, Sent
@@ -21,6 +22,7 @@ __all__ = [
     "Answered",
     "Asked",
     "Broken",
+    "DeliveryAttempt",
     "Fault",
     "FaultName",
     "Feed",

@@ -27,6 +27,9 @@ class RefusedError(Exception):
         self.status = status
         self.errors: dict[str, list[str]] = {name: [message] for name, message in errors.items()}
 
+    def __str__(self) -> str:
+        return "; ".join(messages[0] for messages in self.errors.values())
+
 
 @frozen
 class Sent:

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack, get_args
 
+import anyio
 from attrs import evolve
 
 from landbot_async import AsyncLandbot, Event, Limiter, RetryPolicy, TokenBucket
-from landbot_async._core.check import choice, filled_text, finite_number, whole_number
+from landbot_async._core.check import (
+    choice,
+    filled_text,
+    finite_number,
+    flag,
+    json_value,
+    optional_text,
+    web_address,
+    whole_number,
+)
 from landbot_async._core.client import METHODS
 from landbot_async._core.http import AsyncClient, Timeout
 
 from .api import Answered, Asked, Broken
 from .asserting import not_as_wanted, not_nothing
 from .clock import Clock
+from .courier import Courier
+from .deliveries import DeliveryAttempt
 from .faults import Fault, FaultName, Faults
 from .feed import Feed
 from .gate import Gate
 from .platform import Platform
-from .records import BEGINNING, SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .records import BEGINNING, RefusedError, SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .speech import spoken
 from .transport import SandboxTransport
-from .watches import FeedWriter
+from .watches import Dispatcher, FeedWriter
 from .windows import WINDOWS, WindowName
 from .workspace import Workspace
 
@@ -58,6 +72,7 @@ class Sandbox:
         epoch: Unix seconds at its beginning, which is when an event loop first looks at it; None is a fixed past,
             so that two runs are alike.
         token: the agent token it takes; None is 40 hex digits, new each time.
+        external_deliveries: whether deliveries may go beyond this machine.
 
     Attributes:
         base_url: what `base_url` of a client wired to it is.
@@ -79,6 +94,7 @@ class Sandbox:
         seed: int = 0,
         epoch: float | None = None,
         token: str | None = None,
+        external_deliveries: bool = False,
     ) -> None:
         if choice("window", window, tuple(WINDOWS)) is None:
             raise TypeError("window must be the name of one, and 'off' is no limit: not None")
@@ -92,6 +108,12 @@ class Sandbox:
         self._clock = Clock(BEGINNING if epoch is None else finite_number("epoch", epoch, at_least=0))
         self._workspace = Workspace(customers=customers, seed=seed, unix=self._clock.unix)
         self._workspace.watches.append(FeedWriter(self._workspace, self.feed, self._clock))
+        self._courier = Courier(
+            self._clock, self.feed, external=flag("external_deliveries", external_deliveries), seed=seed
+        )
+        self._workspace.watches.append(Dispatcher(self._workspace, self._courier, secrets.token_hex(16)))
+        self._rooms = AsyncExitStack()
+        self._open = False
         self._faults = Faults(seed)
         self._apis = (Platform(self._workspace, self.token),)
         self._gate = Gate(
@@ -116,13 +138,23 @@ class Sandbox:
         return f"Sandbox(received={self.received}, refused={self.refused}, sent={len(self.sent)})"
 
     async def __aenter__(self) -> Self:
+        if self._open:
+            raise RuntimeError("This sandbox is open already.")
+        self._open = True
         self._clock.at()
+        self._rooms.push_async_callback(self._http.aclose)
+        group = await self._rooms.enter_async_context(anyio.create_task_group())
+        self._rooms.callback(group.cancel_scope.cancel)
+        self._courier.open()
+        group.start_soon(self._courier.run)
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        self._open = False
+        # Not given the error of the block, which the task group would wrap in a group of errors.
+        await self._rooms.aclose()
 
     def client(self, **options: Unpack[ClientOptions]) -> AsyncLandbot:
         """An `AsyncLandbot` wired to this sandbox, with any of its options.
@@ -151,7 +183,8 @@ class Sandbox:
         return self._clock.now()
 
     def tick(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        """Move the sandbox's clock on, and only its: what waits for the event loop's clock waits as before.
+        """Move the sandbox's clock on, and only its: deliveries that are due then go out at once, while whatever waits
+        for the event loop's clock waits as before.
 
         Raises:
             ValueError, TypeError: not a number from 0.
@@ -160,6 +193,58 @@ class Sandbox:
         for name, amount in amounts.items():
             finite_number(name, amount, at_least=0)
         self._clock.tick(seconds + 60 * minutes + 3600 * hours)
+        self._courier.wake()
+
+    def write(self, customer_id: int, text: str | None = None, *, type: str = "text", **data: Any) -> SandboxMessage:
+        """Say something as a customer: it goes into the transcript, and to the message hooks of their channel.
+
+        Args:
+            customer_id: who.
+            text: what; of an image and its like, the caption.
+            type: `"text"`, `"button"` (its label as `text`, and `payload`), `"image"`, `"audio"`, `"video"` and
+                `"document"` (with `url`), `"location"` (with `latitude`, `longitude`), or anything else.
+            data: the rest, as message hooks show it.
+
+        Raises:
+            KeyError: there is no such customer.
+            ValueError, TypeError: the message is not whole, or the workspace does not hear them: they are blocked, or
+                their channel is inactive.
+            RuntimeError: outside `async with sandbox`, where no delivery could be made.
+        """
+        if not self._open:
+            raise RuntimeError("write() makes deliveries, so it needs `async with sandbox`.")
+        self.customer(customer_id)
+        words, rest = spoken(filled_text("type", type), optional_text("text", text), json_value("data", data))
+        try:
+            return self._workspace.hear(customer_id, type, words, at=self._clock.at(), data=rest)
+        except RefusedError as refusal:
+            raise ValueError(f"customer {customer_id} is not heard: {refusal}") from None
+
+    def mount(self, url_prefix: str, app: Any) -> None:
+        """Deliver to an ASGI application in this process what goes to URLs that begin so, up to a whole segment.
+
+        What it raises counts as a 500.
+        """
+        self._courier.mount(web_address("url_prefix", url_prefix), app)
+
+    def deliver(self, *, copies: int = 1, disorder: float = 0.0) -> None:
+        """Say how the deliveries of messages from now on are made.
+
+        Args:
+            copies: how often each is; copies have the `sentry-trace` of their message, as retries have.
+            disorder: seconds that each is held back at most, at random: Landbot's own is 0.01 to 0.05.
+        """
+        self._courier.copies = whole_number("copies", copies, at_least=1)
+        self._courier.disorder = float(finite_number("disorder", disorder, at_least=0))
+
+    @property
+    def deliveries(self) -> Sequence[DeliveryAttempt]:
+        """What each hook was sent and what it answered: every attempt, in the order they ended."""
+        return self._courier.attempts
+
+    async def settled(self) -> None:
+        """Return when no delivery is due or on its way any more: with hooks that fail, up to 75 seconds later."""
+        await self._courier.settled()
 
     @property
     def sent(self) -> Sequence[Sent]:

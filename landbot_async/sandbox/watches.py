@@ -1,8 +1,10 @@
-"""Who watches a workspace for others: so far, for the feed."""
+"""Who watches a workspace for others: for the feed, and for the courier."""
 
 from __future__ import annotations
 
 from .clock import Clock
+from .courier import Courier
+from .deliveries import deliveries
 from .feed import Feed
 from .records import SandboxCustomer, SandboxMessage
 from .workspace import Workspace
@@ -29,3 +31,25 @@ class FeedWriter:
 
     def furnished(self) -> None:
         """The feed does not tell of channels and hooks."""
+
+
+class Dispatcher:
+    """Gives the courier what each message makes. `key` is of one sandbox alone, so that no two have ids in common."""
+
+    def __init__(self, workspace: Workspace, courier: Courier, key: str) -> None:
+        self._workspace, self._courier, self._key = workspace, courier, key
+
+    def customer_changed(self, customer: SandboxCustomer) -> None:
+        """Nobody is posted that."""
+
+    def customer_gone(self, customer: SandboxCustomer) -> None:
+        """Nor that."""
+
+    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+        """Post it to whom it concerns."""
+        channel = self._workspace.channels[customer.channel_id]
+        hooks = self._workspace.hooks_of(channel.id)
+        self._courier.post(deliveries(message, customer, channel, hooks, self._key), at)
+
+    def furnished(self) -> None:
+        """Nor that."""

@@ -238,6 +238,15 @@ class Workspace:
             customer.unread = False
         self.say(customer, sender, kind, text, at=at, data=data)
 
+    def hear(self, customer_id: int, kind: str, text: str, *, at: float, data: Mapping[str, Any]) -> SandboxMessage:
+        """Take what the customer says, unless the workspace does not hear them."""
+        customer = self.customer(customer_id)
+        if customer.blocked:
+            raise RefusedError(403, customer="The customer is blocked")
+        if not self.channel(customer.channel_id).active:
+            raise RefusedError(412, channel="The channel is inactive")
+        return self.receive(customer, kind, text, at=at, data=data)
+
     def receive(
         self, customer: SandboxCustomer, kind: str, text: str, *, at: float, data: Mapping[str, Any]
     ) -> SandboxMessage:

@@ -467,7 +467,7 @@ def test_400_where_the_body_is_no_object(method: str, path: str, body: bytes) ->
             ("POST", "/customers/1/send_template/", "template_id", [None, "5", True, 5.0, 7]),
             ("POST", "/customers/1/send_template/", "template_language", [None, 5, "", "fr"]),
             ("POST", "/customers/1/send_template/", "template_params", BAD_TEMPLATE_PARAMS),
-            ("POST", "/channels/8/message_hooks/", "url", [None, 5, "x.example"]),
+            ("POST", "/channels/8/message_hooks/", "url", [None, 5, "x.example", "http://"]),
             ("POST", "/channels/8/message_hooks/", "token", [5, " "]),
             ("POST", "/channels/8/message_hooks/", "name", [5, ""]),
             ("POST", "/customers/1/fields/city/", "type", [None, 5, "", "number", "String"]),
