@@ -19,7 +19,13 @@ CUSTOMER, BOT, AGENT, SYSTEM = (
 
 
 def customer(**details: Any) -> SandboxCustomer:
-    given = {"phone": "34600000005", "email": "ava@example.org", "token": "tg-5", "registered": BEGINNING, **details}
+    given: dict[str, Any] = {
+        "phone": "34600000005",
+        "email": "ava@example.org",
+        "token": "tg-5",
+        "registered": BEGINNING,
+        **details,
+    }
     return SandboxCustomer(5, 8, "Ava", **given)
 
 

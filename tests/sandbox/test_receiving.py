@@ -312,8 +312,9 @@ async def test_what_nobody_can_say(arguments: dict[str, Any], error: type[Except
         sandbox.customer(2).blocked = True
         sandbox.add_customer("Ava", channel_id=sandbox.add_channel("Off").id)
         sandbox.channels[-1].active = False
+        given: dict[str, Any] = {"customer_id": 1, **arguments}
         with pytest.raises(error):
-            sandbox.write(**{"customer_id": 1, **arguments})
+            sandbox.write(**given)
         assert not sandbox.messages(1)
 
 
