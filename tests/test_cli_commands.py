@@ -64,16 +64,16 @@ def test_whoami_says_what_the_token_sees(sandbox: Sandbox) -> None:
     [seen] = rows("whoami")
     assert (seen["base_url"], [each["id"] for each in seen["channels"]], seen["customers"]) == (
         Sandbox.base_url,
-        [8, 9],
+        [8, 9, 10],
         12,
     )
     shown = landbot("whoami", "--format", "table")[0]
-    assert "8 Web chat (webchat), 9 WhatsApp (whatsapp)" in shown
+    assert "8 Web chat (webchat), 9 WhatsApp (whatsapp), 10 Bridge (apichat)" in shown
     assert "SANDBOX" not in json.dumps(seen) + shown
 
 
 def test_channels_come_without_their_tokens(sandbox: Sandbox) -> None:
-    sent = [{**sandbox.channel(number).json(), "token": "***"} for number in (8, 9)]
+    sent = [{**sandbox.channel(number).json(), "token": "***"} for number in (8, 9, 10)]
     assert rows("channels") == sent
 
 

@@ -78,7 +78,7 @@ async def test_each_test_has_its_own(landbot_sandbox, landbot_client):
 {above}
 async def test_the_fixtures_can_be_entered(landbot_sandbox, landbot_client):
     async with landbot_sandbox, landbot_client:
-        assert len(await landbot_client.channels.list().collect()) == 2
+        assert len(await landbot_client.channels.list().collect()) == 3
         """,
         *options,
     )

@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, Unpack, get_args
 import anyio
 from attrs import evolve
 
-from landbot_async import AsyncLandbot, Event, Limiter, RetryPolicy, TokenBucket
+from landbot_async import AsyncApichat, AsyncLandbot, Event, Limiter, RetryPolicy, TokenBucket
 from landbot_async._core.check import (
     choice,
     filled_text,
@@ -27,7 +27,9 @@ from landbot_async._core.client import METHODS
 from landbot_async._core.http import AsyncClient, Timeout
 
 from .api import Answered, Asked, Broken
+from .apichat import Apichat
 from .asserting import not_as_wanted, not_nothing
+from .bot import Bot
 from .clock import Clock
 from .courier import Courier
 from .deliveries import DeliveryAttempt
@@ -58,7 +60,7 @@ class ClientOptions(TypedDict, total=False):
 
 
 class Sandbox:
-    """A workspace with two channels (8, web chat; 9, WhatsApp) and as many customers as asked for (1, 2, 3, …).
+    """A workspace with three channels (8, web chat; 9, WhatsApp; 10, APIchat) and customers (1, 2, 3, …) on two.
 
     Args:
         customers: how many there are.
@@ -68,19 +70,22 @@ class Sandbox:
         per: the window, in seconds.
         latency: seconds that a request and its answer travel, together.
         jitter: seconds that each way may take longer, evenly spread.
-        seed: for names, cities, jitter and the chances of faults.
+        seed: for names, cities, the bot's words, jitter and the chances of faults.
         epoch: Unix seconds at its beginning, which is when an event loop first looks at it; None is a fixed past,
             so that two runs are alike.
         token: the agent token it takes; None is 40 hex digits, new each time.
+        bot: whether a small bot answers customers whom no agent has, and speaks where a bot is launched.
         external_deliveries: whether deliveries may go beyond this machine.
 
     Attributes:
         base_url: what `base_url` of a client wired to it is.
+        chat_base_url: the same for APIchat.
         token: the agent token.
         feed: what happened, and what happens.
     """
 
     base_url = "https://sandbox.invalid/v1/"
+    chat_base_url = "https://sandbox.invalid/chat/v1/"
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class Sandbox:
         seed: int = 0,
         epoch: float | None = None,
         token: str | None = None,
+        bot: bool = True,
         external_deliveries: bool = False,
     ) -> None:
         if choice("window", window, tuple(WINDOWS)) is None:
@@ -112,10 +118,14 @@ class Sandbox:
             self._clock, self.feed, external=flag("external_deliveries", external_deliveries), seed=seed
         )
         self._workspace.watches.append(Dispatcher(self._workspace, self._courier, secrets.token_hex(16)))
+        if flag("bot", bot):
+            speaker = Bot(self._workspace, seed)
+            self._workspace.watches.append(speaker)
+            self._workspace.launch = speaker.launch
         self._rooms = AsyncExitStack()
         self._open = False
         self._faults = Faults(seed)
-        self._apis = (Platform(self._workspace, self.token),)
+        self._apis = (Platform(self._workspace, self.token), Apichat(self._workspace))
         self._gate = Gate(
             self._apis,
             partial(WINDOWS[window], rate, per),
@@ -126,11 +136,7 @@ class Sandbox:
             jitter=finite_number("jitter", jitter, at_least=0),
             seed=seed,
         )
-        self._limiter: Limiter | None = None  # the one that clients of a token share anyway
-        if window == "off":
-            self._limiter = TokenBucket(1000, burst=1000)
-        elif (rate, per) != (10, 1.0):
-            self._limiter = TokenBucket(rate, per)
+        self._limiters: dict[str, Limiter] = {}
         self._transport = SandboxTransport(self._gate)
         self._http = AsyncClient(transport=self._transport)
 
@@ -165,10 +171,34 @@ class Sandbox:
             "token": self.token,
             "base_url": self.base_url,
             "http_client": self._http,
-            "limiter": self._limiter,
+            "limiter": self._limiter(self.base_url),
             **options,
         }
         return AsyncLandbot(**given)
+
+    def apichat(self, channel_id: int = 10, **options: Unpack[ClientOptions]) -> AsyncApichat:
+        """An `AsyncApichat` wired to this sandbox, for the owner of a channel; otherwise it is like `client`.
+
+        Raises:
+            KeyError: there is no such channel.
+        """
+        given: ClientOptions = {
+            "token": self.channel_token(channel_id),
+            "base_url": self.chat_base_url,
+            "http_client": self._http,
+            "limiter": self._limiter(f"{self.chat_base_url}{channel_id}"),
+            **options,
+        }
+        return AsyncApichat(**given)
+
+    def _limiter(self, whose: str) -> Limiter | None:
+        """One for each token, but none where the usual one does, which clients of a token share anyway."""
+        if self.window != "off" and (self.rate, self.per) == (10, 1.0):
+            return None
+        if whose not in self._limiters:
+            bucket = TokenBucket(1000, burst=1000) if self.window == "off" else TokenBucket(self.rate, self.per)
+            self._limiters[whose] = bucket
+        return self._limiters[whose]
 
     async def handle(self, asked: Asked) -> Answered | Broken:
         """Let one request go the way of all: faults, limit, API. `asked.path` is whole, such as `/v1/channels/`.

@@ -75,6 +75,7 @@ class Workspace:
         self.channels: dict[int, SandboxChannel] = {
             8: SandboxChannel(8, "Web chat", "webchat", "H-8-SANDBOX"),
             9: SandboxChannel(9, "WhatsApp", "whatsapp", "W-9-SANDBOX"),
+            10: SandboxChannel(10, "Bridge", "apichat", "A-10-SANDBOX"),
         }
         self.templates: list[SandboxTemplate] = [
             SandboxTemplate(5, 9, "Hello {{1}}, we have news for you.", 1),
@@ -85,6 +86,7 @@ class Workspace:
         self.customers: dict[int, SandboxCustomer] = {}
         self.order: list[int] = []
         self.watches: list[Watch] = []
+        self._called: dict[tuple[int, str], int] = {}
         self.next_customer = self.next_hook = self.next_message = 1
         self.launch: Callable[[Launch], None] = self.introduce
         self._people = People(seed)
@@ -109,11 +111,25 @@ class Workspace:
         made_up = self._people.made_up(number, self.unix(at))
         if name is not None:
             made_up["name"] = name
+        if channel_id is not None and self.channels[channel_id].type == "apichat":
+            made_up["token"] = f"customer-{number}"
         made_up.update(details)
-        customer = SandboxCustomer(number, channel_id or (8 if number % 2 else 9), **made_up)
-        self.next_customer += 1
-        self.customers[number] = customer
-        self.order.insert(len(self.order) if place is None else place, number)
+        return self._enter(SandboxCustomer(number, channel_id or (8 if number % 2 else 9), **made_up), place)
+
+    def visitor(self, channel_id: int, token: str, *, at: float) -> SandboxCustomer:
+        """The customer whom a channel's owner calls so, who is new if nobody is."""
+        customer = self.customers.get(self._called.get((channel_id, token), 0))
+        if customer is None:
+            customer = SandboxCustomer(self.next_customer, channel_id, None, token=token, registered=self.unix(at))
+            self._enter(customer, None)
+        return customer
+
+    def _enter(self, customer: SandboxCustomer, place: int | None) -> SandboxCustomer:
+        self.next_customer = customer.id + 1
+        self.customers[customer.id] = customer
+        if customer.token is not None:
+            self._called[customer.channel_id, customer.token] = customer.id
+        self.order.insert(len(self.order) if place is None else place, customer.id)
         self.changed(customer)
         return customer
 
@@ -169,6 +185,9 @@ class Workspace:
         if not by_name and customer.agent_id not in (None, OWN_AGENT):
             raise RefusedError(412, agent="Another agent has this chat")
         before, customer.agent_id = customer.agent_id, agent_id
+        if agent_id is not None:
+            # The bot begins anew when the customer is left.
+            customer.bot_node = None
         if before != agent_id:
             action, whose = ("unassign", before) if agent_id is None else ("assign", agent_id)
             self.say(customer, SYSTEM, "event", "", at=at, data={"action": action, "agent_id": whose})

@@ -40,7 +40,7 @@ def answer(status: str, *headers: str) -> bytes:
 
 async def delivered(url: str, **options: Any) -> list[tuple[str, int | None, str | None, bool]]:
     """What became of the first attempt to deliver one message to `url`."""
-    async with Sandbox(customers=1, **options) as sandbox:
+    async with Sandbox(customers=1, bot=False, **options) as sandbox:
         sandbox._workspace.add_hook(8, url, TOKEN, None, at=0.0)
         sandbox.write(1, "Hello")
         async with sandbox.feed.subscribe() as stream:

@@ -121,11 +121,11 @@ def test_customers_page_by_page(query: dict[str, str], expected: range) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, [8, 9]),
+        ({}, [8, 9, 10]),
         ({"type": "whatsapp"}, [9]),
         ({"active": "false"}, [9]),
-        ({"active": "true"}, [8]),
-        ({"offset": "1"}, [9]),
+        ({"active": "true"}, [8, 10]),
+        ({"offset": "1"}, [9, 10]),
         ({"limit": "0"}, []),
     ],
 )

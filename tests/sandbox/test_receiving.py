@@ -55,7 +55,7 @@ async def hooked(landbot: AsyncLandbot, sandbox: Sandbox, receiver: Receiver, **
 
 async def test_a_message_is_delivered_as_documented() -> None:
     receiver = Receiver()
-    async with Sandbox(customers=2) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=2, bot=False) as sandbox, sandbox.client() as landbot:
         hook = await hooked(landbot, sandbox, receiver, token="hook-s3cret")
         message = sandbox.write(1, "Hello")
         await sandbox.settled()
@@ -89,7 +89,7 @@ async def test_a_message_is_delivered_as_documented() -> None:
 async def test_what_is_not_taken_comes_again_at_the_documented_intervals() -> None:
     """Whatever is no 2xx, a redirect included; then it is given up."""
     receiver = Receiver(503, 404, 302, 0, 401, 500, 200, seconds=0.5)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         sandbox.write(1, "Hello")
         await sandbox.settled()
@@ -108,7 +108,7 @@ async def test_what_is_not_taken_comes_again_at_the_documented_intervals() -> No
 
 async def test_a_2xx_ends_it() -> None:
     receiver = Receiver(503, 299)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         begin = anyio.current_time()
         sandbox.write(1, "Hello")
@@ -119,7 +119,7 @@ async def test_a_2xx_ends_it() -> None:
 
 async def test_nobody_waits_for_ever() -> None:
     receiver = Receiver(200, seconds=60.0)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         begin = anyio.current_time()
         sandbox.write(1, "Hello")
@@ -134,7 +134,7 @@ async def test_nobody_waits_for_ever() -> None:
 
 async def test_a_tick_makes_the_next_attempt_due() -> None:
     receiver = Receiver(500, 500, 200)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         begin = anyio.current_time()
         sandbox.write(1, "Hello")
@@ -149,7 +149,7 @@ async def test_a_tick_makes_the_next_attempt_due() -> None:
 
 async def test_a_burst_comes_out_of_order() -> None:
     receiver = Receiver()
-    async with Sandbox(customers=1, seed=3) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False, seed=3) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         sandbox.deliver(disorder=0.05)
         begin = anyio.current_time()
@@ -167,7 +167,7 @@ async def test_a_burst_comes_out_of_order() -> None:
 
 async def test_copies_are_told_by_their_trace() -> None:
     receiver = Receiver(500, 500)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         sandbox.deliver(copies=3)
         sandbox.write(1, "one")
@@ -181,7 +181,7 @@ async def test_copies_are_told_by_their_trace() -> None:
 async def test_two_sandboxes_have_no_trace_in_common() -> None:
     receiver = Receiver()
     for _ in range(2):
-        async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
             await hooked(landbot, sandbox, receiver)
             sandbox.write(1, "Hello")
             await sandbox.settled()
@@ -204,7 +204,7 @@ async def test_two_sandboxes_have_no_trace_in_common() -> None:
 )
 async def test_a_mount_takes_what_is_below_it(url: str, reached: bool) -> None:
     receiver = Receiver()
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         sandbox.mount(URL, receiver)
         await landbot.hooks.create(8, url)
         sandbox.write(1, "Hello")
@@ -218,7 +218,7 @@ async def test_a_mount_takes_what_is_below_it(url: str, reached: bool) -> None:
 
 async def test_the_longest_mount_counts() -> None:
     host, exact = Receiver(), Receiver()
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         sandbox.mount("https://bot.example/", host)
         await hooked(landbot, sandbox, exact)
         await landbot.hooks.create(8, "https://bot.example/else")
@@ -230,7 +230,7 @@ async def test_the_longest_mount_counts() -> None:
 
 async def test_a_deleted_hook_hears_no_more() -> None:
     receiver = Receiver()
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         hook = await hooked(landbot, sandbox, receiver)
         sandbox.write(1, "one")
         await landbot.hooks.delete(8, hook)
@@ -241,7 +241,7 @@ async def test_a_deleted_hook_hears_no_more() -> None:
 
 async def test_a_hundred_at_a_time() -> None:
     receiver = Receiver(seconds=1.0)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         begin = anyio.current_time()
         for number in range(250):
@@ -255,7 +255,7 @@ async def test_a_hundred_at_a_time() -> None:
 
 
 async def test_outside_the_block_nothing_is_delivered() -> None:
-    receiver, sandbox = Receiver(), Sandbox(customers=1)
+    receiver, sandbox = Receiver(), Sandbox(customers=1, bot=False)
     landbot = sandbox.client()
     await hooked(landbot, sandbox, receiver)
     await landbot.customers.send_text(1, "Hi")
@@ -272,7 +272,7 @@ async def test_outside_the_block_nothing_is_delivered() -> None:
 
 async def test_what_is_on_its_way_ends_with_the_sandbox() -> None:
     receiver = Receiver(seconds=5.0)
-    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
         await hooked(landbot, sandbox, receiver)
         sandbox.write(1, "Hello")
         await anyio.sleep(1)
@@ -308,7 +308,7 @@ async def test_an_error_in_the_block_stays_what_it_is() -> None:
     ],
 )
 async def test_what_nobody_can_say(arguments: dict[str, Any], error: type[Exception]) -> None:
-    async with Sandbox(customers=2) as sandbox:
+    async with Sandbox(customers=2, bot=False) as sandbox:
         sandbox.customer(2).blocked = True
         sandbox.add_customer("Ava", channel_id=sandbox.add_channel("Off").id)
         sandbox.channels[-1].active = False

@@ -72,6 +72,7 @@ async def test_channels_and_customers_as_models() -> None:
         assert [(channel.id, channel.type, channel.active) for channel in channels] == [
             (8, "webchat", True),
             (9, "whatsapp", True),
+            (10, "apichat", True),
         ]
         assert (await landbot.channels.get(9)).token == sandbox.channel(9).token
         customer = await landbot.customers.get(2)
@@ -83,7 +84,7 @@ async def test_channels_and_customers_as_models() -> None:
 
 @pytest.mark.anyio
 async def test_the_writes() -> None:
-    async with Sandbox(customers=4) as sandbox, sandbox.client() as landbot:
+    async with Sandbox(customers=4, bot=False) as sandbox, sandbox.client() as landbot:
         await landbot.customers.archive(1)
         await landbot.customers.opt_out(2)
         await landbot.customers.delete(3)
@@ -572,7 +573,12 @@ def test_a_token_can_be_given() -> None:
 def test_channels_customers_and_messages() -> None:
     sandbox = Sandbox(customers=2)
     made = sandbox.add_channel("Page", type="facebook")
-    assert [(each.id, each.type) for each in sandbox.channels] == [(8, "webchat"), (9, "whatsapp"), (10, "facebook")]
+    assert [(each.id, each.type) for each in sandbox.channels] == [
+        (8, "webchat"),
+        (9, "whatsapp"),
+        (10, "apichat"),
+        (11, "facebook"),
+    ]
     assert sandbox.channel_token(made.id) == made.token
     assert [each.id for each in sandbox.customers] == [1, 2]
     assert list(sandbox.messages(1)) == []

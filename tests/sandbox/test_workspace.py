@@ -120,10 +120,10 @@ def test_shown_as_documented() -> None:
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        ({}, [8, 9]),
+        ({}, [8, 9, 10]),
         ({"type": "webchat"}, [8]),
         ({"type": "telegram"}, []),
-        ({"active": True}, [8]),
+        ({"active": True}, [8, 10]),
         ({"active": False}, [9]),
         ({"type": "webchat", "active": False}, []),
     ],
