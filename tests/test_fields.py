@@ -306,6 +306,21 @@ async def test_nobody_s_field() -> None:
     assert (type(ended), ended.errors) == (NotFoundError, {"customer": ("Not found",)})
 
 
+async def test_one_that_somebody_else_has_just_created_is_updated() -> None:
+    there = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal there
+        if request.method == "PUT":
+            return OK if there else httpx.Response(404)
+        there = True
+        return httpx.Response(409, json={"errors": {"field": ["It exists already."]}})
+
+    async with lent(answer) as (landbot, requests):
+        assert await landbot.fields.set(1, "age", 5) == Field("age", "integer", 5)
+        assert [request.method for request in requests] == ["PUT", "POST", "PUT"]
+
+
 async def set_age(landbot: AsyncLandbot, value: int, found: list[Field]) -> None:
     found.append(await landbot.fields.set(1, "age", value))
 

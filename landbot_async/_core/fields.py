@@ -12,7 +12,7 @@ import anyio
 
 from .answers import accepted
 from .check import filled_text, identity, json_object, json_value, mapping
-from .errors import FieldsError, LandbotError, NotFoundError
+from .errors import ConflictError, FieldsError, LandbotError, NotFoundError
 from .models import Field, FieldType
 from .readers import one, one_or
 from .resource import Resource
@@ -107,7 +107,8 @@ class Fields(Resource):
     ) -> Field:
         """Update the field, or create it where it is missing. Arguments and what is returned as for `create`.
 
-        Where creating it has an unknown outcome, it is updated first before it is created again.
+        Where creating it has an unknown outcome, or somebody else was faster, it is updated first before it is created
+        again.
 
         Raises:
             NotFoundError: there is no such customer.
@@ -125,7 +126,8 @@ class Fields(Resource):
             try:
                 return await self.create(customer_id, name, value, type=type, extra=extra)
             except LandbotError as error:
-                if error.safe_to_retry or creates == _CREATES:
+                may_be_there = isinstance(error, ConflictError) or not error.safe_to_retry
+                if not may_be_there or creates == _CREATES:
                     raise
 
     async def set_many(self, customer_id: int, values: Mapping[str, Any]) -> dict[str, Field]:
