@@ -81,7 +81,7 @@ class Paths:
         methods: dict[str, tuple[str, ...]] = {}
         for method, template in calls:
             methods[template] = (*methods.get(template, ()), method)
-        self.templates = tuple(methods)
+        self.templates: tuple[str, ...] = tuple(methods)
         # Looked up by the number of their segments and the first of them: there are few of each.
         self._rooms: dict[tuple[int, str], list[tuple[re.Pattern[str], str, tuple[str, ...]]]] = {}
         for template, taken in methods.items():

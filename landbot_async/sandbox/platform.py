@@ -30,7 +30,7 @@ class Platform(Api):
 
     name = "platform"
     prefix = "/v1"
-    paths = Paths(((route.method, route.template) for route in ROUTES), _PATTERNS)
+    paths: Paths = Paths(((route.method, route.template) for route in ROUTES), _PATTERNS)
 
     def __init__(self, workspace: Workspace, token: str) -> None:
         self.workspace = workspace

@@ -107,7 +107,7 @@ class Sandbox:
         whole_number("seed", seed, at_least=0)
         whole_number("customers", customers, at_least=0)
         self.token: str = secrets.token_hex(20) if token is None else filled_text("token", token)
-        self.feed = Feed()
+        self.feed: Feed = Feed()
         self.rate: int = whole_number("rate", rate, at_least=1)
         self.per: float = finite_number("per", per, above=0)
         self.window: WindowName = window

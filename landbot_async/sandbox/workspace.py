@@ -87,7 +87,9 @@ class Workspace:
         self.order: list[int] = []
         self.watches: list[Watch] = []
         self._called: dict[tuple[int, str], int] = {}
-        self.next_customer = self.next_hook = self.next_message = 1
+        self.next_customer: int = 1
+        self.next_hook: int = 1
+        self.next_message: int = 1
         self.launch: Callable[[Launch], None] = self.introduce
         self._people = People(seed)
         for _ in range(customers):
