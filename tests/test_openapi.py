@@ -1,12 +1,11 @@
-"""The description of the API, the endpoint table, the resource methods, the models and the sandbox say the same."""
+"""The description of the Platform API, the endpoint table, the resource methods, the models and the sandbox say the same."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from importlib.resources import files
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -15,7 +14,6 @@ import attrs
 import httpx
 import openapi_spec_validator
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
 
 import landbot_async
 from landbot_async import (
@@ -39,92 +37,32 @@ from landbot_async._core.converter import read_model
 from landbot_async._core.reading import LENIENT
 from landbot_async._core.routes import ROUTES, Route
 from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.api import ADDRESS
 from landbot_async.sandbox.platform import FIELD_TYPES, HANDLERS
+from tests.descriptions import Description, Operation
 from tests.helpers import Unlimited
 
-DOCUMENT: dict[str, Any] = json.loads(
-    (files("landbot_async.sandbox") / "openapi.json").read_text(encoding="utf-8"),
-)
-SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+PLATFORM = Description("openapi.json")
+SCHEMAS, OPERATIONS = PLATFORM.schemas, PLATFORM.operations
 MODELS = (Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage)
 RESOURCES = ("channels", "templates", "hooks", "customers", "fields")
-
-
-def followed(node: dict[str, Any]) -> dict[str, Any]:
-    """What a reference leads to, or the node itself."""
-    while "$ref" in node:
-        found: Any = DOCUMENT
-        for step in node["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        node = found
-    return node
-
-
-class Operation:
-    """One operation of the document."""
-
-    def __init__(self, template: str, method: str, shared: list[Any], described: dict[str, Any]) -> None:
-        self.id: str = described["operationId"]
-        self.call = (method.upper(), template)
-        self.idempotent: bool = described["x-idempotent"]
-        self.params = [followed(each) for each in (*shared, *described.get("parameters", ()))]
-        self.body = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-        self.responses = {status: followed(response) for status, response in described["responses"].items()}
-
-    def names(self, where: str) -> set[str]:
-        return {each["name"] for each in self.params if each["in"] == where}
-
-    def schema_of(self, status: int) -> dict[str, Any] | None:
-        """The schema of an answer; None where there is no body."""
-        response = self.responses[str(status)]
-        return response["content"]["application/json"]["schema"] if "content" in response else None
-
-
-def _operations() -> Iterator[Operation]:
-    for template, item in DOCUMENT["paths"].items():
-        shared = item.get("parameters", [])
-        for method, described in item.items():
-            if method != "parameters":
-                yield Operation(template, method, shared, described)
-
-
-OPERATIONS = {operation.id: operation for operation in _operations()}
 ROUTE_OF = {(route.method, route.template): route for route in ROUTES}
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-
-
-def errors_of(value: Any, schema: dict[str, Any], components: Any = DOCUMENT["components"]) -> list[str]:
-    """What is wrong with a value, by its schema."""
-    validator = Draft202012Validator({"components": components, "allOf": [schema]}, format_checker=FormatChecker())
-    return [error.message for error in validator.iter_errors(value)]
-
-
-def _closed(node: Any) -> Any:
-    """The same, and what is not described is wrong: servers take it, but the client has no reason to send it."""
-    if isinstance(node, list):
-        return [_closed(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    inner = {name: _closed(each) for name, each in node.items()}
-    return {**inner, "additionalProperties": False} if node.get("type") == "object" and "properties" in node else inner
-
-
-CLOSED = _closed(DOCUMENT["components"])
 
 
 # The document and the table
 
 
 def test_the_document_is_valid() -> None:
-    openapi_spec_validator.validate(DOCUMENT)
+    openapi_spec_validator.validate(PLATFORM.document)
 
 
 def test_the_same_operations_everywhere() -> None:
     assert len(ROUTES) == len(OPERATIONS) == 28
     assert {operation.call for operation in OPERATIONS.values()} == set(ROUTE_OF)
     assert set(HANDLERS) == set(ROUTES)
-    assert len(DOCUMENT["paths"]) == 22
+    assert len(PLATFORM.document["paths"]) == 22
 
 
 @each_operation
@@ -137,7 +75,12 @@ def test_the_table_says_what_the_document_says(operation: Operation) -> None:
     done = [status for status in operation.responses if status.startswith("2")]
     assert done == (["204"] if route.method == "DELETE" else ["200", "201"] if "create" in operation.id else ["200"])
     schema = operation.schema_of(int(done[0])) or {}
-    assert {*followed(schema).get("properties", ())} - {"success", "total"} == {route.key} - {None}
+    assert {*PLATFORM.followed(schema).get("properties", ())} - {"success", "total"} == {route.key} - {None}
+
+
+def test_the_urls_are_those_that_the_sandbox_takes() -> None:
+    for schema in (SCHEMAS["NewHook"], SCHEMAS["Image"], SCHEMAS["TemplateParams"]["properties"]["header"]):
+        assert schema["properties"]["url"]["pattern"] == ADDRESS
 
 
 def test_the_field_types_are_the_sandbox_s() -> None:
@@ -147,8 +90,12 @@ def test_the_field_types_are_the_sandbox_s() -> None:
 def test_bodies_can_be_refused_for_what_they_have_too_much() -> None:
     body = {"template_id": 5, "template_language": "en", "template_params": {"body": {"params": []}}}
     more: dict[str, Any] = {**body, "template_params": {"body": {"params": [], "more": 1}}}
-    assert errors_of(body, SCHEMAS["TemplateMessage"], CLOSED) == errors_of(more, SCHEMAS["TemplateMessage"]) == []
-    assert errors_of(more, SCHEMAS["TemplateMessage"], CLOSED)
+    assert (
+        PLATFORM.errors_of(body, SCHEMAS["TemplateMessage"], closed=True)
+        == PLATFORM.errors_of(more, SCHEMAS["TemplateMessage"])
+        == []
+    )
+    assert PLATFORM.errors_of(more, SCHEMAS["TemplateMessage"], closed=True)
 
 
 # The resource methods
@@ -257,26 +204,18 @@ async def test_each_method_makes_its_operation_with_all_that_it_takes() -> None:
                 assert set(request.url.params) == operation.names("query")
                 for param in operation.params:
                     if param["in"] == "query":
-                        assert errors_of(_typed(request.url.params[param["name"]]), param["schema"]) == []
+                        assert PLATFORM.errors_of(_typed(request.url.params[param["name"]]), param["schema"]) == []
                 if operation.body is None:
                     assert request.content == b""
                 else:
                     body = json.loads(request.content)
-                    assert errors_of(body, operation.body, CLOSED) == []
-                    assert set(body) == set(followed(operation.body)["properties"])
-                _check_answer(operation, response)
+                    assert PLATFORM.errors_of(body, operation.body, closed=True) == []
+                    assert set(body) == set(PLATFORM.followed(operation.body)["properties"])
+                operation.check(response)
 
 
 def _typed(text: str) -> Any:
     return json.loads(text) if text in ("true", "false") or text.isdecimal() else text
-
-
-def _check_answer(operation: Operation, response: httpx.Response) -> None:
-    schema = operation.schema_of(response.status_code)
-    if schema is None:
-        assert response.content == b""
-    else:
-        assert errors_of(response.json(), schema) == []
 
 
 @pytest.mark.anyio
@@ -336,7 +275,7 @@ async def test_a_refusal_is_described(call: Callable[[AsyncLandbot], Any], error
             with pytest.raises(error):
                 await call(landbot)
         [(operation, _, response)] = recorder.calls
-        _check_answer(operation, response)
+        operation.check(response)
 
 
 @pytest.mark.anyio
@@ -357,7 +296,7 @@ async def test_every_operation_may_be_refused_for_its_token_or_its_pace(operatio
                     with pytest.raises(error):
                         await _run(CALLS[operation.id], landbot)
         for _, _, response in (recorder.calls[0], recorder.calls[-1]):
-            _check_answer(operation, response)
+            operation.check(response)
         await anyio.lowlevel.checkpoint()
 
 
@@ -371,7 +310,7 @@ def test_the_model_has_the_properties_of_the_schema(model: type[Any]) -> None:
     hints = get_type_hints(model)
     assert list(schema["properties"]) == list(fields)
     assert schema.get("required", []) == [name for name, each in fields.items() if each.default is attrs.NOTHING]
-    assert {name: _kind(followed(found)) for name, found in schema["properties"].items()} == {
+    assert {name: _kind(PLATFORM.followed(found)) for name, found in schema["properties"].items()} == {
         name: _json_kind(hints[name]) for name in fields
     }
 
@@ -397,7 +336,7 @@ def _json_kind(hint: Any) -> Any:
 def test_the_examples_are_what_they_are_examples_of(model: type[Any]) -> None:
     schema = SCHEMAS[model.__name__]
     for example in schema["examples"]:
-        assert errors_of(example, schema) == []
+        assert PLATFORM.errors_of(example, schema) == []
         made = read_model(example, model, LENIENT._replace(strict=True))
         assert landbot_async.converter.unstructure(made) == example
 
@@ -406,7 +345,7 @@ def test_the_examples_are_what_they_are_examples_of(model: type[Any]) -> None:
     ("model", "wrong"), [(Channel, {"id": "8"}), (Customer, {"name": "Ava"}), (Template, {"id": 1, "text": 5})]
 )
 def test_the_schemas_can_refuse(model: type[Any], wrong: dict[str, Any]) -> None:
-    assert errors_of(wrong, SCHEMAS[model.__name__])
+    assert PLATFORM.errors_of(wrong, SCHEMAS[model.__name__])
 
 
 def test_routes_are_found_by_their_calls() -> None:

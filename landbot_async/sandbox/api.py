@@ -11,12 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 from .records import Json, RefusedError
 
 # Bytes that a body may have.
 MAX_BODY: Final = 1_000_000
-_ADDRESS: Final = re.compile(r"https?://[^\x00-\x20/?#][^\x00-\x20]*")
+_PORT: Final = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}"
+# As the descriptions have it, so the escapes are those that all regular expressions share.
+ADDRESS: Final = (
+    r"^https?://([^\u0000-\u0020/?#@]*@)?([^\u0000-\u0020/?#@:\[\]]+|\[::1\])"
+    rf"(:({_PORT}))?([/?#][^\u0000-\u0020]*)?$"
+)
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 Break: TypeAlias = Literal["refused", "cut", "lost_answer", "half_body"]
@@ -199,4 +205,7 @@ def address(body: Mapping[str, Any], name: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether it is an http(s) URL, as far as can be seen."""
-    return _ADDRESS.fullmatch(text) is not None
+    try:
+        return re.fullmatch(ADDRESS, text) is not None and urlsplit(text).hostname is not None
+    except ValueError:  # "[bad]" is no address
+        return False
