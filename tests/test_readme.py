@@ -114,7 +114,8 @@ async def test_the_whole_api(sandbox: Sandbox, capsys: pytest.CaptureFixture[str
     assert [(sent.customer_id, sent.type, sent.text) for sent in sandbox.sent] == [
         (2, "template", "Hello Ana, we have news for you."),
         (2, "text", "How can we help?"),
-        (2, "bot", "bot 77"),
+        (2, "bot", "Going on at Nkqgn6xkf."),
+        (2, "bot", "What can I do for you?"),
     ] * 2
     assert "How can we help?" in capsys.readouterr().out
     fields = sandbox.customer(2).fields
