@@ -3,6 +3,7 @@
 uv makes the environments where it is installed, else virtualenv. Interpreters that are missing are left out.
 """
 
+import shutil
 import sys
 
 import nox
@@ -15,7 +16,7 @@ PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE})
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "plain", "tests"]
+nox.options.sessions = ["lint", "types", "plain", "tests", "browser"]
 
 
 def _group(*names: str) -> list[str]:
@@ -33,7 +34,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy and pyright, both strict."""
-    session.install(".[all]", *_group("test", "types", "benchmarks"), "nox")
+    session.install(".[all]", *_group("test", "browser", "types", "benchmarks"), "nox")
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
@@ -46,6 +47,19 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     if not session.posargs:
         session.run("coverage", "report")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The sandbox's page in a real browser; `nox -s browser -- --pictures` makes the pictures of the docs anew."""
+    for program in ("chromium", "chromedriver"):
+        if shutil.which(program) is None:
+            session.error(
+                f"{program} is missing: apt-get install chromium chromium-driver, or your system's word for it"
+            )
+    session.install("-e", ".[all]", *_group("browser"))
+    session.run("coverage", "run", "--source=browser", "-m", "pytest", "browser", *session.posargs)
+    session.run("coverage", "report")
 
 
 @nox.session
@@ -71,5 +85,5 @@ assert plugin.name == "landbot_async" and importlib.util.find_spec(plugin.value)
 def benchmarks(session: nox.Session) -> None:
     """The benchmarks, with the tables they print and the pictures they write."""
     session.install(".", *_group("benchmarks"))
-    for name in session.posargs or ("limiter", "overhead", "structure"):
+    for name in session.posargs or ("limiter", "overhead", "structure", "sandbox"):
         session.run("python", f"benchmarks/{name}.py")

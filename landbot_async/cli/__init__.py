@@ -3,6 +3,8 @@
 import os
 import sys
 
+from .extras import needing
+
 __all__ = ["main"]
 
 
@@ -12,15 +14,6 @@ def main() -> None:
         # The shell closed it (`>&-`): nobody looks, and its number must not go to the next socket.
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # for the process's lifetime
-    try:
+    with needing("The landbot command", "cli"):
         from .app import app  # noqa: PLC0415  # the extra may be missing
-    except ModuleNotFoundError as missing:
-        package = (missing.name or "").partition(".")[0]
-        if package not in ("rich", "typer"):
-            raise
-        sys.stderr.write(
-            f"The landbot command needs {package}, which is not installed: pip install 'landbot-async[cli]',"
-            " or '.[cli]' in a checkout\n"
-        )
-        raise SystemExit(2) from None
     app(prog_name="landbot")

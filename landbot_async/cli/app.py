@@ -13,6 +13,7 @@ from rich.console import Console
 from landbot_async import __version__
 
 from . import reading
+from .extras import needing
 from .failures import MEANINGS, ExitCode
 from .output import Format, Printer, discard_output
 from .running import Target, run
@@ -26,6 +27,16 @@ class SearchBy(enum.StrEnum):
     NAME = "name"
     EMAIL = "email"
     PHONE = "phone"
+
+
+class Window(enum.StrEnum):
+    """How the sandbox counts."""
+
+    SLIDING = "sliding"
+    COUNTING = "counting"
+    FIXED = "fixed"
+    GCRA = "gcra"
+    OFF = "off"
 
 
 def sendable(text: str | None) -> str | None:
@@ -158,6 +169,41 @@ def send(
     On WhatsApp it only arrives within 24 hours of their last message.
     """
     run(lambda client: reading.send(client, customer_id, text))
+
+
+@app.command()
+def sandbox(  # noqa: PLR0917  # typer's options
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only if you say so.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    customers: Annotated[int, typer.Option(min=0, help="How many there are.")] = 25,
+    window: Annotated[Window, typer.Option(help="How the limit is counted.")] = Window.SLIDING,
+    rate: Annotated[int, typer.Option(min=1, help="Requests in a window.")] = 10,
+    per: Annotated[float, typer.Option(min=0.001, help="Seconds of a window.")] = 1.0,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds that a request and its answer travel.")] = 0.0,
+    jitter: Annotated[float, typer.Option(min=0, help="Seconds that each way may take longer.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="For names, jitter and the chances of faults.")] = 0,
+    allow_external_deliveries: Annotated[
+        bool, typer.Option("--allow-external-deliveries", help="Post to message hooks beyond this machine too.")
+    ] = False,
+) -> None:
+    """Serve a Landbot of your own over HTTP, with a page to look at it, until Ctrl-C.
+
+    It prints what to export for a client to use it. Nobody real is written to.
+    """
+    with needing("landbot sandbox", "cli,sandbox"):
+        from .sandbox import Serving, serve  # noqa: PLC0415  # brings starlette and uvicorn, which may be missing
+
+    options = {
+        "customers": customers,
+        "window": window.value,
+        "rate": rate,
+        "per": per,
+        "latency": latency,
+        "jitter": jitter,
+        "seed": seed,
+        "external_deliveries": allow_external_deliveries,
+    }
+    serve(Serving(host, port, options))
 
 
 @app.command()

@@ -371,6 +371,18 @@ class Sandbox:
         """
         return self._workspace.add_customer(name, place=place, at=self._clock.at(), **details)
 
+    def change_customer(self, customer_id: int, **details: Any) -> SandboxCustomer:
+        """Change a customer's details, such as `blocked=True`, so that whoever watches sees it.
+
+        Raises:
+            KeyError: there is none.
+        """
+        customer = self.customer(customer_id)
+        for name, value in details.items():
+            setattr(customer, name, value)
+        self._workspace.changed(customer)
+        return customer
+
     def delete_customer(self, customer_id: int) -> None:
         """Take a customer away, as if somebody else had deleted them.
 

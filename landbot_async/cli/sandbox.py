@@ -1,0 +1,98 @@
+"""What `landbot sandbox` does: it serves a sandbox until it is told to end.
+
+What is to be copied goes to stdout, so that `landbot sandbox >sandbox.env &` and `. ./sandbox.env` work too; everything
+else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+import anyio
+import typer
+from attrs import frozen
+
+from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.http.app import SandboxApp
+from landbot_async.sandbox.http.control import Variable
+from landbot_async.sandbox.http.guard import is_loopback
+from landbot_async.sandbox.http.server import Server, listen
+
+from .failures import ExitCode
+from .output import discard_output
+from .running import TOKEN, say
+
+
+@frozen
+class Serving:
+    """What to serve, and where. `options` are those of `Sandbox`."""
+
+    host: str
+    port: int
+    options: dict[str, Any]
+
+
+def serve(serving: Serving) -> NoReturn:
+    """Serve a sandbox until Ctrl-C or a SIGTERM; ends with `typer.Exit`."""
+    try:
+        listening = listen(serving.host, serving.port)
+    except OSError as error:
+        # Where Python says a second time what it tried, that is left out.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        say(f"Cannot listen on port {serving.port} of {serving.host}: {reason}.")
+        raise typer.Exit(ExitCode.OTHER) from None
+    try:
+        with listening:
+            ended_by = anyio.run(_serve, serving, listening)
+    except ValueError as error:
+        say(str(error))
+        raise typer.Exit(ExitCode.USAGE) from None
+    except KeyboardInterrupt:  # before the server took care of it
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    raise typer.Exit(128 + ended_by)
+
+
+async def _serve(serving: Serving, listening: socket.socket) -> int:
+    """Serve on a socket; the signal that ended it."""
+    token = os.environ.get(TOKEN, "").strip() or None
+    # Real dates: what is made up happened before now, and what happens, now.
+    sandbox = Sandbox(epoch=time.time(), token=token, **serving.options)
+    control = secrets.token_hex(20)
+    root = address(serving.host, listening.getsockname()[1])
+    variables = [
+        Variable("LANDBOT_BASE_URL", f"{root}v1/"),
+        Variable(TOKEN, None if token else sandbox.token, secret=True),
+        Variable("LANDBOT_SANDBOX_TOKEN", control, secret=True),
+    ]
+    app = SandboxApp(sandbox, host=serving.host, token=control, variables=variables)
+    server = Server(app, functools.partial(announce, serving.host, root, variables))
+    async with sandbox:
+        await server.serve(sockets=[listening])
+    return server.ended_by
+
+
+def address(host: str, port: int) -> str:
+    """Where it is for programs on this machine."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # to be told apart, not listened on
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+
+
+def announce(host: str, root: str, variables: list[Variable]) -> None:
+    """Say where it is and what to copy."""
+    for variable in variables:
+        if variable.value is None:
+            say(f"{variable.name}: taken from the environment, and not shown.")
+    try:
+        sys.stdout.write("".join(f"export {each.name}={each.value}\n" for each in variables if each.value is not None))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever asked has read enough
+        discard_output()
+    if not is_loopback(host):
+        say(f"Warning: whoever can reach {host} can use this sandbox, read what is said in it and move its time.")
+    say(f"Open {root} to look at it and to write as a customer. Nobody real is written to. Ctrl-C ends it.")

@@ -1,0 +1,76 @@
+"""The shell: a socket, uvicorn on it, and an end without a sound."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .app import SandboxApp
+
+
+class Protocol(H11Protocol):
+    """Uvicorn's own; besides, the application gets the `transport`, in the scope's `state`, and may break it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client has connected."""
+        super().connection_made(transport)
+        self.app_state: dict[str, Any] = {**self.app_state, "transport": transport}
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's own, that calls back when it listens, ends what is under way with it, and raises no signal again."""
+
+    def __init__(self, app: SandboxApp, started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                # Longer than clients keep connections, so that none is closed while a request is on its way.
+                timeout_keep_alive=75,
+            )
+        )
+        self._sandbox_app = app
+        self._tell = started
+        self.ended_by: int = 0
+        """The signal that ended it, if one did."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, and with it streams that would never end by themselves."""
+        self._sandbox_app.stop()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ctrl-C or a SIGTERM has come."""
+        self.ended_by = sig
+        self.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OSError: the port is taken, or the host is none of this machine's.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.create_server(address[:2], family=family, backlog=2048)
+    # It does not name its protocol. So asyncio would not see that it is TCP and leave Nagle's algorithm on, and the
+    # body of each answer would wait 40 ms for the client to acknowledge the head.
+    return socket.socket(family, kind, protocol, fileno=listening.detach())

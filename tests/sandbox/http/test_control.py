@@ -1,0 +1,257 @@
+"""The control path: what the page and tests in other languages use."""
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.feed import Happening
+from landbot_async.sandbox.http.control import ALIVE, Control, Variable, event
+
+from .serving import asgi
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_state_tells_what_the_page_begins_with() -> None:
+    sandbox = Sandbox(customers=3, rate=5, per=2.0)
+    sandbox.fault(503, times=2)
+    async with asgi(sandbox) as client:
+        state = (await client.get("/_sandbox/state")).json()
+    assert state == {
+        "now": pytest.approx(sandbox.now),
+        "rate": 5,
+        "per": 2.0,
+        "window": "sliding",
+        "base_url": "http://127.0.0.1:8000/v1/",
+        "chat_base_url": "http://127.0.0.1:8000/chat/v1/",
+        "channels": [
+            {"id": channel.id, "name": channel.name, "type": channel.type, "active": True}
+            for channel in sandbox.channels
+        ],
+        "customers": 3,
+        "faults": [fault.json() for fault in sandbox.faults],
+        "last": sandbox.feed.last,
+    }
+    assert state["faults"][0]["times"] == 2
+
+
+async def test_environment_is_what_a_program_needs() -> None:
+    variables = [Variable("LANDBOT_BASE_URL", "http://x/"), Variable("LANDBOT_API_TOKEN", None, secret=True)]
+    async with asgi(Sandbox(), variables=variables) as client:
+        assert (await client.get("/_sandbox/environment")).json() == {
+            "variables": [
+                {"name": "LANDBOT_BASE_URL", "value": "http://x/", "secret": False},
+                {"name": "LANDBOT_API_TOKEN", "value": None, "secret": True},
+            ]
+        }
+
+
+async def test_no_token_is_in_anything_else() -> None:
+    sandbox = Sandbox(customers=2)
+    async with asgi(sandbox, Authorization=f"Token {sandbox.token}") as client:
+        await client.post("/v1/channels/8/message_hooks/", json={"url": "http://127.0.0.1:9/", "token": "hook-secret"})
+        await client.post("/_sandbox/customers/1/messages", json={"text": "Hi"})
+        text = "".join(
+            [
+                (await client.get(f"/_sandbox/{path}")).text
+                for path in ("state", "customers", "customers/1", "deliveries", "sent", "faults")
+            ]
+        )
+    text += str(sandbox.feed.since(0))
+    for secret in (sandbox.token, "hook-secret", *(channel.token for channel in sandbox.channels)):
+        assert secret not in text
+
+
+async def test_customers_come_with_the_latest_conversation_first() -> None:
+    sandbox = Sandbox(customers=5)
+    sandbox.customer(2).last_message = None
+    async with asgi(sandbox) as client:
+
+        async def ids(**params: Any) -> list[int]:
+            page = (await client.get("/_sandbox/customers", params=params)).json()
+            assert page["total"] == 5
+            return [row["id"] for row in page["customers"]]
+
+        assert await ids() == [1, 3, 4, 5, 2]
+        assert await ids(offset=1, limit=2) == [3, 4]
+        assert await ids(limit=0) == []
+        await client.post("/_sandbox/customers/5/messages", json={"text": "Hi"})
+        assert await ids(limit=2) == [5, 1]
+
+
+async def test_a_search_finds_names_phones_and_emails() -> None:
+    sandbox = Sandbox()
+    sandbox.add_customer("Ørjan", phone="4790", email=None)
+    sandbox.add_customer("Bo", phone=None, email="bo@example.org")
+    sandbox.add_customer("Cy", phone=None, email=None).name = None
+    async with asgi(sandbox) as client:
+        for search, found in (
+            ("ør", [1]),
+            ("479", [1]),
+            ("EXAMPLE", [2]),
+            ("nobody", []),
+            ("none", []),
+            ("", [1, 2, 3]),
+        ):
+            page = (await client.get("/_sandbox/customers", params={"search": search})).json()
+            assert sorted(row["id"] for row in page["customers"]) == found
+            assert page["total"] == len(found)
+
+
+async def test_a_customer_comes_with_the_conversation() -> None:
+    sandbox = Sandbox(customers=1)
+    async with asgi(sandbox, Authorization=f"Token {sandbox.token}") as client:
+        await client.post("/v1/customers/1/send_text/", json={"message": "Hello"})
+        wrote = await client.post("/_sandbox/customers/1/messages", json={"text": "<b>Hi</b>"})
+        assert (wrote.status_code, wrote.json()) == (200, {"success": True})
+        answer = (await client.get("/_sandbox/customers/1")).json()
+    assert answer["customer"]["last_text"] == "<b>Hi</b>"
+    assert [(each["text"], each["sender"]["type"]) for each in answer["messages"]] == [
+        ("Hello", "agent"),
+        ("<b>Hi</b>", "customer"),
+    ]
+    assert {"id", "type", "text", "sender", "at", "data"} <= answer["messages"][0].keys()
+
+
+async def test_a_button_can_be_pressed() -> None:
+    sandbox = Sandbox(customers=1)
+    async with asgi(sandbox) as client:
+        await client.post("/_sandbox/customers/1/messages", json={"text": "Yes", "type": "button", "payload": "$0"})
+    message = sandbox.messages(1)[-1]
+    assert (message.type, message.text, message.data["payload"]) == ("button", "Yes", "$0")
+
+
+async def test_a_customer_can_be_added_and_changed() -> None:
+    sandbox = Sandbox()
+    async with asgi(sandbox) as client:
+        added = await client.post(
+            "/_sandbox/customers", json={"name": "Ava", "channel_id": 9, "fields": {"city": "Vic"}}
+        )
+        assert added.json()["customer"]["name"] == "Ava"
+        assert sandbox.customer(1).fields == {"city": "Vic"}
+        changed = await client.patch("/_sandbox/customers/1", json={"blocked": True, "agent_id": 7})
+        assert (changed.json()["customer"]["blocked"], changed.json()["customer"]["agent_id"]) == (True, 7)
+    assert sandbox.customer(1).blocked
+    happening = sandbox.feed.since(0)[-1]
+    assert (happening.kind, happening.data["blocked"]) == ("customer", True)
+
+
+async def test_faults_can_be_planned_and_cleared() -> None:
+    sandbox = Sandbox()
+    async with asgi(sandbox) as client:
+        planned = await client.post("/_sandbox/faults", json={"what": "cut", "times": 3, "method": "POST"})
+        assert [(fault["what"], fault["times"]) for fault in planned.json()["faults"]] == [("cut", 3)]
+        assert (await client.get("/_sandbox/faults")).json() == planned.json()
+        assert (await client.delete("/_sandbox/faults")).json() == {"faults": []}
+
+
+async def test_time_can_be_moved() -> None:
+    sandbox = Sandbox()
+    before = sandbox.now
+    async with asgi(sandbox) as client:
+        moved = await client.post("/_sandbox/tick", json={"hours": 25})
+    assert moved.json()["now"] == pytest.approx(before + 25 * 3600)
+    assert sandbox.now == pytest.approx(before + 25 * 3600)
+
+
+async def test_sent_and_deliveries() -> None:
+    sandbox = Sandbox(customers=2)
+    async with asgi(sandbox, Authorization=f"Token {sandbox.token}") as client:
+        await client.post("/v1/customers/1/send_text/", json={"message": "Hello"})
+        sent = (await client.get("/_sandbox/sent")).json()["sent"]
+        assert [(each["customer_id"], each["text"]) for each in sent] == [(1, "Hello")]
+        assert (await client.get("/_sandbox/deliveries")).json() == {"deliveries": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "error"),
+    [
+        ("GET", "customers/99", None, 404, "There is no such customer"),
+        ("PATCH", "customers/99", {}, 404, "There is no such customer"),
+        ("POST", "customers/99/messages", {"text": "x"}, 404, "There is no such customer"),
+        ("PATCH", "customers/1", {"blocked": "yes"}, 422, "blocked cannot be 'yes'"),
+        ("PATCH", "customers/1", {"agent_id": True}, 422, "agent_id cannot be True"),
+        ("PATCH", "customers/1", {"id": 5}, 422, "'id' cannot be said of a customer"),
+        ("POST", "customers", {"channel_id": 99}, 422, "channel_id must be one of"),
+        ("POST", "customers", {"messages": []}, 422, "'messages' cannot be said of a customer"),
+        ("POST", "faults", {"what": 999}, 422, "what"),
+        ("POST", "faults", {"which": 500}, 422, "which"),
+        ("POST", "tick", {"hours": -1}, 422, "hours"),
+        ("GET", "customers?limit=x", None, 422, "limit must be a whole number"),
+        ("GET", "customers?limit=99999999999", None, 422, "limit must be a whole number"),
+        ("POST", "tick", [], 400, "The body is not a JSON object"),
+        ("POST", "tick", "{", 400, "The body is not JSON"),
+        ("POST", "tick", "[" * 100_000, 400, "The body is not JSON"),
+    ],
+)
+async def test_what_is_wrong_gets_a_reason(method: str, path: str, body: Any, status: int, error: str) -> None:
+    sandbox = Sandbox(customers=1)
+    async with asgi(sandbox) as client:
+        content = body if isinstance(body, str) else None if body is None else json.dumps(body)
+        answer = await client.request(method, f"/_sandbox/{path}", content=content)
+    assert answer.status_code == status
+    assert error in answer.json()["error"]
+    assert not sandbox.customer(1).messages
+
+
+async def test_a_refusal_of_the_workspace_is_one_of_the_control_path() -> None:
+    sandbox = Sandbox(customers=1)
+    async with asgi(sandbox) as client:
+        answer = await client.post("/_sandbox/customers/1/messages", json={"text": ""})
+    assert answer.status_code == 422
+    assert answer.json()["error"]
+
+
+class TestEvents:
+    """The stream of what happens."""
+
+    async def test_it_begins_where_it_was_left(self) -> None:
+        sandbox = Sandbox(customers=3)
+        control = Control(sandbox, ())
+        for number in (1, 2, 3):
+            sandbox.delete_customer(number)
+        last = sandbox.feed.last
+        stream = control.stream(last - 2)
+        assert await anext(stream) == b": hello\n\n"
+        told = (await anext(stream)).decode()
+        assert told == "".join(event(each).decode() for each in sandbox.feed.since(last - 2))
+        assert f"id: {last - 1}\nevent: customer\ndata: " in told
+        await stream.aclose()
+
+    async def test_and_goes_on_as_things_happen(self) -> None:
+        sandbox = Sandbox()
+        stream = Control(sandbox, ()).stream(sandbox.feed.last)
+        await anext(stream)
+
+        async def happen() -> None:
+            await anyio.sleep(1)
+            sandbox.add_customer("A")
+            await anyio.sleep(1)
+            sandbox.add_customer("B")
+            sandbox.add_customer("C")
+            await anyio.sleep(1)
+            sandbox.add_customer("D")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(happen)
+            assert (await anext(stream)).count(b"id: ") == 1
+            assert (await anext(stream)).count(b"id: ") == 2
+            assert (await anext(stream)).count(b"id: ") == 1
+        await stream.aclose()
+
+    async def test_silence_is_told_of_too(self) -> None:
+        stream = Control(Sandbox(), ()).stream(0)
+        await anext(stream)
+        begun = anyio.current_time()
+        assert await anext(stream) == b": nothing new\n\n"
+        assert anyio.current_time() - begun == pytest.approx(ALIVE)
+        await stream.aclose()
+
+    def test_an_event_is_three_lines_whatever_it_says(self) -> None:
+        text = event(Happening(7, "message", 1.5, {"text": "a\nb\r\u2028ü\n\nid: 8"})).decode()
+        lines = text.split("\n")
+        assert (lines[0], lines[1], lines[3:]) == ("id: 7", "event: message", ["", ""])
+        assert json.loads(lines[2].removeprefix("data: ")) == {"at": 1.5, "text": "a\nb\r\u2028ü\n\nid: 8"}
