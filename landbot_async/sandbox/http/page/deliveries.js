@@ -99,7 +99,7 @@ function fill(card, delivery, attempts) {
   }
   const last = attempts[attempts.length - 1];
   const message = delivery.body?.messages?.[0] ?? {};
-  const text = message.data?.body ?? message.message ?? message.title ?? message.data?.title ?? "";
+  const text = message.data?.body ?? message.message ?? message.title ?? message.data?.title ?? message.data?.action ?? "";
   details.firstElementChild.replaceChildren(
     status(last),
     make("span", { className: "about", textContent: [message.type, text].filter(Boolean).join(": ") }),
