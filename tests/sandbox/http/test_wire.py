@@ -135,7 +135,10 @@ async def test_what_still_comes_is_passed_over_until_the_connection_is_gone() ->
             self.aborted = True
 
     transport = Transport()
-    messages: list[dict[str, object]] = [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
+    messages: list[dict[str, object]] = [
+        {"type": "http.request", "body": b"x", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
 
     async def receive() -> dict[str, object]:
         return messages.pop(0)
