@@ -61,7 +61,7 @@ def serving(*options: str) -> Generator[Served]:
     command = [sys.executable, "-m", "landbot_async", "sandbox", *port, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().strip().removeprefix("export ").partition("=") for _ in range(3)]
+        lines = [process.stdout.readline().strip().removeprefix("export ").partition("=") for _ in range(5)]
         try:
             yield Served({name: value for name, _, value in lines}, process)
         finally:

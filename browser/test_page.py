@@ -85,10 +85,14 @@ def test_a_hook_that_fails_is_seen_to_be_told_again(browser: Browser, served: Se
     assert browser.wait(".card .status").text == "200"
 
 
-def test_agents_are_on_the_right_and_events_between(browser: Browser, served: Served) -> None:
+def test_bots_and_agents_are_on_the_right_and_events_between(browser: Browser, served: Served) -> None:
     browser.open(f"{served.root}#customer-5")
     served.call("POST", "v1/customers/5/send_text/", {"message": "Hello from the API"})
     browser.wait(".said.right.agent .bubble", "Hello from the API")
+    browser.wait("#write").send_keys("hi", Keys.ENTER)
+    browser.wait(".said.right.bot .choices button", "Opening hours").click()
+    browser.wait(".said.left .bubble", "Opening hours")
+    browser.wait(".said.right.bot .bubble", "We are open")
     served.call("PUT", "v1/customers/5/assign/7/")
     browser.wait(".happened", "Assigned to agent 7")
     box = browser.run(
@@ -271,7 +275,7 @@ def fill(browser: Browser, served: Served, hook: Hook) -> None:
     call("POST", say.format(14), {"text": "Can I change the address?"})
     browser.open(f"{served.root}#customer-3")
     browser.wait("#write").send_keys("Hi! Is my order on its way?", Keys.ENTER)
-    browser.wait(".said.left")
+    browser.wait(".said.right.bot .choices")
     for turn in range(3):
         time.sleep(1.05)
         in_one_second(served, (4, 8, 13)[turn])

@@ -25,6 +25,8 @@ from landbot_async.sandbox.windows import WINDOWS
 LINES = re.compile(
     r"export LANDBOT_BASE_URL=(?P<root>http://127\.0\.0\.1:\d+/)v1/\n"
     r"export LANDBOT_API_TOKEN=(?P<token>[0-9a-f]{40})\n"
+    r"export LANDBOT_CHAT_BASE_URL=(?P=root)chat/v1/\n"
+    r"export LANDBOT_CHANNEL_TOKEN=(?P<channel>[0-9a-f]{40})\n"
     r"export LANDBOT_SANDBOX_TOKEN=(?P<control>[0-9a-f]{40})\n"
 )
 
@@ -48,7 +50,7 @@ def running(*options: str, **environment: str) -> Generator[subprocess.Popen[str
 
 def first_lines(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return "".join(process.stdout.readline() for _ in range(3))
+    return "".join(process.stdout.readline() for _ in range(5))
 
 
 def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[str, str]:
@@ -92,16 +94,20 @@ def test_a_shell_can_read_what_it_prints(tmp_path: Path) -> None:
 
 
 def test_tokens_of_the_environment_are_taken_and_never_printed() -> None:
-    with running(LANDBOT_API_TOKEN="a-secret-of-mine") as process:
+    with running(LANDBOT_API_TOKEN="a-secret-of-mine", LANDBOT_CHANNEL_TOKEN="another-one") as process:
         assert process.stdout is not None
-        printed = "".join(process.stdout.readline() for _ in range(2))
+        printed = "".join(process.stdout.readline() for _ in range(3))
         root = printed.split("=")[1].split("v1/")[0]
         request = urllib.request.Request(f"{root}v1/channels/", headers={"Authorization": "Token a-secret-of-mine"})
         with urllib.request.urlopen(request) as answer:
-            assert json.load(answer)["success"]
+            assert "another-one" in answer.read().decode()  # Landbot shows the tokens of channels
         rest, errors = end(process, signal.SIGINT)
     assert "a-secret-of-mine" not in printed + rest + errors
-    assert errors.startswith("LANDBOT_API_TOKEN: taken from the environment, and not shown.\n")
+    assert "another-one" not in printed + rest + errors
+    assert errors.startswith(
+        "LANDBOT_API_TOKEN: taken from the environment, and not shown.\n"
+        "LANDBOT_CHANNEL_TOKEN: taken from the environment, and not shown.\n"
+    )
 
 
 def test_it_serves_on_when_nobody_reads_what_it_prints() -> None:
@@ -125,8 +131,8 @@ def test_each_run_has_tokens_of_its_own() -> None:
         with running() as process:
             found = LINES.fullmatch(first_lines(process))
             assert found is not None
-            tokens |= {found["token"], found["control"]}
-    assert len(tokens) == 4
+            tokens |= {found["token"], found["channel"], found["control"]}
+    assert len(tokens) == 6
 
 
 class TestInProcess:
@@ -149,10 +155,11 @@ class TestInProcess:
 
     def test_tokens_of_the_environment_stay_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LANDBOT_API_TOKEN", "a-secret-of-mine")
+        monkeypatch.setenv("LANDBOT_CHANNEL_TOKEN", "another-one")
         result = CliRunner().invoke(app, ["sandbox", "--port", "0"])
         assert result.exit_code == 130
-        assert result.stderr.count("taken from the environment") == 1
-        assert not re.search("a-secret-of-mine|LANDBOT_API_TOKEN=", result.output)
+        assert result.stderr.count("taken from the environment") == 2
+        assert not re.search("a-secret-of-mine|another-one|_(API|CHANNEL)_TOKEN=", result.output)
 
     def test_a_pipe_that_is_closed_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Closed:

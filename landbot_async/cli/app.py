@@ -182,6 +182,7 @@ def sandbox(  # noqa: PLR0917  # typer's options
     latency: Annotated[float, typer.Option(min=0, help="Seconds that a request and its answer travel.")] = 0.0,
     jitter: Annotated[float, typer.Option(min=0, help="Seconds that each way may take longer.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="For names, jitter and the chances of faults.")] = 0,
+    bot: Annotated[bool, typer.Option(help="Whether a small bot answers customers.")] = True,
     allow_external_deliveries: Annotated[
         bool, typer.Option("--allow-external-deliveries", help="Post to message hooks beyond this machine too.")
     ] = False,
@@ -201,6 +202,7 @@ def sandbox(  # noqa: PLR0917  # typer's options
         "latency": latency,
         "jitter": jitter,
         "seed": seed,
+        "bot": bot,
         "external_deliveries": allow_external_deliveries,
     }
     serve(Serving(host, port, options))

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import anyio
 import typer
@@ -27,6 +27,10 @@ from landbot_async.sandbox.http.server import Server, listen
 from .failures import ExitCode
 from .output import discard_output
 from .running import TOKEN, say
+
+CHANNEL_TOKEN: Final = "LANDBOT_CHANNEL_TOKEN"  # noqa: S105  # the name of the variable
+BRIDGE: Final = 10
+"""The APIchat channel of a sandbox."""
 
 
 @frozen
@@ -60,14 +64,18 @@ def serve(serving: Serving) -> NoReturn:
 
 async def _serve(serving: Serving, listening: socket.socket) -> int:
     """Serve on a socket; the signal that ended it."""
-    token = os.environ.get(TOKEN, "").strip() or None
+    given = {name: os.environ.get(name, "").strip() or None for name in (TOKEN, CHANNEL_TOKEN)}
     # Real dates: what is made up happened before now, and what happens, now.
-    sandbox = Sandbox(epoch=time.time(), token=token, **serving.options)
+    sandbox = Sandbox(epoch=time.time(), token=given[TOKEN], **serving.options)
+    channel_token = given[CHANNEL_TOKEN] or secrets.token_hex(20)
+    sandbox.change_channel(BRIDGE, token=channel_token)
     control = secrets.token_hex(20)
     root = address(serving.host, listening.getsockname()[1])
     variables = [
         Variable("LANDBOT_BASE_URL", f"{root}v1/"),
-        Variable(TOKEN, None if token else sandbox.token, secret=True),
+        Variable(TOKEN, None if given[TOKEN] else sandbox.token, secret=True),
+        Variable("LANDBOT_CHAT_BASE_URL", f"{root}chat/v1/"),
+        Variable(CHANNEL_TOKEN, None if given[CHANNEL_TOKEN] else channel_token, secret=True),
         Variable("LANDBOT_SANDBOX_TOKEN", control, secret=True),
     ]
     app = SandboxApp(sandbox, host=serving.host, token=control, variables=variables)

@@ -383,6 +383,18 @@ class Sandbox:
         self._workspace.changed(customer)
         return customer
 
+    def change_channel(self, channel_id: int, **details: Any) -> SandboxChannel:
+        """Change a channel's details, such as `active=False` or `url`, so that whoever watches sees it.
+
+        Raises:
+            KeyError: there is none.
+        """
+        channel = self.channel(channel_id)
+        for name, value in details.items():
+            setattr(channel, name, value)
+        self._workspace.furnished()
+        return channel
+
     def delete_customer(self, customer_id: int) -> None:
         """Take a customer away, as if somebody else had deleted them.
 

@@ -5,6 +5,7 @@
 | GET `state` | the time, the limit, the addresses, the channels, how many customers, the faults to come |
 | GET `environment` | what a program needs in its environment |
 | GET `customers?search=&offset=&limit=` | the customers, the latest conversation first |
+| PATCH `channels/{id}` | make a channel inactive; give an APIchat channel the `url` that its messages are posted to |
 | POST `customers` | a new customer, with any details |
 | GET, PATCH `customers/{id}` | a customer with the conversation; change details, such as `blocked` |
 | POST `customers/{id}/messages` | write as the customer: `text`, or any `type` with its data |
@@ -29,7 +30,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from landbot_async.sandbox import Sandbox, SandboxCustomer
+from landbot_async._core.check import web_address
+from landbot_async.sandbox import Sandbox, SandboxChannel, SandboxCustomer
 from landbot_async.sandbox.api import MAX_BODY
 from landbot_async.sandbox.feed import Happening
 
@@ -42,8 +44,8 @@ ALIVE: Final = 15.0
 """Seconds after which a stream in which nothing happens says so, lest something between takes it for dead."""
 TOGETHER: Final = 0.05
 """Seconds in which happenings are gathered, so that a thousand a second are no thousand writes."""
-# What may be said of a customer, and the types it may have.
-DETAILS: Final[Mapping[str, tuple[type, ...]]] = {
+# What may be said of a customer or a channel, and the types it may have.
+CUSTOMER: Final[Mapping[str, tuple[type, ...]]] = {
     "name": (str, type(None)),
     "phone": (str, type(None)),
     "email": (str, type(None)),
@@ -54,6 +56,7 @@ DETAILS: Final[Mapping[str, tuple[type, ...]]] = {
     "opt_in": (bool,),
     "fields": (dict,),
 }
+CHANNEL: Final[Mapping[str, tuple[type, ...]]] = {"active": (bool,), "url": (str, type(None))}
 
 
 @frozen
@@ -77,6 +80,7 @@ class Control:
         works: list[tuple[str, str, Work]] = [
             ("GET", "state", self._state),
             ("GET", "environment", self._environment),
+            ("PATCH", "channels/{channel_id:int}", self._change_channel),
             ("GET", "customers", self._list_customers),
             ("POST", "customers", self._add_customer),
             ("GET", "customers/{customer_id:int}", self._get_customer),
@@ -103,10 +107,7 @@ class Control:
             "window": sandbox.window,
             "base_url": str(request.url.replace(path="/v1/", query="")),
             "chat_base_url": str(request.url.replace(path="/chat/v1/", query="")),
-            "channels": [
-                {"id": channel.id, "name": channel.name, "type": channel.type, "active": channel.active}
-                for channel in sandbox.channels
-            ],
+            "channels": [_shown(channel) for channel in sandbox.channels],
             "customers": len(sandbox.customers),
             "faults": self._faults(request, {})["faults"],
             "last": sandbox.feed.last,
@@ -114,6 +115,15 @@ class Control:
 
     def _environment(self, _request: Request, _given: Json) -> Json:
         return {"variables": [asdict(variable) for variable in self._variables]}
+
+    def _change_channel(self, request: Request, given: Json) -> Json:
+        details = _checked(given, CHANNEL)
+        if details.get("url") is not None:
+            web_address("url", details["url"])
+        try:
+            return {"channel": _shown(self._sandbox.change_channel(request.path_params["channel_id"], **details))}
+        except KeyError:
+            raise HTTPException(404, "There is no such channel") from None
 
     def _list_customers(self, request: Request, _given: Json) -> Json:
         search = request.query_params.get("search", "").casefold()
@@ -128,7 +138,7 @@ class Control:
 
     def _add_customer(self, _request: Request, given: Json) -> Json:
         channel_id = given.pop("channel_id", None)
-        _checked(given)
+        _checked(given, CUSTOMER)
         return {"customer": self._row(self._sandbox.add_customer(channel_id=channel_id, **given))}
 
     def _get_customer(self, request: Request, _given: Json) -> Json:
@@ -138,7 +148,7 @@ class Control:
 
     def _change_customer(self, request: Request, given: Json) -> Json:
         customer = self._customer(request)
-        self._sandbox.change_customer(customer.id, **_checked(given))
+        self._sandbox.change_customer(customer.id, **_checked(given, CUSTOMER))
         return {"customer": self._row(customer)}
 
     def _write(self, request: Request, given: Json) -> Json:
@@ -212,6 +222,10 @@ def event(happening: Happening) -> bytes:
     return f"id: {happening.number}\nevent: {happening.kind}\ndata: {data}\n\n".encode()
 
 
+def _shown(channel: SandboxChannel) -> Json:
+    return {"id": channel.id, "name": channel.name, "type": channel.type, "active": channel.active}
+
+
 def _endpoint(work: Work) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
@@ -237,11 +251,11 @@ async def _given(request: Request) -> Json:
     return given
 
 
-def _checked(details: Json) -> Json:
+def _checked(details: Json, known: Mapping[str, tuple[type, ...]]) -> Json:
     for name, value in details.items():
-        if name not in DETAILS:
-            raise ValueError(f"{name!r} cannot be said of a customer: only {', '.join(DETAILS)}")
-        if type(value) not in DETAILS[name]:
+        if name not in known:
+            raise ValueError(f"{name!r} cannot be said here: only {', '.join(known)}")
+        if type(value) not in known[name]:
             raise TypeError(f"{name} cannot be {value!r}")
     return details
 

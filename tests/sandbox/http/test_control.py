@@ -102,7 +102,7 @@ async def test_a_search_finds_names_phones_and_emails() -> None:
 
 
 async def test_a_customer_comes_with_the_conversation() -> None:
-    sandbox = Sandbox(customers=1)
+    sandbox = Sandbox(customers=1, bot=False)
     async with asgi(sandbox, Authorization=f"Token {sandbox.token}") as client:
         await client.post("/v1/customers/1/send_text/", json={"message": "Hello"})
         wrote = await client.post("/_sandbox/customers/1/messages", json={"text": "<b>Hi</b>"})
@@ -117,7 +117,7 @@ async def test_a_customer_comes_with_the_conversation() -> None:
 
 
 async def test_a_button_can_be_pressed() -> None:
-    sandbox = Sandbox(customers=1)
+    sandbox = Sandbox(customers=1, bot=False)
     async with asgi(sandbox) as client:
         await client.post("/_sandbox/customers/1/messages", json={"text": "Yes", "type": "button", "payload": "$0"})
     message = sandbox.messages(1)[-1]
@@ -137,6 +137,17 @@ async def test_a_customer_can_be_added_and_changed() -> None:
     assert sandbox.customer(1).blocked
     happening = sandbox.feed.since(0)[-1]
     assert (happening.kind, happening.data["blocked"]) == ("customer", True)
+
+
+async def test_a_channel_can_be_changed() -> None:
+    sandbox = Sandbox()
+    async with asgi(sandbox) as client:
+        given = {"active": False, "url": "http://127.0.0.1:9000/bridge"}
+        changed = await client.patch("/_sandbox/channels/10", json=given)
+        assert changed.json() == {"channel": {"id": 10, "name": "Bridge", "type": "apichat", "active": False}}
+        assert (sandbox.channel(10).active, sandbox.channel(10).url) == (False, "http://127.0.0.1:9000/bridge")
+        await client.patch("/_sandbox/channels/10", json={"url": None, "active": True})
+    assert (sandbox.channel(10).active, sandbox.channel(10).url) == (True, None)
 
 
 async def test_faults_can_be_planned_and_cleared() -> None:
@@ -174,9 +185,12 @@ async def test_sent_and_deliveries() -> None:
         ("POST", "customers/99/messages", {"text": "x"}, 404, "There is no such customer"),
         ("PATCH", "customers/1", {"blocked": "yes"}, 422, "blocked cannot be 'yes'"),
         ("PATCH", "customers/1", {"agent_id": True}, 422, "agent_id cannot be True"),
-        ("PATCH", "customers/1", {"id": 5}, 422, "'id' cannot be said of a customer"),
+        ("PATCH", "customers/1", {"id": 5}, 422, "'id' cannot be said here"),
         ("POST", "customers", {"channel_id": 99}, 422, "channel_id must be one of"),
-        ("POST", "customers", {"messages": []}, 422, "'messages' cannot be said of a customer"),
+        ("POST", "customers", {"messages": []}, 422, "'messages' cannot be said here"),
+        ("PATCH", "channels/99", {"active": True}, 404, "There is no such channel"),
+        ("PATCH", "channels/8", {"token": "x"}, 422, "'token' cannot be said here"),
+        ("PATCH", "channels/8", {"url": "nowhere"}, 422, "url"),
         ("POST", "faults", {"what": 999}, 422, "what"),
         ("POST", "faults", {"which": 500}, 422, "which"),
         ("POST", "tick", {"hours": -1}, 422, "hours"),
