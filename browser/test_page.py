@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from pathlib import Path
@@ -130,9 +131,9 @@ def test_what_customers_write_stays_text(browser: Browser, served: Served, hook:
     assert browser.wait(".said.left .text").text == HOSTILE
     assert browser.wait("#who").text == HOSTILE
     assert browser.wait("#customers a[data-id='26'] .name").text == HOSTILE
-    card = browser.wait(".card")
+    card = browser.wait(".card", f"text: {HOSTILE}")
     card.find_element("css selector", "summary").click()
-    assert HOSTILE in browser.wait(".card .about").text
+    assert HOSTILE in json.loads(browser.wait(".card pre").text)["messages"][0]["data"]["body"]
     assert browser.driver.title == "Landbot sandbox"
     assert browser.run("return document.querySelectorAll('main img, main script').length") == 0
 
