@@ -26,7 +26,7 @@ class Apichat(Api):
 
     name = "apichat"
     prefix = "/chat/v1"
-    paths = Paths(((route.method, route.template) for route in APICHAT_ROUTES), {"customer_token": "[^/]+"})
+    paths: Paths = Paths(((route.method, route.template) for route in APICHAT_ROUTES), {"customer_token": "[^/]+"})
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
