@@ -8,7 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+
 from landbot_async import AsyncLandbot
+from landbot_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -29,6 +33,16 @@ def blocks(text: str) -> list[tuple[str, str]]:
         else:
             found.append((heading, match["code"]))
     return found
+
+
+def settle_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let every client without settings of its own find the sandbox, by the environment; files go to `tmp_path`."""
+    monkeypatch.setenv("LANDBOT_API_TOKEN", sandbox.token)
+    monkeypatch.setenv("LANDBOT_BASE_URL", sandbox.base_url)
+    monkeypatch.setenv("LANDBOT_CHANNEL_TOKEN", sandbox.channel_token(10))
+    monkeypatch.setenv("LANDBOT_CHAT_BASE_URL", sandbox.chat_base_url)
+    monkeypatch.setattr("landbot_async._core.http._new_client", lambda: httpx.AsyncClient(transport=sandbox._transport))
+    monkeypatch.chdir(tmp_path)
 
 
 async def run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from landbot_async._core.routes import ROUTES
 from landbot_async.sandbox import Sandbox
 from landbot_async.webhooks import envelopes
 
-from .documents import ROOT, blocks, run, text_of
+from .documents import ROOT, blocks, run, settle_in, text_of
 from .webhooks import payloads
 
 FILES = {name: text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md")}
@@ -34,12 +34,7 @@ def _example(heading: str, file: str = "README.md") -> str:
 async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
     """A sandbox that every `AsyncLandbot()` without a client of its own finds by the environment."""
     async with Sandbox(customers=20) as sandbox:
-        monkeypatch.setenv("LANDBOT_API_TOKEN", sandbox.token)
-        monkeypatch.setenv("LANDBOT_BASE_URL", sandbox.base_url)
-        monkeypatch.setattr(
-            "landbot_async._core.http._new_client", lambda: httpx.AsyncClient(transport=sandbox._transport)
-        )
-        monkeypatch.chdir(tmp_path)
+        settle_in(sandbox, monkeypatch, tmp_path)
         yield sandbox
 
 
@@ -67,6 +62,21 @@ async def test_batch_job(sandbox: Sandbox, tmp_path: Path) -> None:
     assert said.pop(7) is True
     assert list(said.values()) == [False]
     assert sorted(sent.customer_id for sent in sandbox.sent) == [1, 3, 5, 9, 11, 13, 15, 17, 19]
+
+
+@pytest.mark.anyio
+async def test_apichat(sandbox: Sandbox) -> None:
+    await run(_example("APIchat"))
+    [ana] = [customer for customer in sandbox.customers if customer.channel_id == 10]
+    assert (ana.token, ana.name) == ("tg-123", "Ana")
+    said = [message for message in sandbox.messages(ana.id) if message.sender.type == "customer"]
+    assert [(message.type, message.text) for message in said] == [
+        ("text", "Hi"),
+        ("button", "Yes"),
+        ("image", ""),
+        ("location", "Barcelona"),
+    ]
+    assert (said[3].data["latitude"], said[3].data["longitude"]) == (41.3874, 2.1686)
 
 
 @pytest.mark.anyio

@@ -280,7 +280,11 @@ class Workspace:
         self, customer: SandboxCustomer, sender: Sender, kind: str, text: str, *, at: float, data: Mapping[str, Any]
     ) -> SandboxMessage:
         """Add to the customer's conversation, and tell whoever watches."""
-        message = SandboxMessage(self.next_message, customer.id, kind, text, sender, self.unix(at), data)
+        moment = round(self.unix(at), 6)
+        if customer.messages:
+            # Later than the one before: APIchat's receivers have no more than the time to put them in order.
+            moment = max(moment, round(customer.messages[-1].at + 1e-6, 6))
+        message = SandboxMessage(self.next_message, customer.id, kind, text, sender, moment, data)
         self.next_message += 1
         customer.messages.append(message)
         customer.last_message = message.at

@@ -499,3 +499,14 @@ def test_whoever_watches_is_told() -> None:
 def test_the_usual_walk_gives_what_any_other_gives(count: int, offset: int, limit: int) -> None:
     space = workspace(count)
     assert space.all_customers(offset, limit) == space.list_customers()[offset : offset + limit]
+
+
+@given(st.lists(st.floats(0, 1e5), max_size=20).map(sorted), st.sampled_from([0.0, 1_767_225_600.0, 2e9]))
+def test_any_conversation_can_be_put_in_order_by_the_times_in_it(moments: list[float], beginning: float) -> None:
+    """APIchat's deliveries say nothing else of the order."""
+    space = Workspace(customers=1, seed=0, unix=lambda at: beginning + at)
+    for at in [*moments, *moments[-1:] * 5]:
+        space.receive(space.customer(1), "text", "Hi", at=at, data={})
+    times = [round(message.at, 6) for message in space.customer(1).messages]
+    assert times == sorted(set(times))
+    assert all(abs(said - (beginning + at)) < 1e-4 for said, at in zip(times, moments, strict=False))
