@@ -84,6 +84,6 @@ assert plugin.name == "landbot_async" and importlib.util.find_spec(plugin.value)
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """The benchmarks, with the tables they print and the pictures they write."""
-    session.install(".", *_group("benchmarks"))
-    for name in session.posargs or ("limiter", "overhead", "structure", "sandbox"):
+    session.install(".[sandbox]", *_group("benchmarks"))
+    for name in session.posargs or ("limiter", "overhead", "structure", "sandbox", "inbox"):
         session.run("python", f"benchmarks/{name}.py")

@@ -35,6 +35,7 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
     """A sandbox that every `AsyncLandbot()` without a client of its own finds by the environment."""
     async with Sandbox(customers=20) as sandbox:
         settle_in(sandbox, monkeypatch, tmp_path)
+        monkeypatch.setenv("LANDBOT_HOOK_TOKEN", payloads.TOKEN)
         yield sandbox
 
 
@@ -107,6 +108,42 @@ async def test_aiohttp(sandbox: Sandbox) -> None:
         answer = await browser.post("/hello/3")
         assert (answer.status, await answer.json()) == (200, {"status": "accepted"})
     assert [sent.customer_id for sent in sandbox.sent] == [3]
+
+
+def _delivery(type_: str = "text", **content: str) -> bytes:
+    body = payloads.platform(type_, content)
+    body["messages"][0]["customer"]["id"] = 3
+    return payloads.encoded(body)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("file", "heading"), [("README.md", "Receiving"), ("docs/webhooks.md", "The inbox")])
+async def test_a_bot(file: str, heading: str, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    app = (await run(_example(heading, file)))["app"]
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as landbot,
+    ):
+        for _ in range(2):
+            answer = await landbot.post("/landbot", content=_delivery(body="Hi"), headers=payloads.HEADERS)
+            assert answer.status_code == 200
+        sticker = {**payloads.HEADERS, "sentry-trace": "another"}
+        await landbot.post("/landbot", content=_delivery("sticker").replace(b"uuid", b"other"), headers=sticker)
+    assert [(sent.customer_id, sent.text) for sent in sandbox.sent] == [(3, "You said: Hi")]
+    assert capsys.readouterr().out == ("a sticker from Ava\n" if file == "docs/webhooks.md" else "")
+
+
+@pytest.mark.anyio
+@pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_an_inbox_in_aiohttp(sandbox: Sandbox) -> None:
+    code = [code for name, code in BLOCKS if name == "docs/webhooks.md The inbox"][1]
+    app = (await run(code))["app"]
+    async with (
+        TestClient(TestServer(app)) as landbot,
+        landbot.post("/landbot", data=_delivery(body="Hi"), headers=payloads.HEADERS) as answer,
+    ):
+        assert answer.status == 200
 
 
 def _table(heading: str, file: str = "README.md") -> list[list[str]]:
@@ -217,7 +254,7 @@ def test_the_policys_numbers_are_those_of_the_text() -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_error_event_and_class_named_is_there(file: str) -> None:
-    named = set(re.findall(r"`(\w+Error)\b", FILES[file])) - {"RuntimeError", "TypeError", "ValueError"}
+    named = set(re.findall(r"`(\w+Error)\b", FILES[file])) - {"RuntimeError", "TimeoutError", "TypeError", "ValueError"}
     assert named
     assert named <= {name for name in vars(errors) if name in landbot_async.__all__}
 

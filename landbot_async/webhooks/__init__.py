@@ -1,9 +1,11 @@
 """What Landbot posts to you: message hooks of the Platform API, and APIchat.
 
-`parse` and `parse_apichat` read a delivery without any I/O.
+`parse` and `parse_apichat` read a delivery without any I/O; `Inbox` takes deliveries and calls handlers.
 """
 
+from .claims import Claim, Claims, MemoryClaims
 from .envelopes import parse, parse_apichat
+from .inbox import Inbox
 from .messages import (
     AudioMessage,
     ButtonMessage,
@@ -29,14 +31,18 @@ __all__ = [
     "AudioMessage",
     "ButtonMessage",
     "CardTemplateMessage",
+    "Claim",
+    "Claims",
     "DialogMessage",
     "DocumentMessage",
     "EventMessage",
     "IframeMessage",
     "ImageMessage",
+    "Inbox",
     "LocationMessage",
     "MediaDialogMessage",
     "MediaMessage",
+    "MemoryClaims",
     "Message",
     "MessageChannel",
     "MessageCustomer",

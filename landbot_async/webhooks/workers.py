@@ -1,0 +1,137 @@
+"""The messages that are taken and not yet handled, and the tasks that handle them.
+
+A message settles, waits for its turn, and is handled: by as many tasks as there are messages whose turn it is, up to a
+limit. They are started one after another, so what handlers do without waiting takes one task and not a hundred.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import anyio
+import anyio.lowlevel
+import attrs
+from anyio.abc import TaskGroup
+
+from .lanes import Lanes, Taken
+from .messages import Message
+
+# The share of the settling time by which a message may wait longer, so that many settle at one stroke of the clock.
+_STROKE: Final = 0.1
+# What a worker handles at most before it lets others run, where its handlers do not wait.
+_IN_A_ROW: Final = 4
+
+
+class Held(NamedTuple):
+    """A message that is taken and not yet handled; `number` is its place on the disk, 0 without one."""
+
+    message: Message
+    number: int
+
+
+class Workers:
+    """Handles what is put in, from `run` until its task group is cancelled.
+
+    Args:
+        group: where the tasks run.
+        handle: what is awaited for each message.
+        handled: what is awaited after that, with its place on the disk; None without a disk.
+        settle: seconds that a message waits for earlier ones.
+        concurrency: how many messages are handled side by side.
+    """
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        handle: Callable[[Message], Awaitable[None]],
+        handled: Callable[[int], Awaitable[None]] | None,
+        *,
+        settle: float,
+        concurrency: int,
+    ) -> None:
+        self._group = group
+        self._handle = handle
+        self._handled = handled
+        self._settle = settle
+        self._concurrency = concurrency
+        self._lanes: Lanes[Held] = Lanes(settle)
+        self._working = 0
+        self._coming = False  # whether a worker was started that has not begun
+        self._stopping = False
+        self._news: anyio.Event | None = None  # what the clock waits for where nothing settles
+        self._idle = anyio.Event()
+        self.held = 0
+        """How many messages are taken and not yet handled."""
+
+    def put(self, message: Message, number: int) -> None:
+        """Take a message. Does not wait."""
+        now = anyio.current_time()
+        self.held += 1
+        self._lanes.put(message.customer.id, (message.timestamp, message.seq or 0), Held(message, number), now)
+        if not self._settle:
+            self._lanes.ripen(now)
+            self._call_a_worker()
+        elif self._news is not None:
+            self._news.set()
+
+    async def run(self) -> None:
+        """Let messages settle, and have them handled."""
+        while True:
+            due = self._lanes.next_due
+            if due is None:
+                news = self._news = anyio.Event()
+                await news.wait()
+                self._news = None
+            else:
+                await anyio.sleep_until(due)
+                self._lanes.ripen(max(due, anyio.current_time()))  # timers may be a breath early
+                self._call_a_worker()
+                await anyio.sleep(self._settle * _STROKE)
+
+    async def drain(self) -> None:
+        """Wait until all is handled. Nothing settles any more."""
+        self._lanes.ripen(math.inf)
+        self._call_a_worker()
+        await self.rest()
+
+    def halt(self) -> None:
+        """Begin nothing else."""
+        self._stopping = True
+
+    async def rest(self) -> None:
+        """Wait until what is in hand is handled."""
+        while self._working:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    def _call_a_worker(self) -> None:
+        if self._lanes.ready and not self._coming and not self._stopping and self._working < self._concurrency:
+            self._coming = True
+            self._working += 1
+            self._group.start_soon(self._work)
+
+    async def _work(self) -> None:
+        """Handle messages while there are any whose turn it is."""
+        self._coming = False
+        handled = 0
+        try:
+            while not self._stopping and (taken := self._lanes.take()) is not None:
+                self._call_a_worker()  # for the next one, if this one makes its worker wait
+                await self._see_to(taken)
+                self.held -= 1
+                self._lanes.done(taken.lane)
+                handled += 1
+                if handled % _IN_A_ROW == 0:
+                    await anyio.lowlevel.checkpoint()
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._idle.set()
+
+    async def _see_to(self, taken: Taken[Held]) -> None:
+        message, number = taken.item
+        await self._handle(attrs.evolve(message, late=True) if taken.late else message)
+        if self._handled is not None:
+            await self._handled(number)

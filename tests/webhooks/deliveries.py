@@ -1,0 +1,67 @@
+"""Deliveries as Landbot makes them, for the tests of the inbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+TOKEN = "hook-secret-0123456789"
+NOON = 1747943104.0
+
+
+def delivery(
+    text: str = "hello",
+    *,
+    customer: int = 1,
+    at: float = NOON,
+    uuid: str | None = None,
+    sender: str = "customer",
+    type: str = "text",
+    data: dict[str, Any] | None = None,
+    seq: int | None = None,
+) -> bytes:
+    """The body of a message hook's delivery."""
+    message = {
+        "type": type,
+        "timestamp": at,
+        "data": {"body": text} if data is None else data,
+        "sender": {"id": customer, "name": "Ava", "type": sender},
+        "customer": {"id": customer, "agent_id": None, "archived": False, "name": "Ava", "city": "València"},
+        "channel": {"id": 2955840, "name": "New bot", "type": "landbot"},
+        "_raw": {"uuid": uuid, "type": type, "seq": seq},
+    }
+    return json.dumps({"messages": [message]}).encode()
+
+
+def apichat(text: str = "hello", *, customer: int = 1, at: float = NOON, agent: str = "bot") -> bytes:
+    """The body of an APIchat delivery."""
+    return json.dumps(
+        {
+            "messages": [{"type": "text", "message": text, "timestamp": at}],
+            "customer": {"id": customer, "token": "tg-1", "name": None},
+            "agent": {"id": 77, "type": agent},
+            "channel": {"id": 3, "name": "Bridge"},
+        }
+    ).encode()
+
+
+def headers(trace: str | None = None, token: str | None = TOKEN) -> dict[str, str]:
+    """The headers of a delivery."""
+    found = {"User-Agent": "landbot/webhooks"}
+    if token is not None:
+        found["Authorization"] = f"Token {token}"
+    if trace is not None:
+        found["sentry-trace"] = trace
+    return found
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait in real time for something that a thread or a socket brings about."""
+    with anyio.fail_after(60):
+        while True:
+            if condition():
+                return
+            await anyio.sleep(0.005)

@@ -1,0 +1,456 @@
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import sleep
+
+from landbot_async import ConfigurationError
+from landbot_async.webhooks import ButtonMessage, Inbox, MemoryClaims, Message, TextMessage
+from landbot_async.webhooks.journal import open_journal
+from tests.webhooks.deliveries import NOON, TOKEN, apichat, delivery, headers, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def post(inbox: Inbox, body: bytes, trace: str | None = None) -> None:
+    assert await inbox.receive(body, headers(trace)) == 200
+
+
+class TestArguments:
+    @pytest.mark.parametrize("given", [{}, {"source": "platform"}])
+    def test_a_token_or_none_has_to_be_said(self, given: Any) -> None:
+        with pytest.raises(ConfigurationError, match="say token=None for a hook without one"):
+            Inbox(**given)
+        Inbox(token=None, **given)
+
+    @pytest.mark.parametrize("token", ["", " ", "Token abc", "a\nb", [], ["good", ""], 5])
+    def test_a_token_that_cannot_be_one(self, token: Any) -> None:
+        with pytest.raises(ConfigurationError):
+            Inbox(token)
+
+    def test_apichat_sends_none(self) -> None:
+        with pytest.raises(ConfigurationError, match="APIchat sends no token"):
+            Inbox(TOKEN, source="apichat")
+        Inbox(source="apichat")
+        Inbox(None, source="apichat")
+
+    @pytest.mark.parametrize(
+        ("given", "error"),
+        [
+            ({"source": "telegram"}, ValueError),
+            ({"source": None}, TypeError),
+            ({"senders": "customer"}, TypeError),
+            ({"senders": 5}, TypeError),
+            ({"senders": [5]}, TypeError),
+            ({"senders": []}, ValueError),
+            ({"settle": -0.1}, ValueError),
+            ({"settle": float("nan")}, ValueError),
+            ({"settle": "0.2"}, TypeError),
+            ({"concurrency": 0}, ValueError),
+            ({"concurrency": 1.0}, TypeError),
+            ({"queue_size": 0}, ValueError),
+            ({"handler_timeout": 0}, ValueError),
+            ({"max_body": 0}, ValueError),
+            ({"window": 0}, ValueError),
+            ({"window": float("inf")}, ValueError),
+            ({"claims": object()}, TypeError),
+            ({"on_error": print}, TypeError),
+            ({"durable": 5}, TypeError),
+            ({"durable": ""}, TypeError),
+        ],
+    )
+    def test_one_that_cannot_be_right_is_said_at_once(self, given: Any, error: type[Exception]) -> None:
+        with pytest.raises(error, match=next(iter(given))):
+            Inbox(TOKEN, **given)
+
+    def test_claims_and_a_file_are_two_memories(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="not both"):
+            Inbox(TOKEN, claims=MemoryClaims(), durable=tmp_path / "inbox.db")
+
+    @pytest.mark.parametrize("given", [{"source": "apichat"}, {"source": "nowhere"}, {"settle": -1}])
+    def test_no_error_shows_the_token(self, given: Any) -> None:
+        with pytest.raises((ConfigurationError, ValueError)) as raised:
+            Inbox(TOKEN, **given)
+        told = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
+        ours = told[told.rindex("test_no_error_shows_the_token") :].partition("inbox.py")[2]
+        assert TOKEN not in ours
+        assert TOKEN not in str(raised.value)
+
+    def test_it_shows_no_token(self) -> None:
+        assert repr(Inbox(TOKEN)) == "Inbox(source='platform', closed)"
+
+
+class TestOn:
+    def test_bare_use_is_told(self) -> None:
+        async def handler(message: Message) -> None: ...
+
+        bare: Any = Inbox(TOKEN).on
+        with pytest.raises(TypeError, match=r"as in @inbox\.on\(TextMessage\)"):
+            bare(handler)
+
+    @pytest.mark.parametrize("attempts", [0, 1.5, True])
+    def test_attempts(self, attempts: Any) -> None:
+        with pytest.raises((TypeError, ValueError), match="attempts"):
+            Inbox(TOKEN).on(TextMessage, attempts=attempts)
+
+    async def test_several_types_one_handler_each_and_the_function_stays(self) -> None:
+        inbox, got = Inbox(TOKEN), list[str]()
+
+        @inbox.on(TextMessage, ButtonMessage)
+        async def either(message: TextMessage | ButtonMessage) -> None:
+            got.append(f"either {message.text}")
+
+        @inbox.on(attempts=2)
+        async def others(message: Message) -> None:
+            got.append(f"others {message.type}")
+
+        with pytest.raises(ValueError, match="TextMessage has a handler already"):
+            inbox.on(TextMessage)(either)
+        async with inbox:
+            await post(inbox, delivery("a", at=NOON))
+            await post(inbox, delivery("b", type="button", at=NOON + 1))
+            await post(inbox, delivery(type="sticker", at=NOON + 2))
+        assert got == ["either a", "either b", "others sticker"]
+
+
+class TestLife:
+    async def test_leaving_it_waits_for_what_was_taken(self) -> None:
+        inbox, got = Inbox(TOKEN, concurrency=1, settle=30), list[str]()
+
+        @inbox.on(TextMessage)
+        async def slow(message: TextMessage) -> None:
+            await sleep(1)
+            got.append(message.text)
+
+        begun = anyio.current_time()
+        async with inbox:
+            for number in range(3):
+                await post(inbox, delivery(str(number), at=NOON + number))
+            assert repr(inbox) == "Inbox(source='platform', waiting=3)"
+        assert got == ["0", "1", "2"]
+        assert anyio.current_time() - begun == pytest.approx(3)
+        assert repr(inbox) == "Inbox(source='platform', closed)"
+
+    async def test_leaving_it_by_an_exception_cancels_and_says_what_is_lost(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        inbox, cancelled = Inbox(TOKEN), list[str]()
+
+        @inbox.on(TextMessage)
+        async def slow(message: TextMessage) -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                cancelled.append(message.text)
+
+        with pytest.raises(ValueError, match="the application fails"):  # and no group of it
+            async with inbox:
+                await post(inbox, delivery("a"))
+                await sleep(1)
+                await post(inbox, delivery("b", at=NOON + 1))
+                raise ValueError("the application fails")
+        assert cancelled == ["a"]
+        assert [each.getMessage() for each in caplog.records] == [
+            "the inbox ends with 2 acknowledged messages that are not handled: they are lost"
+        ]
+
+    async def test_being_cancelled_while_it_drains(self, caplog: pytest.LogCaptureFixture) -> None:
+        inbox = Inbox(TOKEN)
+
+        @inbox.on(TextMessage)
+        async def slow(message: TextMessage) -> None:
+            await anyio.sleep_forever()
+
+        with anyio.move_on_after(5) as scope:
+            async with inbox:
+                await post(inbox, delivery())
+        assert scope.cancelled_caught
+        assert "1 acknowledged messages" in caplog.text
+        async with inbox:  # opens again
+            pass
+
+    async def test_being_cancelled_inside(self) -> None:
+        inbox = Inbox(TOKEN)
+        with anyio.move_on_after(5) as scope:
+            async with inbox:
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+
+    async def test_it_is_open_once(self) -> None:
+        inbox = Inbox(TOKEN)
+        with pytest.raises(RuntimeError, match="not open"):
+            await inbox.__aexit__(None, None, None)
+        async with inbox:
+            with pytest.raises(RuntimeError, match="open already"):
+                await inbox.__aenter__()
+            await sleep(1)
+        async with inbox:
+            pass
+
+    async def test_a_failing_handler_ends_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        told: list[tuple[str, str]] = []
+
+        async def on_error(message: Message, error: Exception) -> None:
+            told.append((message.type, str(error)))
+
+        inbox = Inbox(TOKEN, on_error=on_error)
+
+        @inbox.on(TextMessage)
+        async def fails(message: TextMessage) -> None:
+            raise ValueError(message.text)
+
+        async with inbox:
+            for number in range(3):
+                await post(inbox, delivery(str(number), at=NOON + number))
+                await sleep(1)
+        assert told == [("text", "0"), ("text", "1"), ("text", "2")]
+        assert caplog.records == []
+
+    async def test_what_ends_the_program_ends_the_inbox(self) -> None:
+        inbox = Inbox(TOKEN)
+
+        class Stop(BaseException):
+            pass
+
+        @inbox.on(TextMessage)
+        async def stops(message: TextMessage) -> None:
+            raise Stop
+
+        with pytest.raises(BaseExceptionGroup) as raised:
+            async with inbox:
+                await post(inbox, delivery())
+                await anyio.sleep_forever()
+        assert raised.value.subgroup(Stop) is not None
+        async with inbox:
+            pass
+
+    async def test_handlers_run_while_it_is_open(self) -> None:
+        inbox, got = Inbox(TOKEN), list[float]()
+
+        @inbox.on()
+        async def take(message: Message) -> None:
+            got.append(anyio.current_time())
+
+        async with inbox:
+            begun = anyio.current_time()
+            await post(inbox, delivery())
+            assert anyio.current_time() == begun  # the acknowledgement waits for nothing
+            await sleep(1)
+            assert got == [pytest.approx(begun + 0.2)]
+
+
+def test_the_plain_package_imports_no_database_and_no_framework() -> None:
+    unwanted = ["sqlite3", "starlette", "fastapi", "aiohttp", "uvicorn", "landbot_async._core.client"]
+    code = (
+        "import sys, landbot_async.webhooks as w; w.Inbox(token='x');"
+        f"print([name for name in {unwanted!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.real_time
+class TestDurable:
+    """A thread writes, which virtual time would race past: so these run in real time."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "inbox.db"
+
+    async def test_what_is_not_in_hand_is_left_to_the_next_start(self, path: Path) -> None:
+        inbox, got = Inbox(TOKEN, durable=path, settle=0, concurrency=2), list[tuple[str, bool]]()
+        entered, go = anyio.Event(), anyio.Event()
+
+        @inbox.on(TextMessage)
+        async def wait(message: TextMessage) -> None:
+            entered.set()
+            await go.wait()
+            got.append((message.text, message.redelivered))
+
+        async def release() -> None:
+            await sleep(0.05)
+            go.set()
+
+        async with anyio.create_task_group() as group, inbox:
+            for number in range(5):
+                await post(inbox, delivery(str(number), customer=number), f"d{number}")
+            await entered.wait()
+            group.start_soon(release)
+        assert sorted(got) == [("0", False), ("1", False)]
+        async with inbox:
+            await post(inbox, delivery("3", customer=3), "d3")  # a duplicate, handled or not
+            await until(lambda: len(got) == 5)
+        assert sorted(got[2:]) == [("2", True), ("3", True), ("4", True)]
+        async with inbox:
+            await sleep(0.05)
+        assert len(got) == 5
+        assert _rows(path) == 0
+
+    async def test_an_exception_leaves_what_was_in_hand_as_well(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        inbox, got = Inbox(TOKEN, durable=path, settle=0), list[tuple[str, bool]]()
+
+        @inbox.on(TextMessage)
+        async def wait(message: TextMessage) -> None:
+            got.append((message.text, message.redelivered))
+            if not message.redelivered:
+                await anyio.sleep_forever()
+
+        with pytest.raises(ValueError, match="fails"):
+            async with inbox:
+                await post(inbox, delivery("a"), "d1")
+                await until(lambda: got)
+                raise ValueError("fails")
+        assert caplog.records == []  # nothing is lost
+        async with inbox:
+            await until(lambda: len(got) == 2)
+        assert got == [("a", False), ("a", True)]
+
+    async def test_duplicates_that_meet_on_the_way_to_the_disk(self, path: Path) -> None:
+        inbox, got = Inbox(TOKEN, durable=path), list[str]()
+
+        @inbox.on(TextMessage)
+        async def take(message: TextMessage) -> None:
+            got.append(message.text)
+
+        async with inbox:
+            async with anyio.create_task_group() as group:
+                for number in range(80):
+                    group.start_soon(post, inbox, delivery(str(number // 4), at=NOON + number // 4), f"d{number // 4}")
+            await until(lambda: len(got) == 20)
+        assert got == [str(number) for number in range(20)]
+
+    async def test_what_is_being_written_has_its_place(self, path: Path) -> None:
+        inbox, statuses = Inbox(TOKEN, durable=path, queue_size=3, settle=5), list[int]()
+
+        async def ask(number: int) -> None:
+            statuses.append(await inbox.receive(delivery(str(number)), headers(f"d{number}")))
+
+        async with inbox:
+            async with anyio.create_task_group() as group:
+                for number in range(10):
+                    group.start_soon(ask, number)
+            assert sorted(statuses) == [200] * 3 + [503] * 7
+            assert await inbox.receive(delivery(), headers("d99")) == 503
+        assert _rows(path) == 3
+
+    async def test_a_full_disk_is_503_and_said_once(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        inbox = Inbox(TOKEN, durable=path, settle=5)
+        async with inbox:
+            assert inbox._open is not None
+            assert inbox._open.journal is not None
+            execute = inbox._open.journal._file._execute
+            await post(inbox, delivery(), "d0")
+            execute(f"PRAGMA max_page_count = {execute('PRAGMA page_count').fetchone()[0]}")
+            large = delivery("x" * 100_000)
+            assert [await inbox.receive(large, headers("d1")) for _ in range(3)] == [503] * 3
+            execute("PRAGMA max_page_count = 100000")
+            await post(inbox, large, "d1")
+            assert inbox._intake._writing == 0
+        (record,) = caplog.records
+        assert "its file cannot be written" in record.getMessage()
+        assert "xxx" not in caplog.text
+        assert _rows(path) == 2
+
+    async def test_a_message_that_cannot_be_struck_off(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        inbox, got = Inbox(TOKEN, durable=path, settle=0), list[bool]()
+
+        @inbox.on()
+        async def take(message: Message) -> None:
+            got.append(message.redelivered)
+            if not message.redelivered:
+                assert inbox._open is not None
+                assert inbox._open.journal is not None
+                inbox._open.journal._file._execute("PRAGMA query_only = 1")
+
+        async with inbox:
+            await post(inbox, delivery(), "d1")
+            await until(lambda: caplog.records)
+        assert "was handled but stays in the inbox's file" in caplog.text
+        async with inbox:
+            await until(lambda: len(got) == 2)
+        assert got == [False, True]
+
+    async def test_a_delivery_cancelled_on_its_way_to_the_disk_is_handled(self, path: Path) -> None:
+        inbox, got = Inbox(TOKEN, durable=path, settle=0), list[str]()
+
+        @inbox.on(TextMessage)
+        async def take(message: TextMessage) -> None:
+            got.append(message.text)
+
+        async with inbox:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await post(inbox, delivery("a"), "d1")
+            assert scope.cancelled_caught
+            await post(inbox, delivery("a"), "d1")  # Landbot's next attempt
+            await until(lambda: got)
+            assert inbox._intake._writing == 0
+        assert got == ["a"]
+
+    async def test_an_unreadable_message_does_not_stop_the_start(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def ignore(_: object) -> None: ...
+
+        journal, _ = await open_journal(path, "platform", window=60)
+        async with anyio.create_task_group() as group:
+            group.start_soon(journal.run)
+            for body in (b"a secret text", delivery("b")):
+                await journal.add([], None, body, ignore)
+            group.cancel_scope.cancel()
+        await journal.aclose()
+        inbox, got = Inbox(TOKEN, durable=path), list[str]()
+
+        @inbox.on(TextMessage)
+        async def take(message: TextMessage) -> None:
+            got.append(message.text)
+
+        async with inbox:
+            await until(lambda: got)
+        assert got == ["b"]
+        (record,) = caplog.records
+        assert record.getMessage().startswith("message 1 in the inbox's file cannot be read, and stays there: ")
+        assert "secret" not in caplog.text
+        assert _rows(path) == 1
+
+    async def test_one_process_owns_the_file_and_it_opens_after_a_failure(self, path: Path) -> None:
+        one, other = Inbox(TOKEN, durable=str(path)), Inbox(TOKEN, durable=path)
+        async with one:
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match="is in use"):
+                    await other.__aenter__()
+            assert await other.receive(delivery(), headers()) == 503
+        async with other:
+            await post(other, delivery())
+
+    async def test_apichat_too(self, path: Path) -> None:
+        inbox, got = Inbox(source="apichat", durable=path, settle=0), list[tuple[str, bool]]()
+
+        @inbox.on(TextMessage)
+        async def take(message: TextMessage) -> None:
+            got.append((message.text, message.redelivered))
+            if len(got) == 1:
+                await anyio.sleep_forever()
+
+        with contextlib.suppress(KeyError):
+            async with inbox:
+                assert await inbox.receive(apichat("a"), headers("d1", token=None)) == 200
+                await until(lambda: got)
+                raise KeyError
+        async with inbox:
+            await until(lambda: len(got) == 2)
+        assert got == [("a", False), ("a", True)]
+
+
+def _rows(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM message").fetchone()[0]
+        return count
