@@ -66,12 +66,12 @@ def test_writing_as_a_customer_tells_the_hooks(browser: Browser, served: Served,
     sent = browser.wait(".card pre").text
     assert '"body": "Is my order on its way?"' in sent
     assert "Attempt 1" in browser.wait(".attempts").text
-    assert hook.got[0]["messages"][0]["data"]["body"] == "Is my order on its way?"
+    assert "Is my order on its way?" in [each["messages"][0]["data"].get("body") for each in hook.got]
     assert browser.wait("#write").get_property("value") == ""
 
 
 def test_a_hook_that_fails_is_seen_to_be_told_again(browser: Browser, served: Served, hook: Hook) -> None:
-    hook.answers = [500]
+    hook.fails = {"Hello?"}
     hook.register(served)
     served.call("POST", "_sandbox/customers/3/messages", {"text": "Hello?"})
     browser.open(f"{served.root}#customer-3")
@@ -83,7 +83,7 @@ def test_a_hook_that_fails_is_seen_to_be_told_again(browser: Browser, served: Se
     served.call("POST", "_sandbox/tick", {"seconds": 6})
     second = browser.wait(".attempts li", "Attempt 2")
     assert "200" in second.text
-    assert browser.wait(".card .status").text == "200"
+    assert browser.wait(".card", "Hello?").find_element("css selector", ".status").text == "200"
 
 
 def test_bots_and_agents_are_on_the_right_and_events_between(browser: Browser, served: Served) -> None:
@@ -288,7 +288,7 @@ def fill(browser: Browser, served: Served, hook: Hook) -> None:
         {"message": "It left València this morning and should be with you tomorrow."},
     )
     browser.wait(".said.agent")
-    hook.answers = [500]
+    hook.fails = {"Wonderful, thank you!"}
     browser.wait("#write").send_keys("Wonderful, thank you!", Keys.ENTER)
     browser.wait(".said.left .bubble", "Wonderful")
     card = browser.wait(".card", "Wonderful")
