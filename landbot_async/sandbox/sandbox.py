@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack, get_args
+from typing import Any, Final, Self, TypedDict, Unpack, get_args
 
 import anyio
 from attrs import evolve
@@ -43,6 +43,9 @@ from .transport import SandboxTransport
 from .watches import Dispatcher, FeedWriter
 from .windows import WINDOWS, WindowName
 from .workspace import Workspace
+
+# Unix seconds of the last day that a calendar has.
+END: Final = 253_402_214_400.0
 
 
 class ClientOptions(TypedDict, total=False):
@@ -217,12 +220,15 @@ class Sandbox:
         for the event loop's clock waits as before.
 
         Raises:
-            ValueError, TypeError: not a number from 0.
+            ValueError, TypeError: not a number from 0, or beyond the year 9999, where calendars end.
         """
         amounts = {"seconds": seconds, "minutes": minutes, "hours": hours}
         for name, amount in amounts.items():
             finite_number(name, amount, at_least=0)
-        self._clock.tick(seconds + 60 * minutes + 3600 * hours)
+        moved = seconds + 60 * minutes + 3600 * hours
+        if self.now + moved > END:
+            raise ValueError("the sandbox's clock ends with the year 9999")
+        self._clock.tick(moved)
         self._courier.wake()
 
     def write(self, customer_id: int, text: str | None = None, *, type: str = "text", **data: Any) -> SandboxMessage:

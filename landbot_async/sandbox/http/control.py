@@ -80,12 +80,12 @@ class Control:
         works: list[tuple[str, str, Work]] = [
             ("GET", "state", self._state),
             ("GET", "environment", self._environment),
-            ("PATCH", "channels/{channel_id:int}", self._change_channel),
+            ("PATCH", "channels/{channel_id}", self._change_channel),
             ("GET", "customers", self._list_customers),
             ("POST", "customers", self._add_customer),
-            ("GET", "customers/{customer_id:int}", self._get_customer),
-            ("PATCH", "customers/{customer_id:int}", self._change_customer),
-            ("POST", "customers/{customer_id:int}/messages", self._write),
+            ("GET", "customers/{customer_id}", self._get_customer),
+            ("PATCH", "customers/{customer_id}", self._change_customer),
+            ("POST", "customers/{customer_id}/messages", self._write),
             ("GET", "deliveries", self._deliveries),
             ("GET", "sent", self._sent),
             ("GET", "faults", self._faults),
@@ -121,7 +121,7 @@ class Control:
         if details.get("url") is not None:
             web_address("url", details["url"])
         try:
-            return {"channel": _shown(self._sandbox.change_channel(request.path_params["channel_id"], **details))}
+            return {"channel": _shown(self._sandbox.change_channel(_id(request, "channel_id"), **details))}
         except KeyError:
             raise HTTPException(404, "There is no such channel") from None
 
@@ -137,9 +137,9 @@ class Control:
         return {"total": len(found), "customers": [self._row(customer) for customer in latest]}
 
     def _add_customer(self, _request: Request, given: Json) -> Json:
-        channel_id = given.pop("channel_id", None)
-        _checked(given, CUSTOMER)
-        return {"customer": self._row(self._sandbox.add_customer(channel_id=channel_id, **given))}
+        return {
+            "customer": self._row(self._sandbox.add_customer(**_checked(given, {**CUSTOMER, "channel_id": (int,)})))
+        }
 
     def _get_customer(self, request: Request, _given: Json) -> Json:
         customer = self._customer(request)
@@ -185,8 +185,8 @@ class Control:
         return {"now": self._sandbox.now}
 
     async def _events(self, request: Request) -> Response:
-        last = request.headers.get("last-event-id", "")
-        since = int(last) if last.isascii() and last.isdigit() else self._sandbox.feed.last
+        last = _whole(request.headers.get("last-event-id", ""))
+        since = self._sandbox.feed.last if last is None else last
         return StreamingResponse(self.stream(since), media_type="text/event-stream")
 
     async def stream(self, last: int) -> AsyncGenerator[bytes]:
@@ -211,7 +211,7 @@ class Control:
 
     def _customer(self, request: Request) -> SandboxCustomer:
         try:
-            return self._sandbox.customer(request.path_params["customer_id"])
+            return self._sandbox.customer(_id(request, "customer_id"))
         except KeyError:
             raise HTTPException(404, "There is no such customer") from None
 
@@ -244,6 +244,8 @@ async def _given(request: Request) -> Json:
         raise HTTPException(413, "The body is too large")
     try:
         given = json.loads(body)
+        # What cannot be written again (nan, half of a character) is no JSON either.
+        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise HTTPException(400, "The body is not JSON") from None
     if not isinstance(given, dict):
@@ -260,11 +262,23 @@ def _checked(details: Json, known: Mapping[str, tuple[type, ...]]) -> Json:
     return details
 
 
+def _id(request: Request, name: str) -> int:
+    number = _whole(request.path_params[name])
+    if number is None:
+        raise KeyError(name)
+    return number
+
+
 def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = _whole(request.query_params.get(name, str(default)))
+    if number is None:
         raise HTTPException(422, f"{name} must be a whole number")
-    return int(text)
+    return number
+
+
+def _whole(text: str) -> int | None:
+    """The number, if it is a whole one that an address may have: int() takes digits of other scripts too."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _latest(customer: SandboxCustomer) -> float:

@@ -5,8 +5,11 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.clock import VirtualLoop
 from landbot_async.sandbox.feed import Happening
 from landbot_async.sandbox.http.control import ALIVE, Control, Variable, event
 
@@ -142,8 +145,8 @@ async def test_a_customer_can_be_added_and_changed() -> None:
 async def test_a_channel_can_be_changed() -> None:
     sandbox = Sandbox()
     async with asgi(sandbox) as client:
-        given = {"active": False, "url": "http://127.0.0.1:9000/bridge"}
-        changed = await client.patch("/_sandbox/channels/10", json=given)
+        details = {"active": False, "url": "http://127.0.0.1:9000/bridge"}
+        changed = await client.patch("/_sandbox/channels/10", json=details)
         assert changed.json() == {"channel": {"id": 10, "name": "Bridge", "type": "apichat", "active": False}}
         assert (sandbox.channel(10).active, sandbox.channel(10).url) == (False, "http://127.0.0.1:9000/bridge")
         await client.patch("/_sandbox/channels/10", json={"url": None, "active": True})
@@ -195,7 +198,10 @@ async def test_sent_and_deliveries() -> None:
         ("POST", "faults", {"which": 500}, 422, "which"),
         ("POST", "tick", {"hours": -1}, 422, "hours"),
         ("GET", "customers?limit=x", None, 422, "limit must be a whole number"),
-        ("GET", "customers?limit=99999999999", None, 422, "limit must be a whole number"),
+        ("GET", "customers?limit=9999999999999999", None, 422, "limit must be a whole number"),
+        ("POST", "tick", {"hours": 1e300}, 422, "year 9999"),
+        ("POST", "customers", '{"name": "\\ud800"}', 400, "The body is not JSON"),
+        ("POST", "tick", '{"hours": NaN}', 400, "The body is not JSON"),
         ("POST", "tick", [], 400, "The body is not a JSON object"),
         ("POST", "tick", "{", 400, "The body is not JSON"),
         ("POST", "tick", "[" * 100_000, 400, "The body is not JSON"),
@@ -269,3 +275,74 @@ class TestEvents:
         lines = text.split("\n")
         assert (lines[0], lines[1], lines[3:]) == ("id: 7", "event: message", ["", ""])
         assert json.loads(lines[2].removeprefix("data: ")) == {"at": 1.5, "text": "a\nb\r\u2028ü\n\nid: 8"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = (
+    st.sampled_from(
+        [
+            "text",
+            "type",
+            "payload",
+            "name",
+            "phone",
+            "agent_id",
+            "channel_id",
+            "fields",
+            "blocked",
+            "what",
+            "times",
+            "route",
+            "probability",
+            "latency",
+            "hours",
+            "seconds",
+            "minutes",
+            "url",
+            "active",
+            "self",
+            "customer_id",
+            "data",
+        ]
+    )
+    | st.text()
+)
+CALLS = st.tuples(
+    st.sampled_from(["POST", "PATCH"]),
+    st.sampled_from(
+        ["customers", "customers/1", "customers/1/messages", "faults", "tick", "channels/10", "channels/8"]
+    ),
+    st.dictionaries(
+        NAMES, JSON | st.sampled_from(["text", "cut", 8, 10, True, 503, "http://127.0.0.1:9/x"]), max_size=4
+    ),
+)
+
+
+@given(calls=st.lists(CALLS, max_size=6))
+def test_whatever_is_said_it_answers_and_goes_on(calls: list[tuple[str, str, Any]]) -> None:
+    async def run() -> None:
+        sandbox = Sandbox(customers=1)
+        async with asgi(sandbox, Authorization=f"Token {sandbox.token}") as client:
+            for method, path, body in calls:
+                answer = await client.request(method, f"/_sandbox/{path}", content=json.dumps(body))
+                assert answer.status_code in {200, 400, 404, 405, 422}
+            for path in ("state", "customers", "customers/1", "deliveries", "sent", "faults"):
+                assert (await client.get(f"/_sandbox/{path}")).status_code == 200
+            sandbox.clear_faults()
+            for path in ("customers/", "customers/1/", "customers/1/messages/", "channels/"):
+                assert (await client.get(f"/v1/{path}")).status_code == 200
+        for happening in sandbox.feed.since(0):
+            assert json.loads(event(happening).split(b"data: ", 1)[1])
+
+    anyio.run(run, backend_options={"loop_factory": VirtualLoop})
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "1.0", "٣", "x"])
+async def test_what_is_no_number_of_anybody_is_nobodys(number: str) -> None:
+    async with asgi(Sandbox(customers=3)) as client:
+        assert (await client.get(f"/_sandbox/customers/{number}")).status_code == 404
+        assert (await client.patch(f"/_sandbox/channels/{number}", json={})).status_code == 404

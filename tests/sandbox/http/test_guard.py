@@ -1,6 +1,10 @@
 """Who may talk to the served sandbox."""
 
+import re
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from landbot_async.sandbox.http.guard import Guard, is_loopback
 
@@ -44,6 +48,27 @@ def test_any_other_name_is_refused(host: str) -> None:
     refusal = GUARD.refusal({b"host": host.encode("latin-1")})
     assert refusal is not None
     assert refusal[0] == 421
+
+
+@given(st.from_regex(r"[a-z0-9.-]{1,30}(:[0-9]{1,5})?", fullmatch=True))
+def test_no_name_that_another_can_have_passes(host: str) -> None:
+    name = host.partition(":")[0]
+    ours = name == "localhost" or name.endswith(".localhost") or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", name)
+    assume(not ours)
+    assert GUARD.refusal({b"host": host.encode()}) is not None
+
+
+@given(st.text())
+def test_no_other_origin_passes(origin: str) -> None:
+    assume(origin.lower() != "http://localhost:8000")
+    headers = {b"host": b"localhost:8000", b"origin": origin.encode("latin-1", "replace")}
+    assert GUARD.refusal(headers) is not None
+
+
+@given(st.binary())
+def test_no_other_token_controls(token: bytes) -> None:
+    assume(token != TOKEN.encode())
+    assert not GUARD.may_control({b"x-sandbox-token": token})
 
 
 def test_without_a_host_it_is_refused() -> None:
