@@ -1,15 +1,12 @@
 """The long walk: all customers of a large workspace, while others come and go, at the pace of the limit."""
 
 import random
-import re
 import tracemalloc
 
 import anyio
-import httpx
 import pytest
 
-from landbot_async import AsyncLandbot, TokenBucket
-from tests.helpers import TOKEN
+from landbot_async.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -18,20 +15,15 @@ PAGE = 100
 LATENCY = 0.3
 # The seconds of a page times the rate, and one to spare.
 PREFETCH = 4
-ROW = '{"id":%d,"name":"Ava Chen","channel_id":9,"phone":"34696336450","register_date":1485789228,"city":"València"}'
 
 
-class Listing(httpx.AsyncBaseTransport):
-    """Customers in an order, `LATENCY` away; each second some are deleted and as many are added, anywhere.
+class Crowd:
+    """Deletes customers of a sandbox and adds as many, anywhere, `changes` of each kind a second."""
 
-    Lighter than the sandbox, so that what is measured is the walk.
-    """
-
-    def __init__(self, size: int, changes: int) -> None:
-        self.size = size
-        self.changes = changes  # a second, of each kind
-        self.order = list(range(size))
-        self.starts: list[float] = []
+    def __init__(self, sandbox: Sandbox, size: int, changes: int) -> None:
+        self.sandbox = sandbox
+        self.changes = changes
+        self.there = list(range(1, size + 1))
         self.gone: set[int] = set()
         self.added: set[int] = set()
 
@@ -39,53 +31,58 @@ class Listing(httpx.AsyncBaseTransport):
         chance = random.Random(3)
         while True:
             await anyio.sleep(1.0 / self.changes)
-            self.gone.add(self.order.pop(chance.randrange(len(self.order))))
-            self.added.add(new := self.size + len(self.added))
-            self.order.insert(chance.randrange(len(self.order)), new)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.starts.append(anyio.current_time())
-        await anyio.sleep(LATENCY / 2)
-        offset, limit = (int(text) for text in re.findall(rb"(?:offset|limit)=(\d+)", request.url.query))
-        rows = ",".join(ROW % number for number in self.order[offset : offset + limit])
-        total = len(self.order)
-        await anyio.sleep(LATENCY / 2)
-        return httpx.Response(200, text=f'{{"success":true,"total":{total},"customers":[{rows}]}}')
+            gone = self.there.pop(chance.randrange(len(self.there)))
+            self.sandbox.delete_customer(gone)
+            self.gone.add(gone)
+            added = self.sandbox.add_customer(place=chance.randrange(len(self.there)))
+            self.there.append(added.id)
+            self.added.add(added.id)
 
 
 @pytest.mark.parametrize("changes", [1, 10])
-async def test_an_export_is_whole_fast_and_flat(anyio_backend_name: str, changes: int) -> None:
+async def test_an_export_is_whole_and_fast(anyio_backend_name: str, changes: int) -> None:
     """100,000 customers on asyncio; a fifth of them on trio, whose turns take longer."""
     size = 100_000 if anyio_backend_name == "asyncio" else 20_000
-    listing = Listing(size, changes)
-    seen = bytearray(size + 2000)  # how often each id was handed out
-    marks, held = (1000, size - 1000), list[int]()
+    seen = bytearray(size + 3000)  # how often each id was handed out
     took, drift = 0.0, 0
+    sandbox = Sandbox(customers=size, latency=LATENCY)
+    crowd = Crowd(sandbox, size, changes)
     async with (
-        httpx.AsyncClient(transport=listing) as pool,
-        AsyncLandbot(TOKEN, http_client=pool, limiter=TokenBucket(rate=RATE)) as landbot,
+        sandbox,
+        sandbox.client() as landbot,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(listing.change)
+        group.start_soon(crowd.change)
         begun = anyio.current_time()
-        tracemalloc.start()
-        try:
-            async with landbot.customers.list(prefetch=PREFETCH) as pages:
-                async for customer in pages:
-                    seen[customer.id] += 1
-                    if customer.id in marks:
-                        held.append(tracemalloc.get_traced_memory()[0])
-        finally:
-            tracemalloc.stop()
+        async with landbot.customers.list(prefetch=PREFETCH) as pages:
+            async for customer in pages:
+                seen[customer.id] += 1
         took, drift = anyio.current_time() - begun, pages.drift
         group.cancel_scope.cancel()
     once = {number for number, times in enumerate(seen) if times}
     assert max(seen) == 1
-    assert set(range(size)) - listing.gone <= once <= {*range(size), *listing.added}
-    assert len(listing.gone) == pytest.approx(took * changes, abs=1)
-    assert drift > len(listing.gone) / 10
-    # What the walk keeps is the ids; a customer would be ten times as much.
-    assert held[1] - held[0] < 100 * size
-    assert len(listing.starts) / took >= 0.95 * RATE
+    everyone = set(range(1, size + 1))
+    assert everyone - crowd.gone <= once <= everyone | crowd.added
+    assert len(crowd.gone) == pytest.approx(took * changes, abs=1)
+    assert drift > len(crowd.gone) / 10
+    assert sandbox.received / took >= 0.95 * RATE
+    assert sandbox.refused == 0
     # And that not by asking in vain: deletions behind the walk cost few requests.
-    assert len(listing.starts) <= 1.04 * size / (PAGE - 1) + 2 * PREFETCH
+    assert sandbox.received <= 1.04 * size / (PAGE - 1) + 2 * PREFETCH
+
+
+async def test_an_export_is_flat() -> None:
+    """What the walk keeps of a customer is the id; a customer would be ten times as much."""
+    size = 10_000
+    async with Sandbox(customers=size, window="off") as sandbox, sandbox.client() as landbot:
+        pages = landbot.customers.list(prefetch=PREFETCH)
+        held = list[int]()
+        tracemalloc.start()
+        try:
+            async with pages:
+                async for customer in pages:
+                    if customer.id in (1000, size - 1000):
+                        held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    assert held[1] - held[0] < 100 * size
