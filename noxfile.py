@@ -63,6 +63,14 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def schemathesis(session: nox.Session) -> None:
+    """Schemathesis on both APIs of the served sandbox, at length; `nox -s schemathesis -- 1000` examples of each."""
+    session.install("-e", ".[all]", *_group("test"))
+    examples = session.posargs[0] if session.posargs else "200"
+    session.run("pytest", "tests/sandbox/test_schemathesis.py", env={"SCHEMATHESIS_EXAMPLES": examples})
+
+
+@nox.session
 def plain(session: nox.Session) -> None:
     """The plain install: four packages and what they need themselves, and it works with those."""
     session.install(".")

@@ -15,7 +15,8 @@ PAGE = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 # The strictest that a user can be.
 STRICT = ("--strict-markers", "--strict-config", "-W", "error")
 # Plugins by their modules alone: so it is the same whatever else is installed.
-NAMED = ("-p", "no:landbot_async", "-p", "no:asyncio", "-p", "no:trio", "-p", "landbot_async.pytest_plugin")
+BLOCKED = ("landbot_async", "asyncio", "trio", "schemathesis")
+NAMED = (*(part for name in BLOCKED for part in ("-p", f"no:{name}")), "-p", "landbot_async.pytest_plugin")
 ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 TRIO = ("-p", "pytest_trio.plugin")
 # Each way to run async tests: what is said to pytest, what stands above a test, and how many runs that makes.
