@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack, get_args
 
 import anyio
 from attrs import evolve
@@ -44,6 +45,9 @@ from .watches import Dispatcher, FeedWriter
 from .windows import WINDOWS, WindowName
 from .workspace import Workspace
 
+if TYPE_CHECKING:
+    from .storage import Storage
+
 # Unix seconds of the last day that a calendar has.
 END: Final = 253_402_214_400.0
 
@@ -78,6 +82,8 @@ class Sandbox:
             so that two runs are alike.
         token: the agent token it takes; None is 40 hex digits, new each time.
         bot: whether a small bot answers customers whom no agent has, and speaks where a bot is launched.
+        db: a file to keep it in, made where there is none: the customers of an existing one are its own, whatever
+            `customers` says, and so is its token unless one is given. None keeps it in memory.
         external_deliveries: whether deliveries may go beyond this machine.
 
     Attributes:
@@ -103,24 +109,40 @@ class Sandbox:
         epoch: float | None = None,
         token: str | None = None,
         bot: bool = True,
+        db: str | os.PathLike[str] | None = None,
         external_deliveries: bool = False,
     ) -> None:
         if choice("window", window, tuple(WINDOWS)) is None:
             raise TypeError("window must be the name of one, and 'off' is no limit: not None")
         whole_number("seed", seed, at_least=0)
         whole_number("customers", customers, at_least=0)
-        self.token: str = secrets.token_hex(20) if token is None else filled_text("token", token)
+        if token is not None:
+            filled_text("token", token)
         self.feed: Feed = Feed()
         self.rate: int = whole_number("rate", rate, at_least=1)
         self.per: float = finite_number("per", per, above=0)
         self.window: WindowName = window
         self._clock = Clock(BEGINNING if epoch is None else finite_number("epoch", epoch, at_least=0))
-        self._workspace = Workspace(customers=customers, seed=seed, unix=self._clock.unix)
+        kept: Mapping[str, str] = {}
+        self._storage: Storage | None = None
+        if db is not None:
+            from .storage import Storage  # noqa: PLC0415  # brings sqlite3, which nothing else needs
+
+            self._storage = Storage(db)
+            kept = self._storage.about()
+        self.token: str = token or kept.get("token") or secrets.token_hex(20)
+        key = kept.get("key") or secrets.token_hex(16)
+        self._workspace = Workspace(customers=0 if kept else customers, seed=seed, unix=self._clock.unix)
+        if self._storage is not None:
+            if kept:
+                self._storage.restore(self._workspace, self._clock)
+            self._storage.keep(self._workspace, self._clock, token=self.token, key=key)
+            self._workspace.watches.append(self._storage)
         self._workspace.watches.append(FeedWriter(self._workspace, self.feed, self._clock))
         self._courier = Courier(
             self._clock, self.feed, external=flag("external_deliveries", external_deliveries), seed=seed
         )
-        self._workspace.watches.append(Dispatcher(self._workspace, self._courier, secrets.token_hex(16)))
+        self._workspace.watches.append(Dispatcher(self._workspace, self._courier, key))
         if flag("bot", bot):
             speaker = Bot(self._workspace, seed)
             self._workspace.watches.append(speaker)
@@ -152,6 +174,8 @@ class Sandbox:
         self._open = True
         self._clock.at()
         self._rooms.push_async_callback(self._http.aclose)
+        if self._storage is not None:
+            self._rooms.callback(self._let_go, self._storage)
         group = await self._rooms.enter_async_context(anyio.create_task_group())
         self._rooms.callback(group.cancel_scope.cancel)
         self._courier.open()
@@ -164,6 +188,11 @@ class Sandbox:
         self._open = False
         # Not given the error of the block, which the task group would wrap in a group of errors.
         await self._rooms.aclose()
+
+    def _let_go(self, storage: Storage) -> None:
+        self._storage = None
+        self._workspace.watches.remove(storage)
+        storage.close()
 
     def client(self, **options: Unpack[ClientOptions]) -> AsyncLandbot:
         """An `AsyncLandbot` wired to this sandbox, with any of its options.
@@ -230,6 +259,8 @@ class Sandbox:
             raise ValueError("the sandbox's clock ends with the year 9999")
         self._clock.tick(moved)
         self._courier.wake()
+        if self._storage is not None:
+            self._storage.save_time()
 
     def write(self, customer_id: int, text: str | None = None, *, type: str = "text", **data: Any) -> SandboxMessage:
         """Say something as a customer: it goes into the transcript, and to the message hooks of their channel.

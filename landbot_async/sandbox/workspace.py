@@ -126,12 +126,16 @@ class Workspace:
             self._enter(customer, None)
         return customer
 
-    def _enter(self, customer: SandboxCustomer, place: int | None) -> SandboxCustomer:
-        self.next_customer = customer.id + 1
+    def adopt(self, customer: SandboxCustomer, place: int | None = None) -> None:
+        """Take in a customer who was somewhere else before, without telling anybody."""
         self.customers[customer.id] = customer
         if customer.token is not None:
             self._called[customer.channel_id, customer.token] = customer.id
         self.order.insert(len(self.order) if place is None else place, customer.id)
+
+    def _enter(self, customer: SandboxCustomer, place: int | None) -> SandboxCustomer:
+        self.next_customer = customer.id + 1
+        self.adopt(customer, place)
         self.changed(customer)
         return customer
 
