@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from landbot_async.cli import sandbox as command
 from landbot_async.cli.app import Window, app
+from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.windows import WINDOWS
 
 LINES = re.compile(
@@ -195,6 +196,29 @@ class TestInProcess:
         result = CliRunner().invoke(app, ["sandbox", "--port", "0", "--latency", "inf"])
         assert result.exit_code == 2
         assert "latency" in result.output
+
+    def test_a_file_keeps_customers_and_tokens(self, tmp_path: Path) -> None:
+        words = ["sandbox", "--port", "0", "--customers", "3", "--db", str(tmp_path / "sandbox.db")]
+        first, second = (LINES.fullmatch(CliRunner().invoke(app, words).stdout) for _ in range(2))
+        assert first is not None
+        assert second is not None
+        for name in ("token", "channel"):
+            assert first[name] == second[name]
+        assert first["control"] != second["control"]
+        kept = Sandbox(db=tmp_path / "sandbox.db")
+        assert (kept.token, len(kept.customers)) == (first["token"], 3)
+        # Another process has it.
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 1
+        assert re.fullmatch(
+            r"[^\n]+sandbox\.db cannot be opened, perhaps because another process has it: [^\n]+\n", result.output
+        )
+
+    def test_a_file_of_something_else_is_wrong_usage(self, tmp_path: Path) -> None:
+        (tmp_path / "diary").write_text("Dear diary, " * 100)
+        result = CliRunner().invoke(app, ["sandbox", "--port", "0", "--db", str(tmp_path / "diary")])
+        assert result.exit_code == 2
+        assert "no file of a sandbox's" in result.output
 
     def test_ctrl_c_before_it_listens_is_quiet_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(*_: Any) -> None:

@@ -183,6 +183,9 @@ def sandbox(  # noqa: PLR0917  # typer's options
     jitter: Annotated[float, typer.Option(min=0, help="Seconds that each way may take longer.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="For names, jitter and the chances of faults.")] = 0,
     bot: Annotated[bool, typer.Option(help="Whether a small bot answers customers.")] = True,
+    db: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="A file to keep it in, made where there is none.")
+    ] = None,
     allow_external_deliveries: Annotated[
         bool, typer.Option("--allow-external-deliveries", help="Post to message hooks beyond this machine too.")
     ] = False,
@@ -203,6 +206,7 @@ def sandbox(  # noqa: PLR0917  # typer's options
         "jitter": jitter,
         "seed": seed,
         "bot": bot,
+        "db": db,
         "external_deliveries": allow_external_deliveries,
     }
     serve(Serving(host, port, options))

@@ -66,8 +66,14 @@ async def _serve(serving: Serving, listening: socket.socket) -> int:
     """Serve on a socket; the signal that ended it."""
     given = {name: os.environ.get(name, "").strip() or None for name in (TOKEN, CHANNEL_TOKEN)}
     # Real dates: what is made up happened before now, and what happens, now.
-    sandbox = Sandbox(epoch=time.time(), token=given[TOKEN], **serving.options)
-    channel_token = given[CHANNEL_TOKEN] or secrets.token_hex(20)
+    try:
+        sandbox = Sandbox(epoch=time.time(), token=given[TOKEN], **serving.options)
+    except (OSError, RuntimeError) as error:  # its file
+        say(str(error))
+        raise typer.Exit(ExitCode.OTHER) from None
+    # One that a file kept stays; that of a new sandbox is the same everywhere, and so no secret.
+    kept = sandbox.channel_token(BRIDGE)
+    channel_token = given[CHANNEL_TOKEN] or (secrets.token_hex(20) if kept.endswith("-SANDBOX") else kept)
     sandbox.change_channel(BRIDGE, token=channel_token)
     control = secrets.token_hex(20)
     root = address(serving.host, listening.getsockname()[1])
