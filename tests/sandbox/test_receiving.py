@@ -11,6 +11,7 @@ import pytest
 
 from landbot_async import AsyncLandbot
 from landbot_async.sandbox import Sandbox
+from landbot_async.webhooks import Inbox, TextMessage
 
 pytestmark = pytest.mark.anyio
 
@@ -329,3 +330,87 @@ def test_deliveries_are_made_in_ways_that_there_are(wrong: dict[str, Any]) -> No
 def test_a_mount_is_a_url() -> None:
     with pytest.raises(ValueError, match="url_prefix"):
         Sandbox().mount("/landbot", Receiver())
+
+
+# Into an Inbox
+
+
+class Heard:
+    """An inbox, and what its handler heard: customer and text, in the order of handling."""
+
+    def __init__(self, sandbox: Sandbox, url: str, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.heard: list[tuple[int, str]] = []
+        inbox.on(TextMessage)(self.hear)
+        sandbox.mount(url, inbox)
+
+    async def hear(self, message: TextMessage) -> None:
+        self.heard.append((message.customer.id, message.text))
+
+    def texts(self, customer_id: int) -> list[str]:
+        return [text for number, text in self.heard if number == customer_id]
+
+
+async def test_an_inbox_hears_each_message_once_and_in_order() -> None:
+    """A burst of three customers, each message three times and held back for up to 50 ms."""
+    async with Sandbox(customers=6, seed=5) as sandbox, sandbox.client() as landbot:
+        room = Heard(sandbox, URL, Inbox(token="hook-s3cret"))
+        await landbot.hooks.create(8, URL, token="hook-s3cret")
+        sandbox.deliver(copies=3, disorder=0.05)
+        async with room.inbox:
+            for number in range(60):
+                sandbox.write((1, 3, 5)[number % 3], str(number))
+                await anyio.sleep(0.001)
+            await sandbox.settled()
+            await anyio.sleep(1)
+        assert len(room.heard) == 60
+        for place, customer_id in enumerate((1, 3, 5)):
+            assert room.texts(customer_id) == [str(number) for number in range(60) if number % 3 == place]
+        posted = [each.body["messages"][0]["data"].get("body") for each in sandbox.deliveries]
+        assert len(posted) > 180  # the bot's words as well, which an inbox leaves out
+        assert {each.status for each in sandbox.deliveries} <= {200, 202, 204}
+
+
+async def test_an_inbox_that_opens_late_is_delivered_to_again() -> None:
+    """Its 503 is no answer for good: the next attempt is 5 s later, then 10 s, and it hears each message once."""
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
+        room = Heard(sandbox, URL, Inbox(token="hook-s3cret"))
+        await landbot.hooks.create(8, URL, token="hook-s3cret")
+        begin = sandbox.now
+        for text in ("one", "two", "three"):
+            sandbox.write(1, text)
+        await anyio.sleep(7)
+        async with room.inbox:
+            await sandbox.settled()
+            await anyio.sleep(1)
+        assert room.texts(1) == ["one", "two", "three"]
+        assert [each.status for each in sandbox.deliveries[:6]] == [503] * 6
+        times = [each.at - begin for each in sandbox.deliveries]
+        assert times == pytest.approx([0, 0, 0, 5, 5, 5, 15, 15, 15], abs=0.01)
+
+
+async def test_an_inbox_with_another_token_hears_nothing() -> None:
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
+        room = Heard(sandbox, URL, Inbox(token="another"))
+        await landbot.hooks.create(8, URL, token="hook-s3cret")
+        async with room.inbox:
+            sandbox.write(1, "Hello")
+            await sandbox.settled()
+        assert room.heard == []
+        assert [each.status for each in sandbox.deliveries] == [401] * 6
+
+
+async def test_an_inbox_of_a_bridge_hears_the_bot() -> None:
+    async with Sandbox() as sandbox, sandbox.apichat() as chat:
+        url = "https://bridge.example/unguessable"
+        sandbox.change_channel(10, url=url)
+        sandbox.deliver(copies=2, disorder=0.05)
+        room = Heard(sandbox, url, Inbox(source="apichat"))
+        async with room.inbox:
+            await chat.send_text("tg-1", "Hello", customer={"name": "Ava"})
+            await chat.send_text("tg-1", "Opening hours", payload="$0")
+            await sandbox.settled()
+            await anyio.sleep(1)
+        said = [each.text for each in sandbox.messages(1) if each.sender.type == "bot" and each.type == "text"]
+        assert room.texts(1) == said
+        assert len(said) == 2
