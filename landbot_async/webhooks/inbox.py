@@ -105,11 +105,14 @@ class Inbox:
         claims: Claims | None = None,
         on_error: OnError | None = None,
     ) -> None:
+        # First, because a traceback may show one that is half made.
+        self._source: Source = source
+        self._entered = False
+        self._open: _Open | None = None
         try:
             tokens = _tokens(token, source)
         finally:
             token = None  # no frame of a traceback shows it
-        self._source: Source = source
         self._settle = finite_number("settle", settle, at_least=0)
         self._concurrency = whole_number("concurrency", concurrency, at_least=1)
         self._window = finite_number("window", window, above=0)
@@ -127,8 +130,6 @@ class Inbox:
             window=self._window,
             claims=MemoryClaims() if claims is None else claims,
         )
-        self._entered = False
-        self._open: _Open | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._open is None else f"waiting={self._open.workers.held}"

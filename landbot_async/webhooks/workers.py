@@ -21,7 +21,7 @@ from .messages import Message
 # The share of the settling time by which a message may wait longer, so that many settle at one stroke of the clock.
 _STROKE: Final = 0.1
 # What a worker handles at most before it lets others run, where its handlers do not wait.
-_IN_A_ROW: Final = 4
+_IN_A_ROW: Final = 16
 
 
 class Held(NamedTuple):
