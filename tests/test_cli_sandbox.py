@@ -83,6 +83,28 @@ def test_it_prints_what_to_copy_serves_and_ends_quietly(how: signal.Signals, cod
     )
 
 
+def test_deliveries_under_way_end_with_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, running("--no-bot") as process:
+        found = LINES.fullmatch(first_lines(process))
+        assert found is not None
+
+        def post(path: str, body: dict[str, str], **headers: str) -> None:
+            data = json.dumps(body).encode()
+            asked = urllib.request.Request(f"{found['root']}{path}", data=data, headers=headers)
+            with urllib.request.urlopen(asked) as answer:
+                assert answer.status == 200
+
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        post("v1/channels/8/message_hooks/", {"url": url}, Authorization=f"Token {found['token']}")
+        post("_sandbox/customers/1/messages", {"text": "Hi"}, **{"X-Sandbox-Token": found["control"]})
+        silent.settimeout(10)
+        connection, _ = silent.accept()
+        with connection:
+            rest, errors = end(process, signal.SIGINT)
+    assert process.returncode == 130
+    assert (rest, errors.count("\n")) == ("", 1)
+
+
 def test_a_shell_can_read_what_it_prints(tmp_path: Path) -> None:
     with running() as process:
         (tmp_path / "sandbox.env").write_text(first_lines(process))

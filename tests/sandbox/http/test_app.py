@@ -7,7 +7,7 @@ import sys
 import httpx
 import pytest
 
-from landbot_async import AsyncLandbot
+from landbot_async import AsyncApichat, AsyncLandbot
 from landbot_async.sandbox import Sandbox
 
 from .serving import CONTROL, asgi, served
@@ -151,6 +151,19 @@ async def test_the_client_works_against_it() -> None:
         assert len(await landbot.customers.list(page_size=20).collect()) == 30
         await landbot.customers.send_text(1, "Hello")
     assert [each.text for each in sandbox.sent] == ["Hello"]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_and_so_does_that_of_apichat() -> None:
+    sandbox = Sandbox(bot=False)
+    async with (
+        served(sandbox) as (root, _),
+        AsyncApichat(sandbox.channel_token(10), base_url=f"{root}chat/v1/") as chat,
+    ):
+        await chat.send_text("tg-1/../2", "Hi", customer={"name": "Ava"})
+    (customer,) = sandbox.customers
+    assert (customer.token, customer.name, customer.last_text) == ("tg-1/../2", "Ava", "Hi")
 
 
 @pytest.mark.real_time
