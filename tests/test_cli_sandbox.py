@@ -236,6 +236,22 @@ class TestInProcess:
             r"[^\n]+sandbox\.db cannot be opened, perhaps because another process has it: [^\n]+\n", result.output
         )
 
+    def test_a_file_keeps_no_token_of_the_environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        words = ["sandbox", "--port", "0", "--db", str(tmp_path / "sandbox.db")]
+        monkeypatch.setenv("LANDBOT_API_TOKEN", "a-secret-of-mine")
+        monkeypatch.setenv("LANDBOT_CHANNEL_TOKEN", "another-one")
+        given = CliRunner().invoke(app, words)
+        assert "LANDBOT_API_TOKEN: taken from the environment, and not shown." in given.stderr
+        assert "LANDBOT_CHANNEL_TOKEN: not taken from the environment" in given.stderr
+        assert "export LANDBOT_CHANNEL_TOKEN=" in given.stdout
+        monkeypatch.delenv("LANDBOT_API_TOKEN")
+        monkeypatch.delenv("LANDBOT_CHANNEL_TOKEN")
+        later = CliRunner().invoke(app, words)
+        assert LINES.fullmatch(later.stdout)
+        for file in tmp_path.iterdir():
+            for secret in (b"a-secret-of-mine", b"another-one"):
+                assert secret not in file.read_bytes()
+
     def test_a_file_of_something_else_is_wrong_usage(self, tmp_path: Path) -> None:
         (tmp_path / "diary").write_text("Dear diary, " * 100)
         result = CliRunner().invoke(app, ["sandbox", "--port", "0", "--db", str(tmp_path / "diary")])

@@ -65,6 +65,9 @@ def serve(serving: Serving) -> NoReturn:
 async def _serve(serving: Serving, listening: socket.socket) -> int:
     """Serve on a socket; the signal that ended it."""
     given = {name: os.environ.get(name, "").strip() or None for name in (TOKEN, CHANNEL_TOKEN)}
+    if given[CHANNEL_TOKEN] is not None and serving.options.get("db") is not None:
+        given[CHANNEL_TOKEN] = None
+        say(f"{CHANNEL_TOKEN}: not taken from the environment, because the file would keep it.")
     # Real dates: what is made up happened before now, and what happens, now.
     try:
         sandbox = Sandbox(epoch=time.time(), token=given[TOKEN], **serving.options)

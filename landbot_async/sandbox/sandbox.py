@@ -130,13 +130,15 @@ class Sandbox:
 
             self._storage = Storage(db)
             kept = self._storage.about()
-        self.token: str = token or kept.get("token") or secrets.token_hex(20)
+        # One that is given may be somebody's real one, and is not written down.
+        own_token = kept.get("token") or secrets.token_hex(20)
+        self.token: str = token or own_token
         key = kept.get("key") or secrets.token_hex(16)
         self._workspace = Workspace(customers=0 if kept else customers, seed=seed, unix=self._clock.unix)
         if self._storage is not None:
             if kept:
                 self._storage.restore(self._workspace, self._clock)
-            self._storage.keep(self._workspace, self._clock, token=self.token, key=key)
+            self._storage.keep(self._workspace, self._clock, token=own_token, key=key)
             self._workspace.watches.append(self._storage)
         self._workspace.watches.append(FeedWriter(self._workspace, self.feed, self._clock))
         self._courier = Courier(
