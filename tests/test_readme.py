@@ -22,8 +22,14 @@ from landbot_async.webhooks import envelopes
 from .documents import ROOT, blocks, run, settle_in, text_of
 from .webhooks import payloads
 
-FILES = {name: text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md")}
-BLOCKS = [(f"{file} {heading}", code) for file, text in FILES.items() for heading, code in blocks(text)]
+FILES = {name: text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md", "docs/recipes.md")}
+# The recipes' code is in test_recipes.py.
+BLOCKS = [
+    (f"{file} {heading}", code)
+    for file, text in FILES.items()
+    if file != "docs/recipes.md"
+    for heading, code in blocks(text)
+]
 
 
 def _example(heading: str, file: str = "README.md") -> str:
