@@ -23,7 +23,6 @@ from . import wire
 from .control import Control, Variable
 from .guard import Guard
 
-SANDBOX: Final = resources.files("landbot_async.sandbox")
 APIS: Final = ("/v1/", "/chat/v1/")
 SCRIPTS: Final = ("api", "connection", "conversation", "customers", "deliveries", "dom", "page", "strip")
 FILES: Final = {
@@ -52,11 +51,7 @@ class SandboxApp:
             routes=[
                 Route("/", functools.partial(_page, token)),
                 *(Route(f"/page/{name}", functools.partial(_file, name, kind)) for name, kind in FILES.items()),
-                *(
-                    Route(path, functools.partial(_description, name, prefix))
-                    for path, (name, prefix) in DESCRIPTIONS.items()
-                    if (SANDBOX / name).is_file()
-                ),
+                *(Route(path, functools.partial(_description, *what)) for path, what in DESCRIPTIONS.items()),
                 *Control(sandbox, variables).routes(),
             ],
             exception_handlers={404: _not_found},
@@ -127,7 +122,7 @@ async def _file(name: str, media_type: str, _request: Request) -> Response:
 
 
 async def _description(name: str, path: str, request: Request) -> Response:
-    description = json.loads((SANDBOX / name).read_text("utf-8"))
+    description = json.loads((resources.files("landbot_async.sandbox") / name).read_text("utf-8"))
     description["servers"] = [{"url": str(request.url.replace(path=path, query=""))}]
     return JSONResponse(description)
 

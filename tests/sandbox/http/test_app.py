@@ -124,6 +124,13 @@ async def test_the_description_says_where_it_is_served() -> None:
         assert elsewhere["servers"] == [{"url": "http://localhost:9/v1"}]
 
 
+async def test_so_does_the_one_of_apichat() -> None:
+    async with asgi(Sandbox()) as client:
+        description = (await client.get("/chat/openapi.json")).json()
+    assert description["servers"] == [{"url": "http://127.0.0.1:8000/chat/v1"}]
+    assert "/send/{customer_token}/" in description["paths"]
+
+
 @pytest.mark.parametrize("path", ["/", "/v1/channels/", "/chat/v1/send/x/", "/_sandbox/state", "/openapi.json", "/x"])
 async def test_no_path_is_open_to_other_pages(path: str) -> None:
     async with asgi(Sandbox()) as client:
