@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 from attrs import evolve
 
-from landbot_async._core.http import ASGITransport, AsyncClient, HTTPError, InvalidURL
+from landbot_async._core.http import ASGITransport, AsyncClient
 from landbot_async._core.urls import this_machine
 
 from .clock import Clock
@@ -24,6 +24,8 @@ from .feed import Feed
 
 # Deliveries on their way at a time.
 PLACES: Final = 100
+# Bytes that an answer may have for it to be read, so that its connection is used again. Nobody looks at what it says.
+READ: Final = 65_536
 # Seconds. Event loops wake timers a little early.
 _EARLY: Final = 1e-6
 BEYOND: Final = "the URL leads beyond this machine, which takes external_deliveries=True"
@@ -167,11 +169,18 @@ async def _send(client: AsyncClient, delivery: Delivery) -> tuple[int | None, st
     """The status that was answered, or what went wrong. What an application raises is a 500, as with any server."""
     try:
         with anyio.move_on_after(PATIENCE):
-            response = await client.post(
-                delivery.url, content=delivery.content, headers=delivery.headers(), follow_redirects=False
-            )
-            return response.status_code, None
-    except (HTTPError, InvalidURL, UnicodeError) as error:
+            return await _post(client, delivery), None
+    except Exception as error:  # noqa: BLE001  # whatever it is, a receiver must not end the sandbox
         # By its name alone: its text may repeat what the URL hides.
         return None, type(error).__name__
     return None, f"no answer within {PATIENCE:g} seconds"
+
+
+async def _post(client: AsyncClient, delivery: Delivery) -> int:
+    async with client.stream(
+        "POST", delivery.url, content=delivery.content, headers=delivery.headers(), follow_redirects=False
+    ) as response:
+        length = "0" if response.status_code == 204 else response.headers.get("content-length", "")
+        if length.isdecimal() and int(length) <= READ:
+            await response.aread()
+        return response.status_code

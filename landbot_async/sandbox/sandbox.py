@@ -173,6 +173,8 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         if self._open:
             raise RuntimeError("This sandbox is open already.")
+        if self._http.is_closed:
+            raise RuntimeError("This sandbox was closed. Make a new one.")
         self._open = True
         self._clock.at()
         self._rooms.push_async_callback(self._http.aclose)

@@ -84,6 +84,34 @@ async def test_what_is_no_answer() -> None:
         assert await delivered(url) == [(url, None, "RemoteProtocolError", False)]
 
 
+@pytest.mark.real_time
+async def test_no_more_of_an_answer_is_read_than_is_needed() -> None:
+    for length in (b"Content-Length: 1000000000", b"X-Length: unknown"):
+        async with listening(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n" + b"x" * 100_000) as (url, _):
+            with anyio.fail_after(5):
+                assert await delivered(url) == [(url, 200, None, True)]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("port", ["0", "99999"])
+async def test_what_an_event_loop_makes_of_a_port_that_is_none(port: str) -> None:
+    [(_, status, error, ended)] = await delivered(f"http://127.0.0.1:{port}/")
+    assert (status, ended) == (None, False)
+    assert error  # asyncio and trio call it different names
+
+
+async def test_an_application_that_answers_nothing() -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    async with Sandbox(customers=1, bot=False) as sandbox:
+        sandbox.mount("http://bot.example/", silent)
+        sandbox._workspace.add_hook(8, "http://bot.example/", None, None, at=0.0)
+        sandbox.write(1, "Hello")
+        await sandbox.settled()
+        assert [(each.status, each.error) for each in sandbox.deliveries] == [(None, "AssertionError")] * 6
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -269,6 +269,8 @@ async def test_outside_the_block_nothing_is_delivered() -> None:
         sandbox.write(1, "Hello")
         await sandbox.settled()
     assert receiver.texts == ["Hello"]
+    with pytest.raises(RuntimeError, match="closed"):
+        await sandbox.__aenter__()
 
 
 async def test_what_is_on_its_way_ends_with_the_sandbox() -> None:

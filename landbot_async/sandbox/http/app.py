@@ -6,11 +6,12 @@ import functools
 import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl
 
 from anyio import CancelScope
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -24,6 +25,7 @@ from .control import Control, Variable
 from .guard import Guard
 
 APIS: Final = ("/v1/", "/chat/v1/")
+CONTROL: Final = "/_sandbox/"
 SCRIPTS: Final = ("api", "connection", "conversation", "customers", "deliveries", "dom", "page", "strip")
 FILES: Final = {
     "style.css": "text/css; charset=utf-8",
@@ -54,7 +56,7 @@ class SandboxApp:
                 *(Route(path, functools.partial(_description, *what)) for path, what in DESCRIPTIONS.items()),
                 *Control(sandbox, variables).routes(),
             ],
-            exception_handlers={404: _not_found},
+            exception_handlers={HTTPException: _refused},
         )
         # A path without its slash is not there, as with Landbot.
         self._rest.router.redirect_slashes = False
@@ -83,7 +85,7 @@ class SandboxApp:
             await wire.answer(send, _error(*refusal))
         elif path.startswith(APIS):
             await self._ask(scope, headers, receive, send)
-        elif path.startswith("/_sandbox/") and not self._guard.may_control(headers):
+        elif path.startswith(CONTROL) and not self._guard.may_control(headers):
             await wire.answer(send, _error(401, "The header X-Sandbox-Token is missing or not this run's"))
         else:
             await self._rest(scope, receive, wire.with_headers(send))
@@ -127,8 +129,13 @@ async def _description(name: str, path: str, request: Request) -> Response:
     return JSONResponse(description)
 
 
-async def _not_found(_request: Request, _error: Exception) -> Response:
-    return Response(NOT_FOUND.body, NOT_FOUND.status, media_type=NOT_FOUND.content_type)
+async def _refused(request: Request, refusal: Exception) -> Response:
+    error = cast("HTTPException", refusal)  # Starlette's own word for it is wider
+    if request.url.path.startswith(CONTROL):
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+    if error.status_code == 404:
+        return Response(NOT_FOUND.body, NOT_FOUND.status, media_type=NOT_FOUND.content_type)
+    return Response(error.detail, error.status_code, headers=error.headers)
 
 
 def _read(name: str) -> str:

@@ -9,7 +9,7 @@
 | POST `customers` | a new customer, with any details |
 | GET, PATCH `customers/{id}` | a customer with the conversation; change details, such as `blocked` |
 | POST `customers/{id}/messages` | write as the customer: `text`, or any `type` with its data |
-| GET `deliveries?customer_id=` | what each hook was sent, and what it answered |
+| GET `deliveries?customer_id=&limit=` | what each hook was sent, and what it answered |
 | GET `sent` | what reached customers |
 | GET, POST, DELETE `faults` | those to come; one more, with the arguments of `Sandbox.fault`; none any more |
 | POST `tick` | move the time: `seconds`, `minutes`, `hours` |
@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -29,10 +30,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from landbot_async._core.check import web_address
 from landbot_async.sandbox import Sandbox, SandboxChannel, SandboxCustomer
-from landbot_async.sandbox.api import MAX_BODY
+from landbot_async.sandbox.api import MAX_BODY, is_address
 from landbot_async.sandbox.feed import Happening
 
 from . import wire
@@ -118,9 +119,11 @@ class Control:
 
     def _change_channel(self, request: Request, given: Json) -> Json:
         details = _checked(given, CHANNEL)
-        if details.get("url") is not None:
-            web_address("url", details["url"])
+        if not (details.get("url") is None or is_address(details["url"])):
+            raise ValueError("url must be an http(s) URL")
         try:
+            if "url" in details and self._sandbox.channel(_id(request, "channel_id")).type != "apichat":
+                raise ValueError("only an APIchat channel has a url: other channels have message hooks")
             return {"channel": _shown(self._sandbox.change_channel(_id(request, "channel_id"), **details))}
         except KeyError:
             raise HTTPException(404, "There is no such channel") from None
@@ -158,13 +161,9 @@ class Control:
 
     def _deliveries(self, request: Request, _given: Json) -> Json:
         customer_id = _number(request, "customer_id", 0)
-        return {
-            "deliveries": [
-                {**attempt.json(), "at": attempt.at}
-                for attempt in self._sandbox.deliveries
-                if customer_id in {0, attempt.customer_id}
-            ]
-        }
+        found = [attempt for attempt in self._sandbox.deliveries if customer_id in {0, attempt.customer_id}]
+        latest = found[max(len(found) - _number(request, "limit", len(found)), 0) :]
+        return {"deliveries": [{**attempt.json(), "at": attempt.at} for attempt in latest]}
 
     def _sent(self, _request: Request, _given: Json) -> Json:
         return {"sent": [asdict(sent) for sent in self._sandbox.sent]}
@@ -187,7 +186,7 @@ class Control:
     async def _events(self, request: Request) -> Response:
         last = _whole(request.headers.get("last-event-id", ""))
         since = self._sandbox.feed.last if last is None else last
-        return StreamingResponse(self.stream(since), media_type="text/event-stream")
+        return _Events(self.stream(since))
 
     async def stream(self, last: int) -> AsyncGenerator[bytes]:
         """What happens after the happening numbered `last`, for ever."""
@@ -216,6 +215,18 @@ class Control:
             raise HTTPException(404, "There is no such customer") from None
 
 
+class _Events(StreamingResponse):
+    """Ends its stream with itself: cancelled while it writes, it would leave that to the garbage collector."""
+
+    def __init__(self, stream: AsyncGenerator[bytes]) -> None:
+        super().__init__(stream, media_type="text/event-stream")
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with contextlib.aclosing(self._stream):
+            await super().__call__(scope, receive, send)
+
+
 def event(happening: Happening) -> bytes:
     """A happening as a server-sent event. JSON has no line breaks, so its data is one line."""
     data = json.dumps({"at": happening.at, **happening.data}, ensure_ascii=False)
@@ -239,11 +250,13 @@ def _endpoint(work: Work) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _given(request: Request) -> Json:
-    body = await wire.read(request.receive, MAX_BODY) or b"{}"
+    body = await wire.read(request.receive, MAX_BODY)
+    if body is None:
+        raise HTTPException(400, "The body is not whole")  # and nobody is there to hear it
     if len(body) > MAX_BODY:
         raise HTTPException(413, "The body is too large")
     try:
-        given = json.loads(body)
+        given = json.loads(body or b"{}")
         # What cannot be written again (nan, half of a character) is no JSON either.
         json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):

@@ -89,6 +89,14 @@ async def test_every_answer_tells_browsers_to_be_careful(path: str, content_type
     assert not [name for name in headers if name.startswith("access-control")]
 
 
+async def test_what_a_path_does_not_take_is_said() -> None:
+    async with asgi(Sandbox()) as client:
+        for path, text in (("/", "Method Not Allowed"), ("/_sandbox/tick", '{"error":"Method Not Allowed"}')):
+            answer = await client.put(path)
+            assert (answer.status_code, answer.text) == (405, text)
+            assert answer.headers["allow"]
+
+
 async def test_the_page_brings_the_token_in_its_text_and_nothing_from_elsewhere() -> None:
     async with asgi(Sandbox()) as client:
         page = await client.get("/")

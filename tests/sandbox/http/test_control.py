@@ -180,6 +180,24 @@ async def test_sent_and_deliveries() -> None:
         assert (await client.get("/_sandbox/deliveries")).json() == {"deliveries": []}
 
 
+async def test_the_latest_deliveries_alone() -> None:
+    sandbox = Sandbox(customers=2, bot=False, window="off")
+    async with asgi(sandbox, Authorization=f"Token {sandbox.token}") as client:
+        await client.post("/v1/channels/8/message_hooks/", json={"url": "http://beyond.invalid/"})
+        for text in ("one", "two", "three"):
+            sandbox.write(1, text)
+            await sandbox.settled()
+        for query, wanted in (
+            ("", ["one", "two", "three"]),
+            ("?limit=2", ["two", "three"]),
+            ("?limit=9&customer_id=1", ["one", "two", "three"]),
+            ("?limit=0", []),
+            ("?customer_id=2", []),
+        ):
+            told = (await client.get(f"/_sandbox/deliveries{query}")).json()["deliveries"]
+            assert [each["body"]["messages"][0]["data"]["body"] for each in told] == wanted
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "error"),
     [
@@ -194,6 +212,10 @@ async def test_sent_and_deliveries() -> None:
         ("PATCH", "channels/99", {"active": True}, 404, "There is no such channel"),
         ("PATCH", "channels/8", {"token": "x"}, 422, "'token' cannot be said here"),
         ("PATCH", "channels/8", {"url": "nowhere"}, 422, "url"),
+        ("PATCH", "channels/10", {"url": "http://127.0.0.1:99999/"}, 422, "url must be an http(s) URL"),
+        ("PATCH", "channels/8", {"url": "http://127.0.0.1:9/"}, 422, "only an APIchat channel has a url"),
+        ("GET", "nothing", None, 404, "Not Found"),
+        ("PUT", "tick", {}, 405, "Method Not Allowed"),
         ("POST", "faults", {"what": 999}, 422, "what"),
         ("POST", "faults", {"which": 500}, 422, "which"),
         ("POST", "tick", {"hours": -1}, 422, "hours"),
@@ -269,6 +291,30 @@ class TestEvents:
         assert await anext(stream) == b": nothing new\n\n"
         assert anyio.current_time() - begun == pytest.approx(ALIVE)
         await stream.aclose()
+
+    async def test_one_that_is_cut_off_while_it_writes_has_ended(self) -> None:
+        """It is not left to the garbage collector, which would end it in the wrong order and say so on the terminal."""
+        sandbox, writing = Sandbox(), anyio.Event()
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": "/_sandbox/events",
+            "headers": [],
+            "query_string": b"",
+        }
+        route = next(each for each in Control(sandbox, ()).routes() if each.path == "/_sandbox/events")
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                writing.set()
+                await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(route.handle, scope, anyio.sleep_forever, send)
+            await writing.wait()
+            assert len(sandbox.feed._streams) == 1
+            group.cancel_scope.cancel()
+        assert not sandbox.feed._streams
 
     def test_an_event_is_three_lines_whatever_it_says(self) -> None:
         text = event(Happening(7, "message", 1.5, {"text": "a\nb\r\u2028ü\n\nid: 8"})).decode()

@@ -98,6 +98,23 @@ async def test_a_client_that_hangs_up_in_the_midst_asks_nothing() -> None:
     assert not sandbox.sent
 
 
+async def test_nor_does_one_on_the_control_path() -> None:
+    sandbox = Sandbox()
+    async with served(sandbox) as (root, _):
+        host, _, port = root.removeprefix("http://").rstrip("/").partition(":")
+        head = f"POST /_sandbox/customers HTTP/1.1\r\nHost: localhost\r\nX-Sandbox-Token: {CONTROL}\r\n"
+
+        def hang_up() -> None:
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(f"{head}Content-Length: 20\r\n\r\n".encode() + b'{"na')
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(1000)
+
+        await run_sync(hang_up)
+        await run_sync(say, root, request(sandbox, "GET", "/v1/channels/"))
+    assert not sandbox.customers
+
+
 async def test_a_body_without_end_is_not_read_to_its_end() -> None:
     sandbox = Sandbox(customers=1)
     async with served(sandbox) as (root, _):
