@@ -138,6 +138,63 @@ def test_what_customers_write_stays_text(browser: Browser, served: Served, hook:
     assert browser.run("return document.querySelectorAll('main img, main script').length") == 0
 
 
+def test_data_of_any_shape_leaves_the_conversation_whole(browser: Browser, served: Served) -> None:
+    for data in (
+        {"buttons": "one", "payloads": 5},
+        {"buttons": {"length": 3}},
+        {"buttons": ["Yes", None], "payloads": {}},
+        {"latitude": ["x"], "url": {"a": 1}},
+        {"type": "event", "action": "constructor"},
+    ):
+        served.call("POST", "_sandbox/customers/3/messages", {"type": "odd", "text": "odd", **data})
+    served.call("POST", "_sandbox/customers/3/messages", {"text": "the last of them"})
+    browser.open(f"{served.root}#customer-3")
+    browser.wait(".said.left .text", "the last of them")
+    assert len(browser.all(".said.left, .happened")) == 6
+    assert "odd" in browser.wait(".happened").text
+
+
+def test_names_of_any_script_and_length_fit(browser: Browser, served: Served) -> None:
+    hebrew = "\u05e9\u05dc\u05d5\u05dd" * 30
+    for name in (hebrew, "W" * 400, "   "):
+        served.call("POST", "_sandbox/customers", {"name": name, "channel_id": 8})
+    browser.open(f"{served.root}#customer-27")
+    browser.wait("#who", "WWW")
+    scrolls = "const write = document.querySelector('#write'); return write.scrollHeight - write.clientHeight"
+    assert browser.run(scrolls) == 0
+    assert browser.wait("#customers a[data-id='28'] .name").text == "Customer 28"
+    row = browser.wait("#customers a[data-id='26'] .name")
+    assert row.value_of_css_property("direction") == "rtl"
+    assert row.value_of_css_property("text-align") == "left"
+
+
+def test_attempts_of_old_deliveries_do_not_push_new_ones_out(browser: Browser, served: Served, hook: Hook) -> None:
+    hook.fails = {f"old {number}" for number in range(3)}
+    hook.register(served)
+    browser.open(served.root)
+    for number in range(3):
+        served.call("POST", "_sandbox/customers/3/messages", {"text": f"old {number}"})
+    for number in range(100):
+        served.call("POST", "_sandbox/customers/5/messages", {"text": f"new {number}"})
+    browser.wait(".card", "new 99")
+    served.call("POST", "_sandbox/tick", {"seconds": 6})
+    served.call("POST", "_sandbox/customers/5/messages", {"text": "the newest"})
+    browser.wait(".card", "the newest")
+    shown = browser.run("return [...document.querySelectorAll('.card .about')].map((about) => about.textContent)")
+    assert len(shown) == 200
+    assert not [text for text in shown if "old" in text]
+
+
+def test_a_sandbox_that_is_gone_is_said(browser: Browser) -> None:
+    with serving() as gone:
+        browser.open(f"{gone.root}#customer-3")
+        browser.wait("#who", name_of(gone, 3))
+    browser.wait("#live[data-live=no]", "Reconnecting")
+    browser.wait("#write").send_keys("Hello?", Keys.ENTER)
+    browser.wait("#problem", "The sandbox does not answer")
+    assert browser.wait("#write").get_property("value") == "Hello?"
+
+
 def test_the_policy_stops_what_is_not_its_own(browser: Browser, served: Served) -> None:
     browser.open(served.root)
     browser.run("""

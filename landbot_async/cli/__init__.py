@@ -1,6 +1,7 @@
 """The `landbot` command. It needs typer and rich, which the extra `[cli]` brings."""
 
 import os
+import signal
 import sys
 
 from .extras import needing
@@ -14,6 +15,9 @@ def main() -> None:
         # The shell closed it (`>&-`): nobody looks, and its number must not go to the next socket.
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # for the process's lifetime
-    with needing("The landbot command", "cli"):
-        from .app import app  # noqa: PLC0415  # the extra may be missing
+    try:
+        with needing("The landbot command", "cli"):
+            from .app import app  # noqa: PLC0415  # the extra may be missing
+    except KeyboardInterrupt:  # importing takes a moment, and Ctrl-C may come in it
+        sys.exit(128 + signal.SIGINT)
     app(prog_name="landbot")

@@ -304,13 +304,16 @@ class TestEvents:
         }
         route = next(each for each in Control(sandbox, ()).routes() if each.path == "/_sandbox/events")
 
+        async def receive() -> Any:
+            await anyio.sleep_forever()
+
         async def send(message: Any) -> None:
             if message["type"] == "http.response.body":
                 writing.set()
                 await anyio.sleep_forever()
 
         async with anyio.create_task_group() as group:
-            group.start_soon(route.handle, scope, anyio.sleep_forever, send)
+            group.start_soon(route.handle, scope, receive, send)
             await writing.wait()
             assert len(sandbox.feed._streams) == 1
             group.cancel_scope.cancel()

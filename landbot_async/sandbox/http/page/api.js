@@ -4,11 +4,14 @@ const token = document.querySelector('meta[name="sandbox-token"]').content;
 
 /** Ask the sandbox; gives the JSON of its answer or throws an Error with its reason. */
 export async function call(method, path, body) {
-  const response = await fetch(`/_sandbox/${path}`, {
+  const asked = fetch(`/_sandbox/${path}`, {
     method,
     headers: { "X-Sandbox-Token": token, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
     body: body === undefined ? undefined : JSON.stringify(body),
     cache: "no-store",
+  });
+  const response = await asked.catch(() => {
+    throw new Error("The sandbox does not answer. Is it still running?");
   });
   if (response.status === 401) startedAnew();
   const answer = await response.json();

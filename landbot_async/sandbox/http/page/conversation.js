@@ -1,7 +1,7 @@
 // One conversation: the customer's words on the left, a bot's or an agent's on the right, events between them.
 
 import { call } from "./api.js";
-import { badges, byId, day, eachFrame, fillEmpty, initials, make, stamp, time } from "./dom.js";
+import { badges, byId, day, eachFrame, fillEmpty, initials, make, nameOf, stamp, time } from "./dom.js";
 
 let customer = null;
 let messages = new Map(); // id → message, in time order
@@ -133,7 +133,7 @@ function toEnd() {
 
 function head() {
   const write = byId("write");
-  const name = customer ? (customer.name ?? `Customer ${customer.id}`) : null;
+  const name = customer ? nameOf(customer) : null;
   byId("who").textContent = name ?? "Conversation";
   byId("who-details").textContent = customer
     ? [`No. ${customer.id}`, customer.channel_type, customer.phone, customer.email].filter(Boolean).join(" · ")
@@ -165,7 +165,7 @@ function item(message, before) {
 const ACTIONS = { assign: "Assigned to agent", unassign: "Taken from agent" };
 
 function told({ text, type, data = {} }) {
-  return data.action in ACTIONS ? `${ACTIONS[data.action]} ${data.agent_id}` : text || data.action || type;
+  return Object.hasOwn(ACTIONS, data.action) ? `${ACTIONS[data.action]} ${data.agent_id}` : text || data.action || type;
 }
 
 const PLAIN = new Set(["text", "button"]);
@@ -175,8 +175,9 @@ function content(message) {
   const data = message.data ?? {};
   if (!PLAIN.has(message.type)) parts.push(make("span", { className: "kind", textContent: message.type.replaceAll("_", " ") }));
   if (message.text) parts.push(make("div", { className: "text", textContent: message.text, dir: "auto" }));
-  if (data.buttons?.length) {
-    const payloads = data.payloads ?? [];
+  // Whoever writes says what is in `data`: it may be anything.
+  if (Array.isArray(data.buttons)) {
+    const payloads = Array.isArray(data.payloads) ? data.payloads : [];
     parts.push(make("div", { className: "choices" }, ...data.buttons.map((label, place) => choice(String(label), payloads[place]))));
   }
   const details = [data.url, data.latitude !== undefined ? `${data.latitude}, ${data.longitude}` : null].filter(Boolean);

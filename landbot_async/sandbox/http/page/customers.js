@@ -1,7 +1,7 @@
 // The list of customers: found on the server, as many as have been scrolled to, the latest conversation first.
 
 import { call } from "./api.js";
-import { badges, byId, eachFrame, fillEmpty, initials, make, number, soon, stamp } from "./dom.js";
+import { badges, byId, eachFrame, fillEmpty, initials, make, nameOf, number, soon, stamp } from "./dom.js";
 
 const PAGE = 60;
 const list = byId("customers");
@@ -114,8 +114,8 @@ function row(customer, tabbable) {
     make(
       "span",
       { className: "what" },
-      make("span", { className: "name", textContent: customer.name ?? `Customer ${customer.id}` }),
-      make("span", { className: "preview", textContent: customer.last_text || customer.phone || customer.email || "Nothing said yet" }),
+      make("span", { className: "name", textContent: nameOf(customer), dir: "auto" }),
+      make("span", { className: "preview", dir: "auto", textContent: customer.last_text || customer.phone || customer.email || "Nothing said yet" }),
     ),
     make(
       "span",

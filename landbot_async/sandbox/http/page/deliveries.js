@@ -15,7 +15,7 @@ export function start() {
 
 /** Read them anew. */
 export async function load() {
-  const answer = await call("GET", "deliveries");
+  const answer = await call("GET", `deliveries?limit=${5 * MOST}`);
   deliveries = new Map();
   for (const attempt of answer.deliveries) put(attempt);
   draw();
@@ -47,8 +47,12 @@ function put(attempt) {
     known.attempts.set(place, attempt);
     return;
   }
+  const oldest = Math.min(...deliveries.keys());
+  if (deliveries.size === MOST) {
+    if (attempt.id < oldest) return; // it has left the list, and comes back with no new attempt
+    deliveries.delete(oldest);
+  }
   deliveries = new Map([[attempt.id, { ...attempt, attempts: new Map([[place, attempt]]) }], ...deliveries]);
-  if (deliveries.size > MOST) deliveries.delete([...deliveries.keys()].pop());
 }
 
 const draw = eachFrame(() => {

@@ -49,6 +49,9 @@ export const dateAndTime = (at) => whole.format(date(at));
 export const soon = (at, now) => (day(at) === day(now) ? time(at) : short.format(date(at)));
 export const stamp = (at, text) => make("time", { dateTime: date(at).toISOString(), title: dateAndTime(at), textContent: text });
 
+/** What a customer is called; who has no name, or a blank one, is called by number. */
+export const nameOf = (customer) => (customer.name?.trim() ? customer.name : `Customer ${customer.id}`);
+
 export const initials = (name) =>
   (name || "?").trim().split(/\s+/u).slice(0, 2).map((word) => [...word][0]).join("").toUpperCase();
 
