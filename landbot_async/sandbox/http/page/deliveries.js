@@ -70,7 +70,7 @@ const draw = eachFrame(() => {
     }
     return card;
   });
-  for (const card of list.children) if (!wanted.includes(card)) card.remove();
+  for (const card of [...list.children]) if (!wanted.includes(card)) card.remove();
   wanted.forEach((card, place) => {
     if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
   });
