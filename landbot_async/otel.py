@@ -27,14 +27,21 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
-from opentelemetry.util.types import AttributeValue
 
 from ._core.errors import STATUS_ERRORS, APIStatusError, ServerError
 from ._core.events import CallFailed, Event, LimiterWaited, RequestSent, ResponseReceived, RetryScheduled
 from ._core.platform import PLATFORM
 from ._core.urls import normalised_base_url
 from ._core.version import __version__
+
+try:
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
+    from opentelemetry.util.types import AttributeValue
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "landbot_async.otel needs opentelemetry-api: pip install 'landbot-async[otel]', or '.[otel]' in a checkout",
+        name=missing.name,
+    ) from missing
 
 __all__ = ["Tracing"]
 

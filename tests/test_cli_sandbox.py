@@ -276,8 +276,8 @@ def test_without_the_extra_it_says_what_to_install(package: str, monkeypatch: py
     result = CliRunner().invoke(app, ["sandbox"])
     assert result.exit_code == 2
     assert result.output == (
-        f"landbot sandbox needs {package}, which is not installed: pip install 'landbot-async[cli,sandbox]',"
-        " or '.[cli,sandbox]' in a checkout\n"
+        f"landbot sandbox needs {package}, which is not installed: pip install 'landbot-async[sandbox]',"
+        " or '.[sandbox]' in a checkout\n"
     )
 
 

@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -303,3 +304,11 @@ def test_the_library_does_not_import_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
+    monkeypatch.delitem(sys.modules, "landbot_async.otel")
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'landbot-async\[otel\]'") as missing:
+        importlib.import_module("landbot_async.otel")
+    assert missing.value.name == "opentelemetry.trace"

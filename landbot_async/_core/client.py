@@ -84,7 +84,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let the running calls end, refuse new ones, and close the connections (never those of a lent client).
+        """Let the running calls end, refuse new ones, and close the connections (never those of a borrowed client).
 
         On a copy made by `with_options` it does nothing: the original closes for all.
         """

@@ -1,7 +1,7 @@
 """The one place that knows httpx: everything else takes `Answer` or `Failure`.
 
 No decision rests on httpx's classes: errors are told apart by their names and by the wire's own trace, so that a
-client of httpx's successor can be lent to us as well.
+client of httpx's successor can be borrowed as well.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Wire:
 
     @property
     def closed(self) -> bool:
-        """Whether the client was closed: by us, or by who lent it."""
+        """Whether the client was closed: by us, or by its owner."""
         return self._client is not None and self._client.is_closed
 
     @property

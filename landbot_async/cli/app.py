@@ -194,7 +194,7 @@ def sandbox(  # noqa: PLR0917  # typer's options
 
     It prints what to export for a client to use it. Nobody real is written to.
     """
-    with needing("landbot sandbox", "cli,sandbox"):
+    with needing("landbot sandbox", "sandbox"):
         from .sandbox import Serving, serve  # noqa: PLC0415  # brings starlette and uvicorn, which may be missing
 
     options = {

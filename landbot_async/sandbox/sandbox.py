@@ -368,6 +368,8 @@ class Sandbox:
         Raises:
             KeyError: there is none.
         """
+        if channel_id not in self._workspace.channels:
+            raise KeyError(f"the sandbox has no channel {channel_id}; it begins with 8, 9 and 10")
         return self._workspace.channels[channel_id]
 
     def channel_token(self, channel_id: int) -> str:
@@ -402,6 +404,8 @@ class Sandbox:
         Raises:
             KeyError: there is none.
         """
+        if customer_id not in self._workspace.customers:
+            raise KeyError(f"the sandbox has no customer {customer_id}: Sandbox(customers=…) says how many there are")
         return self._workspace.customers[customer_id]
 
     def add_customer(self, name: str | None = None, *, place: int | None = None, **details: Any) -> SandboxCustomer:

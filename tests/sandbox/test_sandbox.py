@@ -112,7 +112,7 @@ async def test_the_workspace_can_change_meanwhile() -> None:
 
 @pytest.mark.parametrize("ask", [Sandbox.customer, Sandbox.delete_customer, Sandbox.channel])
 def test_nobody_there(ask: Callable[[Sandbox, int], object]) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"the sandbox has no (customer|channel) 99"):
         ask(Sandbox(customers=1), 99)
 
 
