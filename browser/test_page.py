@@ -193,6 +193,9 @@ def test_a_sandbox_that_is_gone_is_said(browser: Browser) -> None:
     browser.wait("#write").send_keys("Hello?", Keys.ENTER)
     browser.wait("#problem", "The sandbox does not answer")
     assert browser.wait("#write").get_property("value") == "Hello?"
+    browser.wait("#connect").click()
+    browser.wait("#exports-note", "The sandbox does not answer")
+    assert not browser.all("#copy, #reveal, #exports")
 
 
 def test_the_policy_stops_what_is_not_its_own(browser: Browser, served: Served) -> None:

@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { byId } from "./dom.js";
 
 let variables = [];
+let problem = "";
 let clear = false;
 
 const line = ({ name, value, secret }, shown) => `export ${name}=${secret && !shown ? "•".repeat(12) : value}`;
@@ -11,7 +12,10 @@ const lines = (shown) => variables.filter((each) => each.value !== null).map((ea
 
 export function start() {
   byId("connect").addEventListener("click", async () => {
-    variables = (await call("GET", "environment")).variables;
+    [variables, problem] = await call("GET", "environment").then(
+      (answer) => [answer.variables, ""],
+      (error) => [[], error.message],
+    );
     clear = false;
     draw();
     byId("connection").showModal();
@@ -38,6 +42,7 @@ function draw() {
   byId("copy").textContent = "Copy";
   byId("copied").textContent = "";
   const kept = variables.filter((each) => each.value === null).map((each) => each.name);
-  byId("exports-note").hidden = kept.length === 0;
-  byId("exports-note").textContent = `${kept.join(" and ")} came from the environment of the sandbox and is not shown.`;
+  for (const id of ["exports", "reveal", "copy"]) byId(id).hidden = problem !== "";
+  byId("exports-note").hidden = kept.length === 0 && problem === "";
+  byId("exports-note").textContent = problem || `${kept.join(" and ")} came from the environment of the sandbox and is not shown.`;
 }
