@@ -171,10 +171,8 @@ class Sandbox:
         return f"Sandbox(received={self.received}, refused={self.refused}, sent={len(self.sent)})"
 
     async def __aenter__(self) -> Self:
-        if self._open:
-            raise RuntimeError("This sandbox is open already.")
-        if self._http.is_closed:
-            raise RuntimeError("This sandbox was closed. Make a new one.")
+        if self._open or self._http.is_closed:
+            raise RuntimeError(f"This sandbox {'is open already' if self._open else 'was closed: make a new one'}.")
         self._open = True
         self._clock.at()
         self._rooms.push_async_callback(self._http.aclose)
