@@ -303,7 +303,6 @@ async def garbage(stream: SocketStream) -> None:
 
 async def silence(stream: SocketStream) -> None:
     async with stream:
-        await receive_request(stream)
         await anyio.sleep_forever()
 
 

@@ -1,5 +1,6 @@
 """The README and the guides keep their word: every Python block runs, and their tables are the code's."""
 
+import importlib
 import inspect
 import json
 import re
@@ -12,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 import landbot_async
-from landbot_async import AsyncLandbot, RetryPolicy, webhooks
+from landbot_async import AsyncApichat, AsyncLandbot, Pages, RetryPolicy, TokenBucket, webhooks
 from landbot_async._core import errors
 from landbot_async._core.retry import REPEAT, Outcome
 from landbot_async._core.routes import ROUTES
@@ -22,8 +23,12 @@ from landbot_async.webhooks import envelopes
 from .documents import ROOT, blocks, run, settle_in, text_of
 from .webhooks import payloads
 
-FILES = {name: text_of(ROOT / name) for name in ("README.md", "docs/guide.md", "docs/webhooks.md", "docs/recipes.md")}
+FILES = {
+    name: text_of(ROOT / name)
+    for name in ("README.md", "docs/api.md", "docs/guide.md", "docs/webhooks.md", "docs/recipes.md")
+}
 # The recipes' code is in test_recipes.py.
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 BLOCKS = [
     (f"{file} {heading}", code)
     for file, text in FILES.items()
@@ -63,7 +68,7 @@ async def test_quickstart(sandbox: Sandbox) -> None:
 async def test_batch_job(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.fault("lost_answer", method="POST")
     sandbox.customer(7).blocked = True
-    await run(_example("A batch job"))
+    await run(_example("A batch job", "docs/guide.md"))
     lines = [json.loads(line) for line in text_of(tmp_path / "not-sent.jsonl").splitlines()]
     said = {line["customer_id"]: line["safe_to_retry"] for line in lines}
     assert said.pop(7) is True
@@ -88,7 +93,7 @@ async def test_apichat(sandbox: Sandbox) -> None:
 
 @pytest.mark.anyio
 async def test_fastapi(sandbox: Sandbox) -> None:
-    app = (await run(_example("FastAPI")))["app"]
+    app = (await run(_example("FastAPI", "docs/guide.md")))["app"]
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -109,7 +114,7 @@ async def test_fastapi(sandbox: Sandbox) -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_aiohttp(sandbox: Sandbox) -> None:
-    app = (await run(_example("aiohttp")))["app"]
+    app = (await run(_example("aiohttp", "docs/guide.md")))["app"]
     async with TestClient(TestServer(app)) as browser:
         answer = await browser.post("/hello/3")
         assert (answer.status, await answer.json()) == (200, {"status": "accepted"})
@@ -162,8 +167,8 @@ def _table(heading: str, file: str = "README.md") -> list[list[str]]:
 @pytest.mark.anyio
 async def test_the_whole_api(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     sandbox.customer(2).name = "Ana"
-    await run(_example("The whole API"))
-    await run(_example("The whole API"))
+    await run(_example("The API", "docs/api.md"))
+    await run(_example("The API", "docs/api.md"))
     assert [(sent.customer_id, sent.type, sent.text) for sent in sandbox.sent] == [
         (2, "template", "Hello Ana, we have news for you."),
         (2, "text", "How can we help?"),
@@ -181,7 +186,7 @@ async def test_the_whole_api(sandbox: Sandbox, capsys: pytest.CaptureFixture[str
 
 def test_the_table_of_the_api_has_every_method_and_its_arguments() -> None:
     landbot = AsyncLandbot("f00dface")
-    resources = {row[0].strip("`"): " ".join(row[1:]) for row in _table("The whole API")[1:]}
+    resources = {row[0].strip("`"): " ".join(row[1:]) for row in _table("Every method", "docs/api.md")[1:]}
     assert list(resources) == ["channels", "templates", "hooks", "customers", "fields"]
     for resource, said in resources.items():
         methods = dict(re.findall(r"`(\w+)\(([^`]*)\)`", said))
@@ -276,3 +281,31 @@ def test_the_readme_says_what_it_is_not() -> None:
     text = " ".join(FILES["README.md"].split())
     for fact in ("unofficial", "public documents", "never run against a live account", "not published yet"):
         assert fact in text
+
+
+def test_every_link_within_a_page_leads_to_a_chapter() -> None:
+    pages = {path: text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+    chapters = {
+        path: {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+        for path, text in pages.items()
+    }
+    links = [
+        (path, *link) for path, text in pages.items() for link in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", text)
+    ]
+    assert links
+    for path, file, chapter in links:
+        assert chapter in chapters[(path.parent / file).resolve() if file else path], (path.name, file, chapter)
+
+
+@pytest.mark.parametrize("module", ["", ".webhooks", ".sandbox", ".otel", ".logging", ".pytest_plugin"])
+def test_every_public_name_stands_in_the_docs(module: str) -> None:
+    text = "\n".join(text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
+    public = importlib.import_module(f"landbot_async{module}").__all__
+    assert [name for name in public if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("kind", [AsyncLandbot, AsyncApichat, Sandbox, Pages, TokenBucket, webhooks.Inbox])
+def test_what_the_main_objects_can_do_stands_in_the_docs(kind: type) -> None:
+    text = "\n".join(text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
+    public = [name for name in dir(kind) if not name.startswith("_")]
+    assert [name for name in public if not re.search(rf"\b{name}\b", text)] == []
