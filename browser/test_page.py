@@ -269,6 +269,8 @@ def test_a_broken_stream_is_taken_up_again(browser: Browser) -> None:
     with serving("--customers", "2") as first:
         browser.open(f"{first.root}#customer-1")
         port = first.root.rsplit(":", 1)[1].strip("/")
+        browser.wait("#who", name_of(first, 1))
+        browser.wait("#write").send_keys("half a sentence")
         browser.run("window.stillTheOldPage = true")
     browser.wait("#live", "Reconnecting")
     with serving("--customers", "2", "--port", port) as second:
@@ -277,6 +279,7 @@ def test_a_broken_stream_is_taken_up_again(browser: Browser) -> None:
         assert browser.run("return window.stillTheOldPage") is None
         second.call("POST", "v1/customers/1/send_text/", {"message": "Here again"})
         browser.wait(".bubble", "Here again")
+        assert browser.wait("#write").get_property("value") == "half a sentence"
 
 
 def test_nobody_there_is_told_what_to_do(browser: Browser) -> None:

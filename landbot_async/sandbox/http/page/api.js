@@ -46,8 +46,9 @@ export async function follow(last, { onHappening, onLive }) {
   }
 }
 
-// Another run has another token, which a new page brings.
+// Another run has another token, which a new page brings; what was being written is not lost by it.
 function startedAnew() {
+  sessionStorage.setItem("draft", document.getElementById("write").value);
   location.reload();
 }
 

@@ -11,6 +11,8 @@ let opening = 0; // the latest conversation asked for: an answer to an older one
 
 export function start({ onEscape }) {
   const write = byId("write");
+  write.value = sessionStorage.getItem("draft") ?? "";
+  sessionStorage.removeItem("draft");
   byId("composer").addEventListener("submit", (event) => {
     event.preventDefault();
     send({ text: write.value.trim() });
