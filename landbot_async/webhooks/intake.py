@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Seconds. The longest that a delivery may take between its claim and its acknowledgement.
 _CLAIM: Final = 30.0
+# Seconds that a shared store has for an answer: a claim is kept before it expires, and one that hangs holds up nobody.
+_PATIENCE: Final = 10.0
 # Longer keys than any of Landbot's are remembered by their digests.
 _LONG: Final = 100
 
@@ -69,7 +71,7 @@ class Intake:
         self._queue_size = queue_size
         self._window = window
         self._claims = claims
-        self._shared = not isinstance(claims, MemoryClaims)  # whether it waits
+        self._shared = type(claims) is not MemoryClaims  # whether it waits
         self._workers: Workers | None = None
         self._journal: Journal | None = None
         self._writing = 0  # messages on their way to the disk, which have their place in the queue
@@ -115,7 +117,7 @@ class Intake:
     async def _take_in_memory(self, message: Message, workers: Workers) -> int:
         keys = _keys(message)
         try:
-            claim = await self._claims.claim(keys, _CLAIM) if keys else Claim.NEW
+            claim = await self._claim(keys) if keys else Claim.NEW
         except Exception as error:  # noqa: BLE001  # whatever a store of somebody else's raises
             return self._not_now("the claims failed", exc_info=error)
         if claim is not Claim.NEW:
@@ -124,17 +126,24 @@ class Intake:
         taken = self._has_room(workers)
         if taken:
             workers.put(message, 0)
-        if keys and self._shared:
-            # It takes its time, and has to know even if whoever asked is gone.
-            with anyio.CancelScope(shield=True):
-                await self._settle_claim(keys, taken=taken)
-        elif keys:
+        if keys:
             await self._settle_claim(keys, taken=taken)
         return self._accepted(workers) if taken else UNAVAILABLE
 
+    async def _claim(self, keys: Sequence[str]) -> Claim:
+        if not self._shared:
+            return await self._claims.claim(keys, _CLAIM)
+        with anyio.fail_after(_PATIENCE):
+            return Claim(await self._claims.claim(keys, _CLAIM))
+
     async def _settle_claim(self, keys: Sequence[str], *, taken: bool) -> None:
+        settled = self._claims.keep(keys, self._window) if taken else self._claims.release(keys)
+        if not self._shared:
+            return await settled
         try:
-            await (self._claims.keep(keys, self._window) if taken else self._claims.release(keys))
+            # It takes its time, and has to know even if whoever asked is gone.
+            with anyio.fail_after(_PATIENCE, shield=True):
+                await settled
         except Exception:  # noqa: BLE001  # whatever a store of somebody else's raises
             log.exception("the claims failed after a message was %s", "taken" if taken else "refused")
 

@@ -2,12 +2,16 @@
 
 A message settles, waits for its turn, and is handled: by as many tasks as there are messages whose turn it is, up to a
 limit. They are started one after another, so what handlers do without waiting takes one task and not a hundred.
+
+No handler sees what another one, or a request, has set in its context: each has the context variables of whoever opened
+the inbox. A task in which they were changed handles nothing else.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from typing import Final, NamedTuple
 
 import anyio
@@ -57,6 +61,7 @@ class Workers:
         self._settle = settle
         self._concurrency = concurrency
         self._lanes: Lanes[Held] = Lanes(settle)
+        self._context = copy_context()
         self._working = 0
         self._coming = False  # whether a worker was started that has not begun
         self._stopping = False
@@ -110,7 +115,7 @@ class Workers:
         if self._lanes.ready and not self._coming and not self._stopping and self._working < self._concurrency:
             self._coming = True
             self._working += 1
-            self._group.start_soon(self._work)
+            self._context.copy().run(self._group.start_soon, self._work)
 
     async def _work(self) -> None:
         """Handle messages while there are any whose turn it is."""
@@ -122,6 +127,8 @@ class Workers:
                 await self._see_to(taken)
                 self.held -= 1
                 self._lanes.done(taken.lane)
+                if not _same(copy_context(), self._context):
+                    break
                 handled += 1
                 if handled % _IN_A_ROW == 0:
                     await anyio.lowlevel.checkpoint()
@@ -129,9 +136,15 @@ class Workers:
             self._working -= 1
             if not self._working:
                 self._idle.set()
+        self._call_a_worker()
 
     async def _see_to(self, taken: Taken[Held]) -> None:
         message, number = taken.item
         await self._handle(attrs.evolve(message, late=True) if taken.late else message)
         if self._handled is not None:
             await self._handled(number)
+
+
+def _same(one: Context, other: Context) -> bool:
+    """Whether both have the same objects; equality would ask these, which are somebody else's."""
+    return len(one) == len(other) and all(other.get(variable, one) is value for variable, value in one.items())

@@ -9,7 +9,7 @@ from anyio import sleep
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbot_async.webhooks import Inbox, Message
+from landbot_async.webhooks import Inbox, MemoryClaims, Message
 from landbot_async.webhooks.claims import Claim
 from landbot_async.webhooks.envelopes import read
 from landbot_async.webhooks.intake import _keys
@@ -295,6 +295,53 @@ async def test_claims_that_fail_are_503_and_said_once(caplog: pytest.LogCaptureF
     (record,) = caplog.records
     assert "the claims failed" in record.getMessage()
     assert "the store is gone" in caplog.text
+
+
+@pytest.mark.parametrize("lie", [True, None, "taken"])
+async def test_claims_that_answer_something_else_have_failed(lie: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Lying(Store):
+        async def claim(self, keys: Any, seconds: float) -> Claim:
+            return lie  # type: ignore[no-any-return]  # a lie
+
+    inbox, got = listening(claims=Lying())
+    async with inbox:
+        assert await post(inbox) == 503
+    assert got == []
+    assert f"{lie!r} is not a valid Claim" in caplog.text
+
+
+class Hanging(MemoryClaims):
+    """Claims that never come back from one of their methods."""
+
+    def __init__(self, hanging: str) -> None:
+        super().__init__()
+        self.hanging = hanging
+
+    async def claim(self, keys: Any, seconds: float) -> Claim:
+        if self.hanging == "claim":
+            await anyio.sleep_forever()
+        return await super().claim(keys, seconds)
+
+    async def keep(self, keys: Any, seconds: float) -> None:
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize(("hanging", "status"), [("claim", 503), ("keep", 200)])
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_claims_that_hang_hold_up_nobody(
+    hanging: str, status: int, cancelled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox, got = listening(claims=Hanging(hanging))
+    statuses: list[int] = []
+    async with inbox:
+        begun = anyio.current_time()
+        with anyio.move_on_after(1 if cancelled else 60):
+            statuses.append(await post(inbox))
+        # What is said to be kept is waited for even by who is cancelled, but not for good.
+        assert anyio.current_time() - begun == pytest.approx(1 if cancelled and hanging == "claim" else 10)
+    assert statuses == ([] if cancelled and hanging == "claim" else [status])
+    assert len(got) == (hanging == "keep")
+    assert ("the claims failed" in caplog.text) == (not cancelled or hanging == "keep")
 
 
 @pytest.mark.parametrize(("failing", "size", "told"), [("keep", 5, "taken"), ("release", 1, "refused")])

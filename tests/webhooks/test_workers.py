@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Self
 
 import anyio
@@ -145,6 +146,30 @@ async def test_a_handler_that_never_waits_lets_others_run() -> None:
         while len(running.got) < 200:
             await anyio.lowlevel.checkpoint()
         assert turns >= 5
+
+
+SAID: ContextVar[str] = ContextVar("SAID", default="nothing")
+
+
+@pytest.mark.parametrize("settle", [0, 0.2])
+@pytest.mark.parametrize("waits", [True, False])
+async def test_no_handler_sees_the_context_of_another_or_of_a_request(settle: float, waits: bool) -> None:
+    found: list[str] = []
+
+    async def say(message: Message) -> None:
+        found.append(SAID.get())
+        SAID.set("a handler's")
+        if waits:
+            await sleep(1)
+
+    before = SAID.set("the inbox's")
+    async with Running(say, settle=settle, concurrency=2) as running:
+        SAID.set("a request's")
+        for number in range(7):
+            running.put("x", customer=number % 3, at=number)
+        await running.workers.drain()
+    assert found == ["the inbox's"] * 7
+    SAID.reset(before)
 
 
 async def test_drain_waits_for_all() -> None:
