@@ -277,7 +277,9 @@ class Inbox:
 async def _finish(journal: Journal, number: int) -> None:
     outcome = await journal.finish(number)
     if isinstance(outcome, Exception):
-        log.error("a message was handled but stays in the inbox's file: it will be handled again", exc_info=outcome)
+        log.error(
+            "a handled message cannot be struck off the inbox's file yet, or it is handled again", exc_info=outcome
+        )
 
 
 def _path(durable: object) -> Path:

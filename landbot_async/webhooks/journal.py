@@ -158,11 +158,12 @@ async def open_journal(path: Path, source: str, *, window: float) -> tuple[Journ
 def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]:
     connection: sqlite3.Connection | None = None
     try:
-        # Made here, because sqlite would make it for everybody; what it puts beside it has the same mode. One that is
-        # there is not opened: closing it again would take away the locks of another inbox of this process.
+        # Made here, because sqlite would make it for everybody, also behind a link; what it puts beside it has the same
+        # mode. One that is there is not opened: closing it again would take away the locks of another inbox here.
+        real = os.path.realpath(path)
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+            os.close(os.open(real, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(real, timeout=0, isolation_level=None, check_same_thread=False)
         _take(connection, source)
         file = File(connection, window=window)
         return file, file.entries()
@@ -217,6 +218,7 @@ class File:
         self._connection = connection
         self._window = window
         self._most = most
+        self._owed: list[int] = []  # what is handled and could not be taken away
         self._remembered: int = self._execute("SELECT count(*) FROM seen").fetchone()[0]
         self._last: int = self._execute("SELECT ifnull(max(number), 0) FROM message").fetchone()[0]
 
@@ -229,24 +231,32 @@ class File:
         ]
 
     def write(self, requests: Sequence[Add | int]) -> Sequence[Outcome]:
-        """Add messages and take handled ones away: all, or none if that fails. Return what became of each."""
+        """Add messages and take handled ones away: all, or none if that fails. Return what became of each.
+
+        What could not be taken away is so with a later call.
+        """
         before = self._remembered
+        finished = [each for each in requests if isinstance(each, int)]
         try:
             self._execute("BEGIN IMMEDIATE")
             outcomes = self._add([each for each in requests if isinstance(each, Add)])
-            finished = [each for each in requests if isinstance(each, int)]
-            self._execute(_many(_FINISH, len(finished)), *finished)
+            gone = [*self._owed[:_MOST_AT_ONCE], *finished]
+            self._execute(_many(_FINISH, len(gone)), *gone)
             self._execute("COMMIT")
         except sqlite3.Error as error:
             self._remembered = before
+            self._owed += finished
             with contextlib.suppress(sqlite3.Error):
                 self._execute("ROLLBACK")
             return [error] * len(requests)
+        del self._owed[:_MOST_AT_ONCE]
         found = iter(outcomes)
         return [next(found) if isinstance(each, Add) else None for each in requests]
 
     def close(self) -> None:
         """Let it go."""
+        if self._owed:
+            self.write([])
         self._connection.close()
 
     def _add(self, adds: list[Add]) -> list[int | None]:

@@ -159,6 +159,23 @@ async def test_a_full_disk_fails_all_that_was_asked_for_and_nothing_after_it(pat
         assert isinstance(await journal.add(["d:1"], "d1", b"small", ignore), int)
 
 
+@pytest.mark.parametrize("written", [True, False])
+async def test_what_a_full_disk_has_kept_goes_when_there_is_room(path: Path, written: bool) -> None:
+    async with opened(path) as (journal, _):
+        numbers = [await journal.add([], None, b"x", ignore) for _ in range(3)]
+        journal._file._execute("PRAGMA query_only = 1")
+        for number in numbers:
+            assert isinstance(number, int)
+            assert isinstance(await journal.finish(number), sqlite3.OperationalError)
+        journal._file._execute("PRAGMA query_only = 0")
+        if written:
+            await journal.add(["d:4"], "d4", b"four", ignore)
+            assert journal._file._execute("SELECT count(*) FROM message").fetchone() == (1,)
+            assert journal._file._owed == []
+    async with opened(path) as (_, entries):
+        assert [each.body for each in entries] == [b"four"] * written
+
+
 async def test_a_disk_that_is_gone_is_an_error_and_no_end(path: Path) -> None:
     async with opened(path) as (journal, _):
         journal._file._connection.close()
@@ -174,6 +191,16 @@ async def test_the_files_are_the_owners_alone(path: Path) -> None:
             names = sorted(os.listdir(path.parent))
             assert names == ["inbox.db", "inbox.db-wal"]
             assert {stat.S_IMODE((path.parent / name).stat().st_mode) for name in names} == {0o600}
+    finally:
+        os.umask(before)
+
+
+async def test_a_link_makes_no_file_for_everybody(path: Path) -> None:
+    os.symlink(path.parent / "real.db", path)
+    before = os.umask(0)
+    try:
+        async with opened(path):
+            assert stat.S_IMODE((path.parent / "real.db").stat().st_mode) == 0o600
     finally:
         os.umask(before)
 
