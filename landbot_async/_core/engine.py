@@ -303,7 +303,7 @@ class Engine:
     ) -> LandbotError:
         """The error, with a text that says what happened, what to do, and whether repeating is safe."""
         route, safe = call.route, call.safe_to_retry
-        count = f" after {call.attempts} attempts" if call.attempts > 1 else ""
+        count = f", after {call.attempts} attempts" if call.attempts > 1 else ""
         if not safe:
             safety = "It may have taken effect all the same: look before you repeat it, or it may happen twice."
         elif transient:
