@@ -139,4 +139,4 @@ async def _refused(request: Request, refusal: Exception) -> Response:
 
 
 def _read(name: str) -> str:
-    return (resources.files(__package__) / name).read_text("utf-8")
+    return (resources.files("landbot_async.sandbox.http") / name).read_text("utf-8")
