@@ -53,21 +53,33 @@ class MemoryClaims:
     def __len__(self) -> int:
         return len(self._held) + len(self._seen)
 
+    def find(self, keys: Sequence[str], now: float) -> Claim:
+        """What is known of these keys."""
+        for key in keys:
+            if key in self._seen and self._seen[key] > now:
+                return Claim.SEEN
+        for key in keys:
+            if key in self._held and self._held[key] > now:
+                return Claim.HELD
+        return Claim.NEW
+
+    def see(self, keys: Sequence[str], now: float, until: float) -> None:
+        """The message was taken: its keys are seen until then."""
+        _add(self._seen, keys, now, until, self._most)
+
     async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
         """Take the message with these keys for `seconds`, unless any of them is seen or held."""
         now = anyio.current_time()
-        for kept, found in ((self._seen, Claim.SEEN), (self._held, Claim.HELD)):
-            for key in keys:
-                if key in kept and kept[key] > now:
-                    return found
-        _add(self._held, keys, now, now + seconds, self._most)
-        return Claim.NEW
+        found = self.find(keys, now)
+        if found is Claim.NEW:
+            _add(self._held, keys, now, now + seconds, self._most)
+        return found
 
     async def keep(self, keys: Sequence[str], seconds: float) -> None:
         """The message was taken: its keys are seen for `seconds`."""
         await self.release(keys)
         now = anyio.current_time()
-        _add(self._seen, keys, now, now + seconds, self._most)
+        self.see(keys, now, now + seconds)
 
     async def release(self, keys: Sequence[str]) -> None:
         """The message was not taken: let Landbot's next attempt have it."""

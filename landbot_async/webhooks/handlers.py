@@ -17,6 +17,7 @@ import anyio
 from landbot_async._core.events import log
 
 from .messages import Message
+from .watch import Watch
 
 Handler: TypeAlias = Callable[[Any], Awaitable[object]]
 OnError: TypeAlias = Callable[[Message, Exception], Awaitable[object]]
@@ -44,7 +45,7 @@ class Handlers:
     def __init__(self, *, timeout: float, on_error: OnError | None) -> None:
         if on_error is not None and not _is_async(on_error):
             raise TypeError("on_error must be an async function of the message and the exception")
-        self._timeout = timeout
+        self.watch = Watch(timeout)
         self._on_error = on_error
         self._by_type: dict[type[Message], _Registered] = {}
 
@@ -83,8 +84,9 @@ class Handlers:
         return next((self._by_type[cls] for cls in type_.__mro__ if cls in self._by_type), None)
 
     async def _failure_of(self, call: Callable[..., Awaitable[object]], *args: object) -> Exception | None:
+        scope = self.watch.begin()
         try:
-            with anyio.CancelScope(deadline=anyio.current_time() + self._timeout) as scope:
+            with scope:
                 await call(*args)
         except anyio.get_cancelled_exc_class() as cancelled:
             if anyio.current_effective_deadline() == -math.inf:
@@ -94,8 +96,10 @@ class Handlers:
             return error
         except Exception as error:  # noqa: BLE001  # whatever it is goes to on_error
             return error
+        finally:
+            self.watch.end(scope)
         if scope.cancelled_caught:
-            return TimeoutError(f"it took longer than {self._timeout:g} seconds")
+            return TimeoutError(f"it took longer than {self.watch.seconds:g} seconds")
         return None
 
     async def _tell(self, message: Message, error: Exception) -> None:

@@ -220,10 +220,11 @@ class Inbox:
                 concurrency=self._concurrency,
             )
             group.start_soon(workers.run)
+            group.start_soon(self._handlers.watch.run)
             if journal is not None:
                 group.start_soon(journal.run)
             for message, number in self._unhandled(entries):
-                workers.put(message, number)
+                workers.put(message, number, anyio.current_time())
             self._open = _Open(workers, journal, group, stack.pop_all())
             self._intake.open(workers, journal)
         return self

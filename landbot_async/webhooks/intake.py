@@ -70,8 +70,8 @@ class Intake:
         self._max_body = max_body
         self._queue_size = queue_size
         self._window = window
+        self._memory = claims if type(claims) is MemoryClaims else None
         self._claims = claims
-        self._shared = type(claims) is not MemoryClaims  # whether it waits
         self._workers: Workers | None = None
         self._journal: Journal | None = None
         self._writing = 0  # messages on their way to the disk, which have their place in the queue
@@ -112,9 +112,22 @@ class Intake:
             return self._not_now("it is not open: handlers run inside `async with inbox`")
         if self._journal is not None:
             return await self._take_on_disk(message, body, self._workers, self._journal)
-        return await self._take_in_memory(message, self._workers)
+        if self._memory is not None:
+            return self._take_in_memory(message, self._workers, self._memory)
+        return await self._take_by_claim(message, self._workers)
 
-    async def _take_in_memory(self, message: Message, workers: Workers) -> int:
+    def _take_in_memory(self, message: Message, workers: Workers, memory: MemoryClaims) -> int:
+        # Nothing waits here, so nothing has to be claimed before it is kept.
+        keys, now = _keys(message), anyio.current_time()
+        if memory.find(keys, now) is not Claim.NEW:
+            return OK
+        if not self._has_room(workers):
+            return UNAVAILABLE
+        memory.see(keys, now, now + self._window)
+        workers.put(message, 0, now)
+        return self._accepted(workers)
+
+    async def _take_by_claim(self, message: Message, workers: Workers) -> int:
         keys = _keys(message)
         try:
             claim = await self._claim(keys) if keys else Claim.NEW
@@ -125,25 +138,20 @@ class Intake:
             return OK if claim is Claim.SEEN else UNAVAILABLE
         taken = self._has_room(workers)
         if taken:
-            workers.put(message, 0)
+            workers.put(message, 0, anyio.current_time())
         if keys:
             await self._settle_claim(keys, taken=taken)
         return self._accepted(workers) if taken else UNAVAILABLE
 
     async def _claim(self, keys: Sequence[str]) -> Claim:
-        if not self._shared:
-            return await self._claims.claim(keys, _CLAIM)
         with anyio.fail_after(_PATIENCE):
             return Claim(await self._claims.claim(keys, _CLAIM))
 
     async def _settle_claim(self, keys: Sequence[str], *, taken: bool) -> None:
-        settled = self._claims.keep(keys, self._window) if taken else self._claims.release(keys)
-        if not self._shared:
-            return await settled
         try:
             # It takes its time, and has to know even if whoever asked is gone.
             with anyio.fail_after(_PATIENCE, shield=True):
-                await settled
+                await (self._claims.keep(keys, self._window) if taken else self._claims.release(keys))
         except Exception:  # noqa: BLE001  # whatever a store of somebody else's raises
             log.exception("the claims failed after a message was %s", "taken" if taken else "refused")
 
@@ -154,7 +162,7 @@ class Intake:
         def on_done(outcome: Outcome) -> None:
             self._writing -= 1
             if isinstance(outcome, int):
-                workers.put(message, outcome)
+                workers.put(message, outcome, anyio.current_time())
 
         self._writing += 1
         outcome = await journal.add(_keys(message), message.delivery_id, body, on_done)

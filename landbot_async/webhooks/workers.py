@@ -70,9 +70,8 @@ class Workers:
         self.held = 0
         """How many messages are taken and not yet handled."""
 
-    def put(self, message: Message, number: int) -> None:
+    def put(self, message: Message, number: int, now: float) -> None:
         """Take a message. Does not wait."""
-        now = anyio.current_time()
         self.held += 1
         self._lanes.put(message.customer.id, (message.timestamp, message.seq or 0), Held(message, number), now)
         if not self._settle:

@@ -33,6 +33,14 @@ def handlers(on_error: OnError | None = None, timeout: float = 60.0) -> Handlers
     return Handlers(timeout=timeout, on_error=on_error)
 
 
+async def handled(found: Handlers, message: Message) -> None:
+    """Have it handled while somebody watches, as an inbox does."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(found.watch.run)
+        await found.handle(message)
+        group.cancel_scope.cancel()
+
+
 async def test_the_most_special_handler_gets_it() -> None:
     found = handlers()
     got: list[str] = []
@@ -145,7 +153,7 @@ async def test_a_slow_one_is_cut_off() -> None:
         await sleep(6)
 
     found.add([TextMessage], slow, 1)
-    await found.handle(TEXT)
+    await handled(found, TEXT)
     assert anyio.current_time() - begun == pytest.approx(5)
     assert [type(error) for _, error in told.of] == [TimeoutError]
 
@@ -171,7 +179,7 @@ async def test_an_on_error_that_fails_or_hangs_is_logged(caplog: pytest.LogCaptu
         caplog.clear()
         found = handlers(on_error)
         found.add([TextMessage], Failing(ValueError("no")), 1)
-        await found.handle(TEXT)
+        await handled(found, TEXT)
         assert [each.getMessage() for each in caplog.records] == [
             "on_error failed after the handler of a TextMessage had"
         ]

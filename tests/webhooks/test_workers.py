@@ -47,7 +47,8 @@ class Running:
 
     def put(self, text: str, *, customer: int = 1, at: float = 0, seq: int | None = None) -> None:
         body = delivery(text, customer=customer, at=NOON + at, seq=seq)
-        self.workers.put(read("platform", body, None), len(self.got) + self.workers.held + 1)
+        number = len(self.got) + self.workers.held + 1
+        self.workers.put(read("platform", body, None), number, anyio.current_time())
 
     @property
     def texts(self) -> list[str]:
