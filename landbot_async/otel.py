@@ -37,11 +37,11 @@ from ._core.version import __version__
 try:
     from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
     from opentelemetry.util.types import AttributeValue
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "landbot_async.otel needs opentelemetry-api: pip install 'landbot-async[otel]', or '.[otel]' in a checkout",
-        name=missing.name,
-    ) from missing
+        name=_missing.name,
+    ) from _missing
 
 __all__ = ["Tracing"]
 

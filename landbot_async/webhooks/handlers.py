@@ -45,7 +45,7 @@ class Handlers:
     def __init__(self, *, timeout: float, on_error: OnError | None) -> None:
         if on_error is not None and not _is_async(on_error):
             raise TypeError("on_error must be an async function of the message and the exception")
-        self.watch = Watch(timeout)
+        self.watch: Watch = Watch(timeout)
         self._on_error = on_error
         self._by_type: dict[type[Message], _Registered] = {}
 

@@ -29,11 +29,11 @@ class Lane(Generic[T]):
     __slots__ = ("busy", "customer", "held", "last", "ripe")
 
     def __init__(self, customer: Hashable) -> None:
-        self.customer = customer
+        self.customer: Hashable = customer
         self.held: list[tuple[Place, int, T]] = []  # a heap
-        self.ripe = _FIRST  # up to here nothing waits any more
-        self.last = _FIRST  # the latest that was taken
-        self.busy = False  # taken from, or in the queue of those to take from
+        self.ripe: Place = _FIRST  # up to here nothing waits any more
+        self.last: Place = _FIRST  # the latest that was taken
+        self.busy: bool = False  # taken from, or in the queue of those to take from
 
 
 class Taken(NamedTuple, Generic[T]):

@@ -67,7 +67,7 @@ class Workers:
         self._stopping = False
         self._news: anyio.Event | None = None  # what the clock waits for where nothing settles
         self._idle = anyio.Event()
-        self.held = 0
+        self.held: int = 0
         """How many messages are taken and not yet handled."""
 
     def put(self, message: Message, number: int, now: float) -> None:

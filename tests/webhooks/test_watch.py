@@ -23,10 +23,9 @@ async def timed(watch: Watch, begins: float, takes: float, found: dict[int, tupl
 
 
 async def watched(seconds: float, jobs: Sequence[tuple[float, float]]) -> dict[int, tuple[float, bool]]:
-    watch, found = Watch(seconds), dict[int, tuple[float, bool]]()
+    watch, found, begun = Watch(seconds), dict[int, tuple[float, bool]](), anyio.current_time()
     async with anyio.create_task_group() as group:
         group.start_soon(watch.run)
-        begun = anyio.current_time()
         async with anyio.create_task_group() as jobs_group:
             for number, (begins, takes) in enumerate(jobs):
                 jobs_group.start_soon(timed, watch, begins, takes, found, number)
