@@ -87,7 +87,7 @@ async def test_the_fixtures_can_be_entered(landbot_sandbox, landbot_client):
 
 
 def test_the_limit_is_off_unless_asked_for(pytester: pytest.Pytester) -> None:
-    result = run(
+    run(
         pytester,
         """
 import anyio
@@ -106,8 +106,7 @@ async def test_on(landbot_client, landbot_sandbox):
     assert await twenty(landbot_client) > 0.4
     assert (landbot_sandbox.received, landbot_sandbox.refused) == (20, 0)
         """,
-    )
-    result.assert_outcomes(passed=4)
+    ).assert_outcomes(passed=4)
 
 
 def test_the_nearest_marker_wins_for_each_option(pytester: pytest.Pytester) -> None:

@@ -17,6 +17,7 @@ from landbot_async import MessageHook
 from landbot_async.sandbox import Sandbox
 
 from .documents import ROOT, blocks, run, settle_in, text_of
+from .helpers import breath
 
 # The recipes keep a file, and the sandbox's clock would run ahead of the disk.
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -139,7 +140,7 @@ async def test_aiohttp_answers_whatever_comes(sandbox: Sandbox, monkeypatch: pyt
     monkeypatch.setenv("LANDBOT_HOOK_URL", f"http://127.0.0.1:{port}/landbot")
     app = (await run(RECIPES[AIOHTTP]))["app"]
     sandbox.customer(1).name = "Ava"
-    async with TestServer(app, port=port):
+    async with breath(), TestServer(app, port=port):
         sandbox.write(1, "Hi")
         await until_sent(sandbox, 1)
         sandbox.write(1, "Where are you?")

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from landbot_async.webhooks import Inbox, Message
+from tests.helpers import breath
 from tests.webhooks.deliveries import TOKEN, delivery, headers
 
 pytestmark = [
@@ -36,7 +37,7 @@ async def serving(
     app.cleanup_ctx.append(opened)
     app.router.add_route("*", "/landbot", inbox.aiohttp)
     app.router.add_post("/post", inbox.aiohttp)
-    async with TestClient(TestServer(app)) as client:
+    async with breath(), TestClient(TestServer(app)) as client:
         yield client, inbox, got
 
 

@@ -242,7 +242,8 @@ async def test_one_that_awaits_what_others_cancelled_has_failed() -> None:
         await task
 
     found.add([TextMessage], waits, 1)
-    await found.handle(TEXT)
+    async with anyio.create_task_group() as group:
+        group.start_soon(found.handle, TEXT)
     (error,) = (error for _, error in told.of)
     assert isinstance(error, RuntimeError)
     assert isinstance(error.__cause__, asyncio.CancelledError)

@@ -16,6 +16,7 @@ import pytest
 from landbot_async import ConfigurationError
 from landbot_async.webhooks import journal as module
 from landbot_async.webhooks.journal import Entry, File, Journal, Outcome, open_journal
+from tests.helpers import breath
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -26,7 +27,7 @@ async def opened(
 ) -> AsyncGenerator[tuple[Journal, list[Entry]]]:
     journal, entries = await open_journal(path, source, window=window)
     try:
-        async with anyio.create_task_group() as group:
+        async with breath(), anyio.create_task_group() as group:
             group.start_soon(journal.run)
             yield journal, entries
             group.cancel_scope.cancel()
@@ -171,7 +172,7 @@ async def test_what_a_full_disk_has_kept_goes_when_there_is_room(path: Path, wri
         if written:
             await journal.add(["d:4"], "d4", b"four", ignore)
             assert journal._file._execute("SELECT count(*) FROM message").fetchone() == (1,)
-            assert journal._file._owed == []
+        assert journal._file._owed == ([] if written else numbers)
     async with opened(path) as (_, entries):
         assert [each.body for each in entries] == [b"four"] * written
 
