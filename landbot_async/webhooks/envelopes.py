@@ -195,6 +195,73 @@ def read(source: Source, body: bytes | bytearray, delivery_id: str | None) -> Me
         raise WebhookPayloadError(f"The delivery is no message of {_NAMES[source]}: {unreadable}.") from None
 
 
+class Sealed(NamedTuple):
+    """A delivery that can be read, and what has to be known before its message's turn comes.
+
+    What waits is this and not the message: it is a fifth of the size, and nothing that the garbage collector follows.
+    """
+
+    body: bytes
+    delivery_id: str | None
+    uuid: str | None
+    sender: str | None
+    customer: int
+    timestamp: int | float
+    seq: int
+
+
+def look(source: Source, body: bytes | bytearray, delivery_id: str | None) -> Sealed:
+    """Look into a body whose sender is known to be right, without making a message of it.
+
+    Raises:
+        WebhookPayloadError: `read` would raise it.
+    """
+    try:
+        decoded = _decoded(body)
+        seen = _usual(decoded) if source == "platform" else None
+        if seen is None:
+            message = _READERS[source](decoded, delivery_id)
+            uuid = message.raw.get("uuid")
+            seen = (
+                uuid if type(uuid) is str else None,
+                message.sender.type,
+                message.customer.id,
+                message.timestamp,
+                message.seq or 0,
+            )
+    except UnreadableError as unreadable:
+        raise WebhookPayloadError(f"The delivery is no message of {_NAMES[source]}: {unreadable}.") from None
+    return Sealed(bytes(body), delivery_id, *seen)
+
+
+def _usual(body: dict[str, Any]) -> tuple[str | None, str | None, int, int | float, int] | None:
+    """What a hook's delivery as documented shows at once; None where it takes a reading to tell."""
+    messages = body.get("messages")
+    if type(messages) is not list or len(messages) != 1 or type(messages[0]) is not dict or "customer" in body:
+        return None
+    get = messages[0].get
+    sender: Any = get("sender")
+    channel: Any = get("channel")
+    customer: Any = get("customer")
+    raw: Any = get("_raw")
+    timestamp: Any = get("timestamp")
+    if not type(sender) is type(channel) is type(customer) is type(raw) is type(get("data")) is dict:
+        return None
+    if not type(get("type")) is type(sender.get("type")) is type(channel.get("type")) is str:
+        return None
+    if not type(channel.get("id")) is type(customer.get("id")) is int:
+        return None
+    if type(timestamp) not in _NUMBER or not 0 <= timestamp < _YEAR_5138:
+        return None
+    uuid: Any = raw.get("uuid")
+    seq: Any = raw.get("seq")
+    known, place = uuid if type(uuid) is str else None, seq if type(seq) is int else 0
+    return known, sender["type"], customer["id"], timestamp, place
+
+
+_YEAR_5138: Final = 1e11
+
+
 def _decoded(body: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(body, bytes | bytearray):
         raise UnreadableError("", f"is a Python {type(body).__name__} instead of bytes: pass the body as it came")

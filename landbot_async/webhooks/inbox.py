@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 import anyio
-import attrs
 from anyio.abc import TaskGroup
 
 from landbot_async._core.check import choice, finite_number, methods, whole_number
@@ -28,11 +27,11 @@ from landbot_async._core.given import NOT_GIVEN, Given
 from .asgi import Receive, Scope, Send, live, serve
 from .authentication import Tokens
 from .claims import Claims, MemoryClaims
-from .envelopes import Headers, delivered_by, read
+from .envelopes import Headers, Sealed, delivered_by, look, read
 from .handlers import Handlers, OnError, check_types
 from .intake import Intake
 from .messages import Message, Source
-from .workers import Held, Workers
+from .workers import Workers
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -214,6 +213,7 @@ class Inbox:
             group = await stack.enter_async_context(anyio.create_task_group())
             workers = Workers(
                 group,
+                partial(read, self._source),
                 self._handlers.handle,
                 None if journal is None else partial(_finish, journal),
                 settle=self._settle,
@@ -223,8 +223,8 @@ class Inbox:
             group.start_soon(self._handlers.watch.run)
             if journal is not None:
                 group.start_soon(journal.run)
-            for message, number in self._unhandled(entries):
-                workers.put(message, number, anyio.current_time())
+            for sealed, number in self._unhandled(entries):
+                workers.put(sealed, number, anyio.current_time(), redelivered=True)
             self._open = _Open(workers, journal, group, stack.pop_all())
             self._intake.open(workers, journal)
         return self
@@ -264,15 +264,15 @@ class Inbox:
         stack.push_async_callback(journal.aclose)
         return journal, entries
 
-    def _unhandled(self, entries: list[Entry]) -> Iterator[Held]:
+    def _unhandled(self, entries: list[Entry]) -> Iterator[tuple[Sealed, int]]:
         for entry in entries:
             try:
-                message = read(self._source, entry.body, entry.delivery_id)
+                sealed = look(self._source, entry.body, entry.delivery_id)
             except WebhookPayloadError as error:
                 # Written by another version. It must not keep the others from being handled.
                 log.error("message %d in the inbox's file cannot be read, and stays there: %s", entry.number, error)
             else:
-                yield Held(attrs.evolve(message, redelivered=True), entry.number)
+                yield sealed, entry.number
 
 
 async def _finish(journal: Journal, number: int) -> None:

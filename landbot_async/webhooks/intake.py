@@ -21,8 +21,8 @@ from landbot_async._core.events import log
 
 from .authentication import Tokens
 from .claims import Claim, Claims, MemoryClaims
-from .envelopes import Delivered, read
-from .messages import Message, Source
+from .envelopes import Delivered, Sealed, look
+from .messages import Source
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -102,33 +102,33 @@ class Intake:
     async def take(self, body: bytes | bytearray, delivery_id: str | None) -> int:
         """Take a delivery that was not refused, and return the status to answer with. Nothing waits for a handler."""
         try:
-            message = read(self._source, body, delivery_id)
+            sealed = look(self._source, body, delivery_id)
         except WebhookPayloadError as error:
             log.warning("a delivery is dropped (%d): %s", _RUBBISH[self._source], error)
             return _RUBBISH[self._source]
-        if self._senders is not None and message.sender.type not in self._senders:
+        if self._senders is not None and sealed.sender not in self._senders:
             return OK
         if self._workers is None:
             return self._not_now("it is not open: handlers run inside `async with inbox`")
         if self._journal is not None:
-            return await self._take_on_disk(message, body, self._workers, self._journal)
+            return await self._take_on_disk(sealed, self._workers, self._journal)
         if self._memory is not None:
-            return self._take_in_memory(message, self._workers, self._memory)
-        return await self._take_by_claim(message, self._workers)
+            return self._take_in_memory(sealed, self._workers, self._memory)
+        return await self._take_by_claim(sealed, self._workers)
 
-    def _take_in_memory(self, message: Message, workers: Workers, memory: MemoryClaims) -> int:
+    def _take_in_memory(self, sealed: Sealed, workers: Workers, memory: MemoryClaims) -> int:
         # Nothing waits here, so nothing has to be claimed before it is kept.
-        keys, now = _keys(message), anyio.current_time()
+        keys, now = _keys(sealed), anyio.current_time()
         if memory.find(keys, now) is not Claim.NEW:
             return OK
         if not self._has_room(workers):
             return UNAVAILABLE
         memory.see(keys, now, now + self._window)
-        workers.put(message, 0, now)
+        workers.put(sealed, 0, now)
         return self._accepted(workers)
 
-    async def _take_by_claim(self, message: Message, workers: Workers) -> int:
-        keys = _keys(message)
+    async def _take_by_claim(self, sealed: Sealed, workers: Workers) -> int:
+        keys = _keys(sealed)
         try:
             claim = await self._claim(keys) if keys else Claim.NEW
         except Exception as error:  # noqa: BLE001  # whatever a store of somebody else's raises
@@ -138,7 +138,7 @@ class Intake:
             return OK if claim is Claim.SEEN else UNAVAILABLE
         taken = self._has_room(workers)
         if taken:
-            workers.put(message, 0, anyio.current_time())
+            workers.put(sealed, 0, anyio.current_time())
         if keys:
             await self._settle_claim(keys, taken=taken)
         return self._accepted(workers) if taken else UNAVAILABLE
@@ -155,17 +155,17 @@ class Intake:
         except Exception:  # noqa: BLE001  # whatever a store of somebody else's raises
             log.exception("the claims failed after a message was %s", "taken" if taken else "refused")
 
-    async def _take_on_disk(self, message: Message, body: bytes | bytearray, workers: Workers, journal: Journal) -> int:
+    async def _take_on_disk(self, sealed: Sealed, workers: Workers, journal: Journal) -> int:
         if not self._has_room(workers):
             return UNAVAILABLE
 
         def on_done(outcome: Outcome) -> None:
             self._writing -= 1
             if isinstance(outcome, int):
-                workers.put(message, outcome, anyio.current_time())
+                workers.put(sealed, outcome, anyio.current_time())
 
         self._writing += 1
-        outcome = await journal.add(_keys(message), message.delivery_id, body, on_done)
+        outcome = await journal.add(_keys(sealed), sealed.delivery_id, sealed.body, on_done)
         if isinstance(outcome, Exception):
             return self._not_now("its file cannot be written", exc_info=outcome)
         return self._accepted(workers)
@@ -194,14 +194,13 @@ class Intake:
         return UNAVAILABLE
 
 
-def _keys(message: Message) -> Sequence[str]:
+def _keys(sealed: Sealed) -> Sequence[str]:
     """What a message is known by: its delivery, then its own id. Either alone makes a duplicate."""
     keys: list[str] = []
-    if message.delivery_id:
-        keys.append(_key("delivery", message.delivery_id))
-    uuid = message.raw.get("uuid")
-    if isinstance(uuid, str) and uuid:
-        keys.append(_key("message", uuid))
+    if sealed.delivery_id:
+        keys.append(_key("delivery", sealed.delivery_id))
+    if sealed.uuid:
+        keys.append(_key("message", sealed.uuid))
     return keys
 
 

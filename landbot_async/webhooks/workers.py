@@ -19,6 +19,10 @@ import anyio.lowlevel
 import attrs
 from anyio.abc import TaskGroup
 
+from landbot_async._core.errors import WebhookPayloadError
+from landbot_async._core.events import log
+
+from .envelopes import Sealed
 from .lanes import Lanes, Taken
 from .messages import Message
 
@@ -29,10 +33,12 @@ _IN_A_ROW: Final = 16
 
 
 class Held(NamedTuple):
-    """A message that is taken and not yet handled; `number` is its place on the disk, 0 without one."""
+    """A delivery that is taken and not yet handled; `number` is its place on the disk, 0 without one."""
 
-    message: Message
+    body: bytes
+    delivery_id: str | None
     number: int
+    redelivered: bool
 
 
 class Workers:
@@ -40,6 +46,7 @@ class Workers:
 
     Args:
         group: where the tasks run.
+        read: what makes a message of a body and the id of its delivery.
         handle: what is awaited for each message.
         handled: what is awaited after that, with its place on the disk; None without a disk.
         settle: seconds that a message waits for earlier ones.
@@ -49,6 +56,7 @@ class Workers:
     def __init__(
         self,
         group: TaskGroup,
+        read: Callable[[bytes, str | None], Message],
         handle: Callable[[Message], Awaitable[None]],
         handled: Callable[[int], Awaitable[None]] | None,
         *,
@@ -56,6 +64,7 @@ class Workers:
         concurrency: int,
     ) -> None:
         self._group = group
+        self._read = read
         self._handle = handle
         self._handled = handled
         self._settle = settle
@@ -70,10 +79,11 @@ class Workers:
         self.held: int = 0
         """How many messages are taken and not yet handled."""
 
-    def put(self, message: Message, number: int, now: float) -> None:
-        """Take a message. Does not wait."""
+    def put(self, sealed: Sealed, number: int, now: float, *, redelivered: bool = False) -> None:
+        """Take a delivery. Does not wait."""
         self.held += 1
-        self._lanes.put(message.customer.id, (message.timestamp, message.seq or 0), Held(message, number), now)
+        held = Held(sealed.body, sealed.delivery_id, number, redelivered)
+        self._lanes.put(sealed.customer, (sealed.timestamp, sealed.seq), held, now)
         if not self._settle:
             self._lanes.ripen(now)
             self._call_a_worker()
@@ -138,8 +148,16 @@ class Workers:
         self._call_a_worker()
 
     async def _see_to(self, taken: Taken[Held]) -> None:
-        message, number = taken.item
-        await self._handle(attrs.evolve(message, late=True) if taken.late else message)
+        body, delivery_id, number, redelivered = taken.item
+        try:
+            message = self._read(body, delivery_id)
+        except WebhookPayloadError as error:
+            # It could be read when it was taken. It must not keep the others from being handled.
+            log.error("a message that was taken cannot be read, and is not handled: %s", error)
+            return
+        if taken.late or redelivered:
+            message = attrs.evolve(message, late=taken.late, redelivered=redelivered)
+        await self._handle(message)
         if self._handled is not None:
             await self._handled(number)
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -16,14 +17,15 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from starlette.datastructures import Headers
 
 from landbot_async import ConfigurationError, WebhookAuthenticationError, WebhookError, WebhookPayloadError
-from landbot_async.webhooks import Message, TextMessage, UnknownMessage, parse, parse_apichat
-from landbot_async.webhooks.envelopes import Delivered, delivered_by
+from landbot_async.webhooks import Message, TextMessage, UnknownMessage, envelopes, parse, parse_apichat
+from landbot_async.webhooks.envelopes import Delivered, delivered_by, look
+from landbot_async.webhooks.messages import Source
 
 from .payloads import APICHAT, CARD, HEADERS, PLATFORM, TOKEN, apichat, encoded, platform
 
@@ -616,3 +618,42 @@ def test_the_package_does_not_import_it() -> None:
     code = "import landbot_async, sys; print('landbot_async.webhooks' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def agree(source: Source, body: bytes) -> None:
+    """A look tells what a reading tells, and refuses what it refuses."""
+    try:
+        message = envelopes.read(source, body, "d1")
+    except WebhookPayloadError as error:
+        with pytest.raises(WebhookPayloadError, match=f"^{re.escape(str(error))}$"):
+            look(source, body, "d1")
+        return
+    uuid = message.raw.get("uuid")
+    seen = look(source, bytearray(body), "d1")
+    assert repr(seen[1:]) == repr(
+        (
+            "d1",
+            uuid if isinstance(uuid, str) else None,
+            message.sender.type,
+            message.customer.id,
+            message.timestamp,
+            message.seq or 0,
+        )
+    )
+    assert (type(seen.body), seen.body) == (bytes, body)
+
+
+@pytest.mark.parametrize("source", ["platform", "apichat"])
+@given(body=mutated())
+@settings(max_examples=500)
+def test_a_look_agrees_with_a_reading(source: Source, body: bytes) -> None:
+    agree(source, body)
+
+
+@pytest.mark.parametrize(
+    "timestamp", [-1, -0.5, 0, 1e11, 99_999_999_999, 253402300799, 253402300800, 1e300, True, 10**400]
+)
+def test_a_look_agrees_at_the_ends_of_time(timestamp: float) -> None:
+    body = copy.deepcopy(platform())
+    body["messages"][0]["timestamp"] = timestamp
+    agree("platform", json.dumps(body).encode())

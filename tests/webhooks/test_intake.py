@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from landbot_async.webhooks import Inbox, MemoryClaims, Message
 from landbot_async.webhooks.claims import Claim
-from landbot_async.webhooks.envelopes import read
+from landbot_async.webhooks.envelopes import look
 from landbot_async.webhooks.intake import _keys
 from tests.webhooks.deliveries import TOKEN, apichat, delivery, headers
 
@@ -196,15 +196,15 @@ async def test_what_is_remembered_lasts_over_a_reopening() -> None:
 
 @given(st.text(), st.text(max_size=5) | st.none())
 def test_keys_are_short_and_tell_ids_apart(id_: str, other: str | None) -> None:
-    one = _keys(read("platform", delivery(uuid=id_ or None), id_ or None))
-    two = _keys(read("platform", delivery(uuid=other), other))
+    one = _keys(look("platform", delivery(uuid=id_ or None), id_ or None))
+    two = _keys(look("platform", delivery(uuid=other), other))
     assert all(key.isascii() and len(key) <= 120 for key in [*one, *two])
     assert (one == two) == ((id_ or None) == (other or None))
     assert len(set(one)) == len(one)
 
 
 def test_half_a_character_is_a_key_too() -> None:
-    (key, _) = _keys(read("platform", delivery(uuid="\ud800"), "\udce4"))
+    (key, _) = _keys(look("platform", delivery(uuid="\ud800"), "\udce4"))
     assert key.isascii()
 
 

@@ -7,7 +7,8 @@ import anyio.lowlevel
 import pytest
 from anyio import sleep
 
-from landbot_async.webhooks.envelopes import read
+from landbot_async import WebhookPayloadError
+from landbot_async.webhooks.envelopes import look, read
 from landbot_async.webhooks.messages import Message
 from landbot_async.webhooks.workers import Workers
 from tests.webhooks.deliveries import NOON, delivery
@@ -28,7 +29,7 @@ class Running:
 
     async def __aenter__(self) -> Self:
         self.group = await anyio.create_task_group().__aenter__()
-        self.workers = Workers(self.group, self._handle, self._handled, **self.options)
+        self.workers = Workers(self.group, self._read, self._handle, self._handled, **self.options)
         self.group.start_soon(self.workers.run)
         self.begun = anyio.current_time()
         return self
@@ -36,6 +37,11 @@ class Running:
     async def __aexit__(self, *_: object) -> None:
         self.group.cancel_scope.cancel()
         await self.group.__aexit__(None, None, None)
+
+    def _read(self, body: bytes, delivery_id: str | None) -> Message:
+        if b"unreadable" in body:
+            raise WebhookPayloadError("it cannot be read")
+        return read("platform", body, delivery_id)
 
     async def _handle(self, message: Message) -> None:
         self.got.append((message.data["body"], round(anyio.current_time() - self.begun, 6), message.late))
@@ -48,11 +54,23 @@ class Running:
     def put(self, text: str, *, customer: int = 1, at: float = 0, seq: int | None = None) -> None:
         body = delivery(text, customer=customer, at=NOON + at, seq=seq)
         number = len(self.got) + self.workers.held + 1
-        self.workers.put(read("platform", body, None), number, anyio.current_time())
+        self.workers.put(look("platform", body, None), number, anyio.current_time())
 
     @property
     def texts(self) -> list[str]:
         return [text for text, _, _ in self.got]
+
+
+async def test_one_that_cannot_be_read_any_more_keeps_no_other_from_being_handled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Running() as running:
+        running.put("unreadable")
+        running.put("b", at=1)
+        await sleep(1)
+        assert (running.texts, running.finished, running.workers.held) == (["b"], [2], 0)
+    [record] = caplog.records
+    assert record.getMessage() == "a message that was taken cannot be read, and is not handled: it cannot be read"
 
 
 async def test_a_message_settles_and_is_handled_in_order() -> None:
