@@ -259,7 +259,7 @@ def _usual(body: dict[str, Any]) -> tuple[str | None, str | None, int, int | flo
     return known, sender["type"], customer["id"], timestamp, place
 
 
-_YEAR_5138: Final = 1e11
+_YEAR_5138: Final = 100_000_000_000
 
 
 def _decoded(body: bytes | bytearray) -> dict[str, Any]:

@@ -651,7 +651,7 @@ def test_a_look_agrees_with_a_reading(source: Source, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "timestamp", [-1, -0.5, 0, 1e11, 99_999_999_999, 253402300799, 253402300800, 1e300, True, 10**400]
+    "timestamp", [-1, -0.5, 0, 100_000_000_000, 99_999_999_999, 253402300799, 253402300800, 10**300, True, 10**400]
 )
 def test_a_look_agrees_at_the_ends_of_time(timestamp: float) -> None:
     body = copy.deepcopy(platform())
