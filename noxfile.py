@@ -58,7 +58,18 @@ def browser(session: nox.Session) -> None:
                 f"{program} is missing: apt-get install chromium chromium-driver, or your system's word for it"
             )
     session.install("-e", ".[all]", *_group("browser"))
-    session.run("coverage", "run", "--source=browser", "-m", "pytest", "browser", *session.posargs)
+    session.run(
+        "coverage",
+        "run",
+        "--source=tests/browser",
+        "--omit=",
+        "-m",
+        "pytest",
+        "-o",
+        "addopts=-ra --strict-markers -p no:cacheprovider -p no:asyncio",
+        "tests/browser",
+        *session.posargs,
+    )
     session.run("coverage", "report")
 
 

@@ -43,7 +43,7 @@ from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate, SingleBucket
 from stage import ACCEPTED, PER, RATE, REFUSED, TOKEN, Servers, Target, VirtualLoop, table, verdict
 
 from landbot_async import AsyncLandbot, LandbotError, TokenBucket
-from landbot_async.sandbox.windows import WINDOWS, Window, WindowName
+from landbot_async.sandbox.network.windows import WINDOWS, Window, WindowName
 
 NAMES: Final[tuple[WindowName, ...]] = ("sliding", "counting", "fixed", "gcra")
 

@@ -102,7 +102,7 @@ def serve_bare() -> None:
     import uvicorn  # noqa: PLC0415  # only the process that serves needs it
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  # as above
 
-    from landbot_async.sandbox.http.server import listen  # noqa: PLC0415  # as above
+    from landbot_async.sandbox.server.uvicorn_server import listen  # noqa: PLC0415  # as above
 
     listening = listen("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}/", flush=True)

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
-from landbot_async.sandbox.windows import WINDOWS, Window, WindowName
+from landbot_async.sandbox.network.windows import WINDOWS, Window, WindowName
 
 RATE, PER = 10, 1.0
 TOKEN = "0123456789abcdef0123456789abcdef01234567"  # no secret: 40 hex digits like Landbot's

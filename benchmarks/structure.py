@@ -12,7 +12,7 @@ All have the same fields, taken from `Customer`, and keep every unknown key.
   out beside it. It casts, and one value it cannot cast fails the page.
 
 What strictness costs: the same reader with nothing checked, and how it fares where each row has another shape
-(its fast way is to know the shapes of rows), which is the worst that honest data can do.
+(its fast decoding is to know the shapes of rows), which is the worst that honest data can do.
 
 From bytes, pydantic and msgspec bring JSON readers of their own in Rust and C; the client reads with `json`.
 
@@ -40,9 +40,9 @@ from stage import Target, customer, table, verdict
 
 from landbot_async import Customer, CustomField
 from landbot_async._core.converter import _model, read_model
-from landbot_async._core.http import Answer
-from landbot_async._core.readers import rows_of
-from landbot_async._core.reading import LENIENT
+from landbot_async._core.decoding import LENIENT
+from landbot_async._core.http import Response
+from landbot_async._core.resources.base import rows_of
 from landbot_async._core.routes import LIST_CUSTOMERS
 
 ROWS = 100
@@ -140,10 +140,10 @@ def _measure(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, li
     """Microseconds of CPU for a page, each round."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
-        for name, way in ways.items():
+        for name, decoding in ways.items():
             begun = time.process_time_ns()
             for _ in range(REPEATS):
-                way()
+                decoding()
             if turn:  # the first warms up
                 times[name].append((time.process_time_ns() - begun) / REPEATS / 1e3)
     return times
@@ -186,7 +186,7 @@ def measure_page(rounds: int) -> list[Target]:
     """A page beside pydantic and msgspec, from decoded JSON and from bytes."""
     decoded = _page()
     body = json.dumps({"success": True, "total": 2000, "customers": decoded}).encode()
-    answer = Answer(200, {}, body)
+    answer = Response(200, {}, body)
     adapter, read_page, decoder = (
         TypeAdapter[Any](_of(list, PydanticCustomer)),
         rows_of(Customer),

@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 
-from landbot_async.cli.demo import PLANS, Job, play
-from landbot_async.cli.screen import Screen, picture
+from landbot_async.cli.demo.play import PLANS, Job, play
+from landbot_async.cli.demo.screen import Screen, picture
 
 
 async def main() -> None:

@@ -61,7 +61,6 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._core.apichat import AsyncApichat
-    from ._core.bucket import Limiter, Ticket, TokenBucket
     from ._core.converter import converter
     from ._core.errors import (
         APIConnectionError,
@@ -97,6 +96,7 @@ if TYPE_CHECKING:
         RetryScheduled,
         SchemaMismatch,
     )
+    from ._core.limiter import Limiter, Ticket, TokenBucket
     from ._core.models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
     from ._core.pages import Page, Pages
     from ._core.platform import AsyncLandbot
@@ -104,7 +104,7 @@ if TYPE_CHECKING:
 else:
     _NAMES = {
         "apichat": ("AsyncApichat",),
-        "bucket": ("Limiter", "Ticket", "TokenBucket"),
+        "limiter": ("Limiter", "Ticket", "TokenBucket"),
         "converter": ("converter",),
         "errors": (
             "APIConnectionError",

@@ -48,7 +48,7 @@ class Description:
 
     def __init__(self, name: str) -> None:
         self.document: dict[str, Any] = json.loads(
-            (files("landbot_async.sandbox") / name).read_text(encoding="utf-8"),
+            (files("landbot_async.sandbox.apis") / "openapi" / name).read_text(encoding="utf-8"),
         )
         self.components: dict[str, Any] = self.document["components"]
         self.closed: dict[str, Any] = _closed(self.components)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from .answers import accepted
-from .check import filled_text, finite_number, json_object, web_address
+from .arguments import filled_text, finite_number, json_object, web_address
 from .client import Api, Client
+from .responses import accepted
 from .routes import SEND
 
 APICHAT: Final = Api("LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL", "https://chat.landbot.io/v1/")

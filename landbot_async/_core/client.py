@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
-from .answers import anything
-from .bucket import Limiter
-from .check import filled_text, finite_number, flag, methods, optional_flag
+from .arguments import NOT_GIVEN, Given, filled_text, finite_number, flag, methods, optional_flag
 from .connection import Connection
 from .engine import Engine, Options
 from .events import Event
-from .given import NOT_GIVEN, Given
 from .http import AsyncClient, Timeout, timeouts
+from .limiter import Limiter
+from .responses import anything
 from .retry import RetryPolicy
 from .routes import Route
 from .secret import Secret, checked_token

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
-from .bucket import Limiter, shared_bucket
 from .http import PLACES, AsyncClient, Wire
+from .limiter import Limiter, shared_bucket
 from .secret import Secret
 
 

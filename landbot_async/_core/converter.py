@@ -20,8 +20,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origi
 import attrs
 from cattrs import Converter
 
+from .decoding import KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
 from .models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
-from .reading import KINDS, LENIENT, Mismatch, UnreadableError, Way, kind_of
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class _Field(NamedTuple):
     name: str
     expected: str
     required: bool
-    read: Callable[[Any, Way], Any]
+    read: Callable[[Any, Decoding], Any]
     write: Callable[[Any], Any] | None
     empty: Callable[[], Any]
 
@@ -92,10 +92,10 @@ class _Model:
         self._latest = self._layouts[self._known] = _Layout(cls, self._fields, self._known)
         self.usual = self._latest.build
 
-    def read(self, data: Any, way: Way) -> Any:
+    def read(self, data: Any, decoding: Decoding) -> Any:
         """The model for `data`, by its shape if that is known, else in detail."""
         if type(data) is not dict:
-            raise UnreadableError("", f"is {kind_of(data)} instead of an object")
+            raise DecodeError("", f"is {kind_of(data)} instead of an object")
         extra = {name: data[name] for name in filterfalse(self._is_known, data)}
         layout = self._latest
         try:
@@ -105,18 +105,18 @@ class _Model:
         except KeyError:
             found = self._layout(self._known.intersection(data))
             if found is None:
-                return self._read_in_detail(data, extra, way, self._known.difference(data))
+                return self._read_in_detail(data, extra, decoding, self._known.difference(data))
             layout = self._latest = found
             values = layout.pick(data)
         shape = tuple(map(type, values))
         if shape in layout.shapes:
             try:
-                return layout.build(values, extra, way)
-            except (_InexactError, UnreadableError):
+                return layout.build(values, extra, decoding)
+            except (_InexactError, DecodeError):
                 pass
         elif len(layout.shapes) < MOST_SHAPES:
-            return self._read_in_detail(data, extra, way, layout.absent, (layout, shape))
-        return self._read_in_detail(data, extra, way, layout.absent)
+            return self._read_in_detail(data, extra, decoding, layout.absent, (layout, shape))
+        return self._read_in_detail(data, extra, decoding, layout.absent)
 
     def _layout(self, names: frozenset[str]) -> _Layout | None:
         """The layout of rows with these known keys; None if it is one too many."""
@@ -129,7 +129,7 @@ class _Model:
         self,
         data: dict[str, Any],
         extra: dict[str, Any],
-        way: Way,
+        decoding: Decoding,
         absent: frozenset[str],
         news: tuple[_Layout, tuple[type, ...]] | None = None,
     ) -> Any:
@@ -139,23 +139,23 @@ class _Model:
             value = data.get(field.name)
             try:
                 if value is not None or field.required:
-                    values.append(field.read(value, way))
+                    values.append(field.read(value, decoding))
                 elif field.name in data and field.empty() is not None:
                     # Read as no custom fields, but they were not written as `{}`.
                     raise _InexactError(mismatch=False)
                 else:
                     values.append(field.empty())
-            except UnreadableError as unreadable:
+            except DecodeError as unreadable:
                 raise unreadable.under(f".{field.name}") from None
             except _InexactError as inexact:
                 news = None
                 if inexact.mismatch:
                     place, culprit = inexact.inner or ("", value)
                     received = kind_of(culprit) if field.name in data else "missing"
-                    if way.strict or field.required:
+                    if decoding.strict or field.required:
                         what = f"is {received} instead of {field.expected}"
-                        raise UnreadableError(f".{field.name}{place}", what) from None
-                    way.report(Mismatch(self._cls.__name__, field.name, field.expected, received))
+                        raise DecodeError(f".{field.name}{place}", what) from None
+                    decoding.report(Mismatch(self._cls.__name__, field.name, field.expected, received))
                 values.append(field.empty() if inexact.value is None else inexact.value)
                 extra[field.name] = value
         if news is not None:
@@ -201,25 +201,25 @@ def _picker(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
 
 def _compile(
     cls: type, fields: list[_Field], names: frozenset[str], absent: frozenset[str]
-) -> Callable[[tuple[Any, ...], dict[str, Any], Way], Any]:
+) -> Callable[[tuple[Any, ...], dict[str, Any], Decoding], Any]:
     """Code that makes a `cls` of picked values. It fills the slots itself: twice as fast as `__init__`, which has
     nothing to check here.
     """
     scope: dict[str, Any] = {"new": object.__new__, "cls": cls, "absent": absent}
-    lines = ["def build(values, extra, way):", "    made = new(cls)"]
+    lines = ["def build(values, extra, decoding):", "    made = new(cls)"]
     lines.append(f"    ({''.join(f'{field.name}, ' for field in fields if field.name in names)}) = values")
     for field in fields:
         value = field.name if field.name in names else "None"
         if field.write:
             scope[f"read_{field.name}"], scope[f"empty_{field.name}"] = field.read, field.empty
-            value = f"empty_{field.name}() if {value} is None else read_{field.name}({value}, way)"
+            value = f"empty_{field.name}() if {value} is None else read_{field.name}({value}, decoding)"
         scope[f"set_{field.name}"] = getattr(cls, field.name).__set__
         lines.append(f"    set_{field.name}(made, {value})")
     for name in ("extra", "_absent"):
         scope[f"set_{name}"] = getattr(cls, name).__set__
     lines += ["    set_extra(made, extra)", "    set__absent(made, absent)", "    return made"]
     exec("\n".join(lines), scope)  # noqa: S102  # names of our own attrs classes alone, as attrs and cattrs do it themselves
-    build: Callable[[tuple[Any, ...], dict[str, Any], Way], Any] = scope["build"]
+    build: Callable[[tuple[Any, ...], dict[str, Any], Decoding], Any] = scope["build"]
     return build
 
 
@@ -264,15 +264,15 @@ def _to_unix_seconds(time: datetime) -> int | float:
 _USUAL = ["name", "type", "value"]
 
 
-def _read_custom_fields(value: Any, way: Way) -> dict[str, CustomField]:
+def _read_custom_fields(value: Any, decoding: Decoding) -> dict[str, CustomField]:
     if type(value) is not dict:
         raise _InexactError
     usual = _model(CustomField).usual
     read = {
-        name: usual(tuple(item.values()), {}, way)
+        name: usual(tuple(item.values()), {}, decoding)
         # By far the most frequent row of all, so it has a way of its own.
         if [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
-        else _read_custom_field(name, item, way)
+        else _read_custom_field(name, item, decoding)
         for name, item in value.items()
         if type(item) is dict
     }
@@ -282,10 +282,10 @@ def _read_custom_fields(value: Any, way: Way) -> dict[str, CustomField]:
     return read
 
 
-def _read_custom_field(name: str, item: dict[str, Any], way: Way) -> Any:
+def _read_custom_field(name: str, item: dict[str, Any], decoding: Decoding) -> Any:
     try:
-        return _model(CustomField).read(item, way)
-    except UnreadableError as unreadable:
+        return _model(CustomField).read(item, decoding)
+    except DecodeError as unreadable:
         raise unreadable.under(_step(name)) from None
 
 
@@ -318,11 +318,11 @@ for _cls in (Channel, Customer, CustomField, Field, MessageHook, Template, Trans
     converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
 
 
-def read_model(data: Any, cls: type[T], way: Way) -> T:
+def read_model(data: Any, cls: type[T], decoding: Decoding) -> T:
     """The model of class `cls` for decoded JSON.
 
     Raises:
-        UnreadableError: it is no object, its `id` is missing or wrong, or, when strict, any value is of another type.
+        DecodeError: it is no object, its `id` is missing or wrong, or, when strict, any value is of another type.
     """
-    made: T = (_models.get(cls) or _model(cls)).read(data, way)
+    made: T = (_models.get(cls) or _model(cls)).read(data, decoding)
     return made

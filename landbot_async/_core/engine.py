@@ -20,9 +20,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
-from .answers import Reader, body_of, complaint
-from .bucket import Limiter
 from .connection import Connection
+from .decoding import DecodeError, Decoding, Mismatch
 from .errors import (
     APIConnectionError,
     APITimeoutError,
@@ -44,8 +43,9 @@ from .events import (
     emit,
     log,
 )
-from .http import URL, Answer, Failure, Flight, parsed_url
-from .reading import Mismatch, UnreadableError, Way
+from .http import URL, Failure, Flight, Response, parsed_url
+from .limiter import Limiter
+from .responses import Reader, body_of, complaint
 from .retry import DOUBTFUL, Outcome, RetryPolicy, ceiling, outcome_of, repeats, retry_after
 from .routes import Route
 from .urls import route_url, with_query
@@ -124,7 +124,7 @@ class Engine:
             answer = await self._in_time(call, target, content)
             try:
                 return read(answer, route, self._way(route))
-            except UnreadableError as unreadable:
+            except DecodeError as unreadable:
                 raise self._unreadable(call, answer, unreadable) from None
         except BaseException as failure:
             self._emit_failure(call, failure)
@@ -132,7 +132,7 @@ class Engine:
         finally:
             self.connection.end()
 
-    async def _in_time(self, call: _Call, url: URL, content: bytes | None) -> Answer:
+    async def _in_time(self, call: _Call, url: URL, content: bytes | None) -> Response:
         limit = self.options.total_timeout
         if limit is None:
             return await self._in_place(call, url, content, math.inf)
@@ -141,7 +141,7 @@ class Engine:
         # The scope took its own cancellation, and nobody else's.
         raise self._too_late(call, "did not end")
 
-    async def _in_place(self, call: _Call, url: URL, content: bytes | None, deadline: float) -> Answer:
+    async def _in_place(self, call: _Call, url: URL, content: bytes | None, deadline: float) -> Response:
         connection = self.connection
         self._check_turn(call, deadline, connection.places.statistics().tasks_waiting)
         async with connection.places:
@@ -153,10 +153,10 @@ class Engine:
                     raise self._closed(call)
                 self._emit(LimiterWaited, call, anyio.current_time() - waiting_since)
                 result = await self._send(call, url, content)
-                if isinstance(result, Answer):
+                if isinstance(result, Response):
                     _done(ticket)
                 verdict = await self._decide(call, result, deadline)
-                if isinstance(verdict, Answer):
+                if isinstance(verdict, Response):
                     return verdict
                 await anyio.sleep(verdict)
                 waiting_since = anyio.current_time()
@@ -170,7 +170,7 @@ class Engine:
             return await acquire()
         raise call.refusal()
 
-    async def _send(self, call: _Call, url: URL, content: bytes | None) -> Answer | Failure:
+    async def _send(self, call: _Call, url: URL, content: bytes | None) -> Response | Failure:
         connection, method = self.connection, call.route.method
         call.attempts += 1
         call.paid += 1
@@ -178,12 +178,12 @@ class Engine:
         sent_at = anyio.current_time()
         call.flight = Flight()
         result = await connection.wire.exchange(method, url, content, self.options.timeout, call.flight)
-        if isinstance(result, Answer):
+        if isinstance(result, Response):
             seconds = anyio.current_time() - sent_at
             self._emit(ResponseReceived, call, call.attempts, result.status, seconds)
         return result
 
-    async def _decide(self, call: _Call, result: Answer | Failure, deadline: float) -> Answer | float:
+    async def _decide(self, call: _Call, result: Response | Failure, deadline: float) -> Response | float:
         """The answer to take, or the seconds to wait before the next attempt; raises the call's error otherwise."""
         call.flight = None
         if isinstance(result, Failure):
@@ -192,7 +192,7 @@ class Engine:
             return result
         if call.doubt and result.status == call.route.gone:
             # An attempt before this one, whose outcome was unknown, has done it.
-            return Answer(204, {}, b"")
+            return Response(204, {}, b"")
         wait = retry_after(result.headers, datetime.now(UTC))
         outcome = outcome_of(result.status)
         if outcome is Outcome.REFUSED:
@@ -217,7 +217,7 @@ class Engine:
         self._emit(RetryScheduled, call, call.attempts, delay, outcome.value)
         return delay
 
-    async def _pause(self, call: _Call, answer: Answer, wait: float | None, deadline: float) -> float:
+    async def _pause(self, call: _Call, answer: Response, wait: float | None, deadline: float) -> float:
         """Pause the limiter for everybody. It is what this call waits for as well, so there is no back-off."""
         policy, now = self.options.retry, anyio.current_time()
         pause = ceiling(policy, call.refusals) if wait is None else wait
@@ -261,7 +261,7 @@ class Engine:
         error.__cause__ = failure.cause
         return error
 
-    def _refused(self, call: _Call, answer: Answer, wait: float | None) -> LandbotError:
+    def _refused(self, call: _Call, answer: Response, wait: float | None) -> LandbotError:
         errors, detail, body = complaint(answer)
         status = answer.status
         detail = self.connection.token.redact(detail)
@@ -277,7 +277,7 @@ class Engine:
             retry_after=wait,
         )
 
-    def _unreadable(self, call: _Call, answer: Answer, unreadable: UnreadableError) -> LandbotError:
+    def _unreadable(self, call: _Call, answer: Response, unreadable: DecodeError) -> LandbotError:
         # What it did before it answered so is not known.
         call.doubt = True
         return self._error(
@@ -320,7 +320,7 @@ class Engine:
             **details,
         )
 
-    def _way(self, route: Route) -> Way:
+    def _way(self, route: Route) -> Decoding:
         told: set[Mismatch] = set()
 
         def report(mismatch: Mismatch) -> None:
@@ -329,7 +329,7 @@ class Engine:
                 told.add(mismatch)
                 emit(self.options.on_event, SchemaMismatch(route.method, route.template, *mismatch))
 
-        return Way(self.options.strict, report)
+        return Decoding(self.options.strict, report)
 
     def _emit(self, kind: Callable[..., Event], call: _Call, *details: object) -> None:
         if self.options.on_event is not None:

@@ -1,4 +1,4 @@
-"""The one place that knows httpx: everything else takes `Answer` or `Failure`.
+"""The one place that knows httpx: everything else takes `Response` or `Failure`.
 
 No decision rests on httpx's classes: errors are told apart by their names and by the wire's own trace, so that a
 client of httpx's successor can be borrowed as well.
@@ -19,14 +19,7 @@ import httpx
 from anyio.lowlevel import checkpoint
 from httpx import (
     URL,
-    ASGITransport,
-    AsyncBaseTransport,
-    AsyncByteStream,
     AsyncClient,
-    HTTPError,
-    InvalidURL,
-    Request,
-    Response,
     Timeout,
 )
 
@@ -37,16 +30,9 @@ from .version import __version__
 __all__ = [
     "PLACES",
     "URL",
-    "ASGITransport",
-    "Answer",
-    "AsyncBaseTransport",
-    "AsyncByteStream",
     "AsyncClient",
     "Failure",
     "Flight",
-    "HTTPError",
-    "InvalidURL",
-    "Request",
     "Response",
     "Timeout",
     "Wire",
@@ -73,7 +59,7 @@ QUEUE_SLICE = 0.5
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """An answer, read whole."""
 
     status: int
@@ -82,7 +68,7 @@ class Answer(NamedTuple):
 
     def __repr__(self) -> str:
         # Without the body, which may hold tokens.
-        return f"Answer(status={self.status})"
+        return f"Response(status={self.status})"
 
 
 class Failure(NamedTuple):
@@ -203,7 +189,7 @@ class Wire:
 
     async def exchange(
         self, method: str, url: URL, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         """Send one request and read its answer whole. Cancelled, it leaves no connection behind.
 
         The pool of a borrowed client may be full of its owner's calls. Queueing in it is shielded (see `Flight`), in
@@ -223,7 +209,7 @@ class Wire:
 
     async def _attempt(
         self, method: str, url: URL, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it. The
         # token is no variable of any frame, so that no traceback can show it; and httpx masks it in the request.
         client = self.client
@@ -243,7 +229,7 @@ class Wire:
             if "HTTPStatusError" in names:
                 # A hook of a borrowed client made an error of the answer, before its body was read.
                 refused = getattr(error, "response")  # noqa: B009  # not known of every exception
-                return Answer(refused.status_code, refused.headers, b"")
+                return Response(refused.status_code, refused.headers, b"")
             if not names & {"RequestError", "OSError"}:
                 raise
             # By its name, unless the trace knows better: a hook's own call may have failed after ours was sent.
@@ -260,7 +246,7 @@ class Wire:
         response.stream = httpx.ByteStream(response.content)
         if "set-cookie" in response.headers:
             self._take_back(client.cookies.jar, response.cookies.jar, cookies)
-        return Answer(response.status_code, response.headers, response.content)
+        return Response(response.status_code, response.headers, response.content)
 
     def _take_back(self, jar: CookieJar, brought: CookieJar, before: set[tuple[str, str, str]]) -> None:
         """Take the cookies of an answer out of the client's jar again: a borrowed client stays as it was."""
@@ -295,7 +281,7 @@ def _bare(error: Exception) -> Exception:
     return error.with_traceback(None)
 
 
-def transport_error(name: str, message: str, request: Request) -> Exception:
+def transport_error(name: str, message: str, request: httpx.Request) -> Exception:
     """The error of httpx's that a transport raises, by the name of its class."""
     error: Exception = getattr(httpx, name)(message, request=request)
     return error

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 import anyio
 from attrs import frozen
 
-from .check import whole_number
-from .readers import Rows
+from .arguments import whole_number
+from .pagination import MOST_ROWS, Ask, Rows, Walk
 from .record import Record
-from .walk import MOST_ROWS, Ask, Walk
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from .client import Api, Client
 
 if TYPE_CHECKING:
-    from .channels import Channels
-    from .customers import Customers
-    from .fields import Fields
-    from .hooks import Hooks
-    from .templates import Templates
+    from .resources.channels import Channels
+    from .resources.customers import Customers
+    from .resources.fields import Fields
+    from .resources.hooks import Hooks
+    from .resources.templates import Templates
 
 PLATFORM: Final = Api("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "https://api.landbot.io/v1/")
 
@@ -48,34 +48,34 @@ class AsyncLandbot(Client):
     @cached_property
     def channels(self) -> Channels:
         """The channels of the workspace."""
-        from .channels import Channels  # noqa: PLC0415  # models take long to import, so they come when needed
+        from .resources.channels import Channels  # noqa: PLC0415  # models take long to import, so they come when needed
 
         return Channels(self._engine)
 
     @cached_property
     def customers(self) -> Customers:
         """The people on the channels, and what can be done with and said to them."""
-        from .customers import Customers  # noqa: PLC0415  # as above
+        from .resources.customers import Customers  # noqa: PLC0415  # as above
 
         return Customers(self._engine)
 
     @cached_property
     def fields(self) -> Fields:
         """The custom fields of customers."""
-        from .fields import Fields  # noqa: PLC0415  # as above
+        from .resources.fields import Fields  # noqa: PLC0415  # as above
 
         return Fields(self._engine)
 
     @cached_property
     def hooks(self) -> Hooks:
         """The message hooks of channels."""
-        from .hooks import Hooks  # noqa: PLC0415  # as above
+        from .resources.hooks import Hooks  # noqa: PLC0415  # as above
 
         return Hooks(self._engine)
 
     @cached_property
     def templates(self) -> Templates:
         """The WhatsApp templates of the workspace."""
-        from .templates import Templates  # noqa: PLC0415  # as above
+        from .resources.templates import Templates  # noqa: PLC0415  # as above
 
         return Templates(self._engine)

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
-from .check import finite_number, whole_number
+from .arguments import finite_number, whole_number
 from .record import Record
 from .routes import Route
 

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from landbot_async import __version__
 
-from . import reading
+from . import commands
+from .exit_codes import MEANINGS, ExitCode
 from .extras import needing
-from .failures import MEANINGS, ExitCode
-from .output import Format, Printer, discard_output
-from .running import Target, run
+from .session import Target, run
+from .writers import Format, Printer, discard_output
 
 EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + "."
 
@@ -96,13 +96,13 @@ def landbot(
 @app.command()
 def whoami(format: Form = None, output: Output = None) -> None:
     """Whether the token is good, and what it sees."""
-    run(lambda client: reading.whoami(client, Target(format, output)))
+    run(lambda client: commands.whoami(client, Target(format, output)))
 
 
 @app.command()
 def channels(format: Form = None, output: Output = None) -> None:
     """The channels."""
-    run(lambda client: reading.channels(client, Target(format, output)))
+    run(lambda client: commands.channels(client, Target(format, output)))
 
 
 @app.command()
@@ -127,7 +127,7 @@ def customers(  # noqa: PLR0917  # typer's options
     if search_by is not None and search is None:
         raise typer.BadParameter("it says where to search: give --search too", param_hint="--search-by")
     run(
-        lambda client: reading.customers(
+        lambda client: commands.customers(
             client,
             Target(format, output),
             channel_id=channel,
@@ -142,19 +142,19 @@ def customers(  # noqa: PLR0917  # typer's options
 @app.command()
 def customer(customer_id: Id, format: Form = None, output: Output = None) -> None:
     """One customer, with custom fields."""
-    run(lambda client: reading.customer(client, Target(format, output), customer_id))
+    run(lambda client: commands.customer(client, Target(format, output), customer_id))
 
 
 @app.command()
 def transcript(customer_id: Id, format: Form = None, output: Output = None) -> None:
     """A customer's whole conversation, in time order."""
-    run(lambda client: reading.transcript(client, Target(format, output), customer_id))
+    run(lambda client: commands.transcript(client, Target(format, output), customer_id))
 
 
 @app.command()
 def hooks(channel_id: Id, format: Form = None, output: Output = None) -> None:
     """The message hooks of a channel; their tokens are masked."""
-    run(lambda client: reading.hooks(client, Target(format, output), channel_id))
+    run(lambda client: commands.hooks(client, Target(format, output), channel_id))
 
 
 @app.command()
@@ -168,7 +168,7 @@ def send(
 
     On WhatsApp it only arrives within 24 hours of their last message.
     """
-    run(lambda client: reading.send(client, customer_id, text))
+    run(lambda client: commands.send(client, customer_id, text))
 
 
 @app.command()
@@ -228,8 +228,8 @@ def demo() -> None:
 
 async def show_demo(console: Console) -> bool:
     """Run the parts of the demo on a console; whether every promise held."""
-    from .demo import PLANS, Job, play  # noqa: PLC0415  # brings the sandbox, which nothing else needs
-    from .screen import Screen  # noqa: PLC0415  # as above
+    from .demo.play import PLANS, Job, play  # noqa: PLC0415  # brings the sandbox, which nothing else needs
+    from .demo.screen import Screen  # noqa: PLC0415  # as above
 
     screen = Screen(console)
     screen.opening()

@@ -19,14 +19,14 @@ import typer
 from attrs import frozen
 
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.http.app import SandboxApp
-from landbot_async.sandbox.http.control import Variable
-from landbot_async.sandbox.http.guard import is_loopback
-from landbot_async.sandbox.http.server import Server, listen
+from landbot_async.sandbox.server.access import is_loopback
+from landbot_async.sandbox.server.app import SandboxApp
+from landbot_async.sandbox.server.control import Variable
+from landbot_async.sandbox.server.uvicorn_server import Server, listen
 
-from .failures import ExitCode
-from .output import discard_output
-from .running import TOKEN, say
+from .exit_codes import ExitCode
+from .session import TOKEN, say
+from .writers import discard_output
 
 CHANNEL_TOKEN: Final = "LANDBOT_CHANNEL_TOKEN"  # noqa: S105  # the name of the variable
 BRIDGE: Final = 10

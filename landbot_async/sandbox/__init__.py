@@ -10,13 +10,13 @@ It runs on the event loop's clock, so tests in virtual time wait for nothing.
 
 from __future__ import annotations
 
-from .api import Answered, Asked, Broken
-from .deliveries import DeliveryAttempt
-from .faults import Fault, FaultName
+from .apis.base import Answered, Asked, Broken
+from .deliveries.delivery import DeliveryAttempt
 from .feed import Feed, Happening
-from .records import SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .network.faults import Fault, FaultName
+from .network.windows import WindowName
 from .sandbox import Sandbox
-from .windows import WindowName
+from .workspace.records import SandboxChannel, SandboxCustomer, SandboxMessage, Sent
 
 __all__ = [
     "Answered",

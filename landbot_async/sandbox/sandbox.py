@@ -14,7 +14,7 @@ import anyio
 from attrs import evolve
 
 from landbot_async import AsyncApichat, AsyncLandbot, Event, Limiter, RetryPolicy, TokenBucket
-from landbot_async._core.check import (
+from landbot_async._core.arguments import (
     choice,
     filled_text,
     finite_number,
@@ -27,26 +27,26 @@ from landbot_async._core.check import (
 from landbot_async._core.client import METHODS
 from landbot_async._core.http import AsyncClient, Timeout
 
-from .api import Answered, Asked, Broken
-from .apichat import Apichat
-from .asserting import not_as_wanted, not_nothing
-from .bot import Bot
+from .apis.apichat import Apichat
+from .apis.base import Answered, Asked, Broken
+from .apis.platform import Platform
+from .assertions import not_as_wanted, not_nothing
 from .clock import Clock
-from .courier import Courier
-from .deliveries import DeliveryAttempt
-from .faults import Fault, FaultName, Faults
+from .deliveries.courier import Courier
+from .deliveries.delivery import DeliveryAttempt
 from .feed import Feed
-from .gate import Gate
-from .platform import Platform
-from .records import BEGINNING, RefusedError, SandboxChannel, SandboxCustomer, SandboxMessage, Sent
-from .speech import spoken
-from .transport import SandboxTransport
-from .watches import Dispatcher, FeedWriter
-from .windows import WINDOWS, WindowName
-from .workspace import Workspace
+from .network.faults import Fault, FaultName, Faults
+from .network.network import Gate
+from .network.transport import SandboxTransport
+from .network.windows import WINDOWS, WindowName
+from .observers import Dispatcher, FeedWriter
+from .workspace.bot import Bot
+from .workspace.customer_messages import spoken
+from .workspace.records import BEGINNING, RefusedError, SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    from .workspace.storage import Storage
 
 # Unix seconds of the last day that a calendar has.
 END: Final = 253_402_214_400.0
@@ -126,7 +126,7 @@ class Sandbox:
         kept: Mapping[str, str] = {}
         self._storage: Storage | None = None
         if db is not None:
-            from .storage import Storage  # noqa: PLC0415  # brings sqlite3, which nothing else needs
+            from .workspace.storage import Storage  # noqa: PLC0415  # brings sqlite3, which nothing else needs
 
             self._storage = Storage(db)
             kept = self._storage.about()

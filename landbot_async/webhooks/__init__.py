@@ -4,7 +4,6 @@
 """
 
 from .claims import Claim, Claims, MemoryClaims
-from .envelopes import parse, parse_apichat
 from .inbox import Inbox
 from .messages import (
     AudioMessage,
@@ -26,6 +25,7 @@ from .messages import (
     UnknownMessage,
     VideoMessage,
 )
+from .parsing import parse, parse_apichat
 
 __all__ = [
     "AudioMessage",

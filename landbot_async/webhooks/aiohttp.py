@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from .asgi import METHOD_NOT_ALLOWED
-from .envelopes import delivered_by
-from .intake import Intake
+from .parsing import delivered_by
+from .receiver import Intake
 
 
 async def serve(intake: Intake, request: web.Request) -> web.Response:

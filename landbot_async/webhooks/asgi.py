@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .envelopes import Delivered
-from .intake import Intake
+from .parsing import Delivered
+from .receiver import Intake
 
 if TYPE_CHECKING:
     from .inbox import Inbox

@@ -19,19 +19,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar, ove
 import anyio
 from anyio.abc import TaskGroup
 
-from landbot_async._core.check import choice, finite_number, methods, whole_number
+from landbot_async._core.arguments import NOT_GIVEN, Given, choice, finite_number, methods, whole_number
 from landbot_async._core.errors import ConfigurationError, WebhookPayloadError
 from landbot_async._core.events import log
-from landbot_async._core.given import NOT_GIVEN, Given
 
 from .asgi import Receive, Scope, Send, live, serve
 from .authentication import Tokens
 from .claims import Claims, MemoryClaims
-from .envelopes import Headers, Sealed, delivered_by, look, read
+from .dispatcher import Workers
 from .handlers import Handlers, OnError, check_types
-from .intake import Intake
 from .messages import Message, Source
-from .workers import Workers
+from .parsing import Headers, Sealed, delivered_by, look, read
+from .receiver import Intake
 
 if TYPE_CHECKING:
     from aiohttp import web

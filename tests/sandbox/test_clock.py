@@ -5,7 +5,7 @@ import pytest
 
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.clock import Clock, VirtualLoop
-from landbot_async.sandbox.records import BEGINNING
+from landbot_async.sandbox.workspace.records import BEGINNING
 
 
 @pytest.mark.anyio

@@ -14,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 from landbot_async.sandbox import Sandbox
-from tests.sandbox.http.serving import served
+from tests.sandbox.server.serving import served
 
 pytestmark = [
     pytest.mark.anyio,

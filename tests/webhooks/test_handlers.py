@@ -7,9 +7,9 @@ import anyio
 import pytest
 from anyio import sleep
 
-from landbot_async.webhooks.envelopes import read
 from landbot_async.webhooks.handlers import Handlers, OnError, check_types
 from landbot_async.webhooks.messages import ButtonMessage, ImageMessage, Message, TextMessage, UnknownMessage
+from landbot_async.webhooks.parsing import read
 from tests.webhooks.deliveries import delivery
 
 pytestmark = pytest.mark.anyio

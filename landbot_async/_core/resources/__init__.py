@@ -1,0 +1,1 @@
+"""The resources of the Platform API: one module each, as methods of a client."""

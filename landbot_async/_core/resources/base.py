@@ -1,0 +1,99 @@
+"""What the resources have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from landbot_async._core.converter import read_model
+from landbot_async._core.decoding import DecodeError, Decoding, kind_of
+from landbot_async._core.engine import Engine
+from landbot_async._core.http import Response
+from landbot_async._core.pages import Pages
+from landbot_async._core.pagination import Ask, Rows
+from landbot_async._core.responses import Reader, envelope
+from landbot_async._core.routes import Route
+
+T = TypeVar("T")
+
+
+class Resource:
+    """A group of operations, bound to a client."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _pages(
+        self,
+        route: Route,
+        model: type[T],
+        params: Mapping[str, object],
+        *,
+        ids: Mapping[str, int | str] | None = None,
+        page_size: int,
+        offset: int,
+        prefetch: int = 0,
+    ) -> Pages[T]:
+        read = rows_of(model)
+
+        async def fetch(ask: Ask) -> Rows:
+            place = {"offset": ask.offset, "limit": ask.limit}
+            return await self._engine.call(route, ids or {}, params={**params, **place}, read=read)
+
+        return Pages(fetch, page_size=page_size, offset=offset, prefetch=prefetch)
+
+
+def one(model: type[T]) -> Reader[T]:
+    """A reader for an answer that holds one `model` under its route's key."""
+
+    def read(answer: Response, route: Route, decoding: Decoding) -> T:
+        key = route.key or ""
+        found = envelope(answer)
+        if key not in found:
+            raise DecodeError(f"$.{key}", "is missing")
+        try:
+            return read_model(found[key], model, decoding)
+        except DecodeError as unreadable:
+            raise unreadable.under(f"$.{key}") from None
+
+    return read
+
+
+def one_or(model: type[T], otherwise: T) -> Reader[T]:
+    """Like `one`, for an answer whose body is not documented: `otherwise` where it does not hold one."""
+    read_one = one(model)
+
+    def read(answer: Response, route: Route, decoding: Decoding) -> T:
+        holds_one = answer.body.strip() and (route.key or "") in envelope(answer)
+        return read_one(answer, route, decoding) if holds_one else otherwise
+
+    return read
+
+
+def all_of(model: type[T]) -> Reader[list[T]]:
+    """A reader for a listing that comes whole."""
+    read_rows = rows_of(model)
+    return lambda answer, route, decoding: read_rows(answer, route, decoding).items
+
+
+def rows_of(model: type[Any]) -> Reader[Rows]:
+    """A reader for one page of a listing."""
+
+    def read(answer: Response, route: Route, decoding: Decoding) -> Rows:
+        key = route.key or ""
+        found = envelope(answer)
+        rows, total = found.get(key), found.get("total")
+        if not isinstance(rows, list):
+            raise DecodeError(f"$.{key}", f"is {kind_of(rows)} instead of an array" if key in found else "is missing")
+        if total is not None and type(total) is not int:
+            raise DecodeError("$.total", f"is {kind_of(total)} instead of a whole number")
+        if total is not None and total < 0:
+            raise DecodeError("$.total", "is negative")
+        items: list[Any] = []
+        try:
+            items.extend(read_model(row, model, decoding) for row in rows)
+        except DecodeError as unreadable:
+            raise unreadable.under(f"$.{key}[{len(items)}]") from None
+        return Rows(items, total)
+
+    return read

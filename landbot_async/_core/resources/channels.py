@@ -1,0 +1,45 @@
+"""`landbot.channels`."""
+
+from __future__ import annotations
+
+from landbot_async._core.arguments import identity, optional_flag, optional_text
+from landbot_async._core.models import Channel, ChannelType
+from landbot_async._core.pages import Pages
+from landbot_async._core.routes import GET_CHANNEL, LIST_CHANNELS
+
+from .base import Resource, one
+
+
+class Channels(Resource):
+    """The channels of the workspace: where its bots meet people."""
+
+    def list(
+        self, *, type: ChannelType | None = None, active: bool | None = None, page_size: int = 100, offset: int = 0
+    ) -> Pages[Channel]:
+        """The channels, as `Pages`: nothing is asked for until they are awaited or walked.
+
+        Args:
+            type: only those of this type, such as `"whatsapp"`.
+            active: only those that are active, or are not.
+            page_size: how many to ask for at a time, 1 to 100.
+            offset: how many to leave out at the beginning.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "List channels".
+        """
+        params = {"type": optional_text("type", type), "active": optional_flag("active", active)}
+        return self._pages(LIST_CHANNELS, Channel, params, page_size=page_size, offset=offset)
+
+    async def get(self, channel_id: int) -> Channel:
+        """One channel. Its `token` is in clear: treat it like your own.
+
+        Raises:
+            NotFoundError: there is no such channel in this workspace.
+
+        Source: dev.landbot.io, "Get a channel".
+        """
+        return await self._engine.call(
+            GET_CHANNEL, {"channel_id": identity("channel_id", channel_id)}, read=one(Channel)
+        )

@@ -1,0 +1,230 @@
+"""`landbot.fields`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import anyio
+
+from landbot_async._core.arguments import filled_text, identity, json_object, json_value, mapping
+from landbot_async._core.errors import ConflictError, FieldsError, LandbotError, NotFoundError
+from landbot_async._core.models import Field, FieldType
+from landbot_async._core.responses import accepted
+from landbot_async._core.routes import CREATE_FIELD, DELETE_FIELD, GET_FIELD, UPDATE_FIELD, Route
+
+from .base import Resource, one, one_or
+
+# In this order: a bool is an int, and a datetime is a date.
+_TYPES: tuple[tuple[type, FieldType], ...] = (
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "float"),
+    (str, "string"),
+    (datetime, "datetime"),
+    (date, "date"),
+    (dict, "object"),
+)
+_NAME = re.compile(r"[a-z0-9_]+", re.ASCII)
+# How often `set` creates before it gives up.
+_CREATES = 3
+
+
+class Fields(Resource):
+    """The custom fields of customers, one at a time as Landbot takes them."""
+
+    async def get(self, customer_id: int, name: str) -> Field:
+        """One field.
+
+        Raises:
+            NotFoundError: there is no such customer, or the customer has no such field.
+
+        Source: dev.landbot.io, "Get a customer field".
+        """
+        return await self._engine.call(GET_FIELD, _ids(customer_id, name), read=one(Field))
+
+    async def create(
+        self,
+        customer_id: int,
+        name: str,
+        value: Any,
+        *,
+        type: FieldType | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Field:
+        """Give the customer a field. Not repeated by itself where its outcome is unknown; `set` is.
+
+        Args:
+            customer_id: whose.
+            name: lower-case letters, digits and underscores.
+            value: a bool, int, float, str, date, datetime or dict; a date goes out in ISO 8601.
+            type: None is what the value is.
+            extra: what else Landbot shall keep of it.
+
+        Returns:
+            The field as Landbot answers with it; where it answers without one, as it was sent.
+
+        Raises:
+            NotFoundError: there is no such customer.
+            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+            ServerError, APIConnectionError: with `safe_to_retry` false it may have been done all the same.
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Create a customer field".
+        """
+        return await self._write(CREATE_FIELD, customer_id, name, value, type, extra)
+
+    async def update(
+        self,
+        customer_id: int,
+        name: str,
+        value: Any,
+        *,
+        type: FieldType | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Field:
+        """Change a field that the customer has. Arguments and what is returned as for `create`. Safe to repeat.
+
+        Raises:
+            NotFoundError: there is no such customer, or the customer has no such field.
+            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+
+        Source: dev.landbot.io, "Update a customer field".
+        """
+        return await self._write(UPDATE_FIELD, customer_id, name, value, type, extra)
+
+    async def set(
+        self,
+        customer_id: int,
+        name: str,
+        value: Any,
+        *,
+        type: FieldType | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Field:
+        """Update the field, or create it where it is missing. Arguments and what is returned as for `create`.
+
+        Where creating it has an unknown outcome, or somebody else was faster, it is updated first before it is created
+        again.
+
+        Raises:
+            NotFoundError: there is no such customer.
+            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+            ServerError, APIConnectionError: with `safe_to_retry` false the field may be there all the same; setting it
+                again looks first.
+
+        Source: dev.landbot.io, "Update a customer field" and "Create a customer field".
+        """
+        creates = 0
+        while True:
+            with contextlib.suppress(NotFoundError):
+                return await self.update(customer_id, name, value, type=type, extra=extra)
+            creates += 1
+            try:
+                return await self.create(customer_id, name, value, type=type, extra=extra)
+            except LandbotError as error:
+                may_be_there = isinstance(error, ConflictError) or not error.safe_to_retry
+                if not may_be_there or creates == _CREATES:
+                    raise
+
+    async def set_many(self, customer_id: int, values: Mapping[str, Any]) -> dict[str, Field]:
+        """Set several fields, as many at a time as the limit allows.
+
+        Cancelled, it leaves those written that had arrived, and does not say which: setting them again is safe.
+
+        Args:
+            customer_id: whose.
+            values: the values by name, each as for `create`.
+
+        Returns:
+            The fields, by name.
+
+        Raises:
+            FieldsError: some were not written; it says which and why, and which were.
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Update a customer field" and "Create a customer field".
+        """
+        identity("customer_id", customer_id)
+        values = mapping("values", values)
+        for name, value in values.items():
+            _ids(customer_id, name)
+            _body(value, None, None)
+        done: dict[str, Field | Exception] = {}
+
+        async def write(name: str, value: Any) -> None:
+            try:
+                done[name] = await self.set(customer_id, name, value)
+            except Exception as error:  # noqa: BLE001  # raised below, outside of the group, which would wrap it
+                done[name] = error
+
+        async with anyio.create_task_group() as group:
+            for name, value in values.items():
+                group.start_soon(write, name, value)
+        written: dict[str, Field] = {}
+        failed: dict[str, LandbotError] = {}
+        for name in values:
+            outcome = done[name]
+            if isinstance(outcome, Field):
+                written[name] = outcome
+            elif isinstance(outcome, LandbotError):
+                failed[name] = outcome
+            else:
+                raise outcome
+        if failed:
+            raise FieldsError(
+                f"{len(failed)} of {len(values)} fields were not written: {', '.join(failed)}. `.failed` says why,"
+                " `.written` holds the others.",
+                written=written,
+                failed=failed,
+                method=UPDATE_FIELD.method,
+                route=UPDATE_FIELD.template,
+                attempts=sum(error.attempts for error in failed.values()),
+                safe_to_retry=all(error.safe_to_retry for error in failed.values()),
+                transient=any(error.transient for error in failed.values()),
+            )
+        return written
+
+    async def delete(self, customer_id: int, name: str) -> None:
+        """Take the field away from the customer. Safe to repeat.
+
+        Raises:
+            NotFoundError: there is no such customer, or the customer has no such field.
+
+        Source: dev.landbot.io, "Delete a customer field".
+        """
+        await self._engine.call(DELETE_FIELD, _ids(customer_id, name), read=accepted)
+
+    async def _write(  # noqa: PLR0917  # all of one field
+        self,
+        route: Route,
+        customer_id: int,
+        name: str,
+        value: Any,
+        type: FieldType | None,
+        extra: Mapping[str, Any] | None,
+    ) -> Field:
+        body = _body(value, type, extra)
+        # What Landbot answers to a write is not documented: without a field in it, it is the one that was accepted.
+        read = one_or(Field, Field(name, body["type"], body["value"]))
+        return await self._engine.call(route, _ids(customer_id, name), json=body, read=read)
+
+
+def _ids(customer_id: int, name: str) -> dict[str, int | str]:
+    if not _NAME.fullmatch(filled_text("name", name)):
+        raise ValueError(f"name must be lower-case letters, digits and underscores, not {name!r}")
+    return {"customer_id": identity("customer_id", customer_id), "field_name": name}
+
+
+def _body(value: Any, type: FieldType | None, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    inferred = next((name for kind, name in _TYPES if isinstance(value, kind)), None)
+    if type is None and inferred is None:
+        raise TypeError(f"value must be a bool, number, string, date, datetime or dict, not {value.__class__.__name__}")
+    return {
+        "type": inferred if type is None else filled_text("type", type),
+        "value": json_value("value", value.isoformat() if isinstance(value, date) else value),
+        "extra": {} if extra is None else json_object("extra", extra),
+    }

@@ -1,0 +1,191 @@
+"""`landbot.hooks`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from landbot_async._core.arguments import NOT_GIVEN, Given, identity, optional_text, web_address
+from landbot_async._core.errors import LandbotError, NotFoundError
+from landbot_async._core.models import MessageHook
+from landbot_async._core.pages import Pages
+from landbot_async._core.pagination import MOST_ROWS
+from landbot_async._core.responses import accepted
+from landbot_async._core.routes import CREATE_HOOK, DELETE_HOOK, GET_HOOK, LIST_HOOKS
+
+from .base import Resource, one
+
+# How often `ensure` creates before it gives up.
+_CREATES = 4
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Hooks(Resource):
+    """The message hooks of a channel: where Landbot posts its messages."""
+
+    def list(self, channel_id: int) -> Pages[MessageHook]:
+        """The hooks of a channel, as `Pages`. Their tokens are in clear: treat them like your own.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "List message hooks".
+        """
+        return self._pages(LIST_HOOKS, MessageHook, {}, ids=_channel(channel_id), page_size=MOST_ROWS, offset=0)
+
+    async def create(
+        self, channel_id: int, url: str, *, token: str | None = None, name: str | None = None
+    ) -> MessageHook:
+        """Make a hook. Not repeated by itself where its outcome is unknown: a second one doubles every delivery.
+
+        Args:
+            channel_id: whose messages.
+            url: where Landbot posts them.
+            token: what it sends along as `Authorization: Token …`; without one, anybody can post to the URL.
+            name: what to find it by again.
+
+        Raises:
+            UnprocessableEntityError: Landbot does not take the URL.
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Create a message hook".
+        """
+        given = {
+            "url": web_address("url", url),
+            "token": optional_text("token", token),
+            "name": optional_text("name", name),
+        }
+        body = {key: value for key, value in given.items() if value is not None}
+        return await self._engine.call(CREATE_HOOK, _channel(channel_id), json=body, read=one(MessageHook))
+
+    async def get(self, channel_id: int, hook_id: int) -> MessageHook:
+        """One hook.
+
+        Raises:
+            NotFoundError: there is no such hook on this channel.
+
+        Source: dev.landbot.io, "Get a message hook".
+        """
+        return await self._engine.call(GET_HOOK, _hook(channel_id, hook_id), read=one(MessageHook))
+
+    async def delete(self, channel_id: int, hook_id: int) -> None:
+        """Delete a hook. Safe to repeat.
+
+        Raises:
+            NotFoundError: there is no such hook on this channel.
+
+        Source: dev.landbot.io, "Delete a message hook".
+        """
+        await self._engine.call(DELETE_HOOK, _hook(channel_id, hook_id), read=accepted)
+
+    async def ensure(
+        self, channel_id: int, url: str, *, token: Given[str | None] = NOT_GIVEN, name: str | None = None
+    ) -> MessageHook:
+        """See to it that exactly one hook of this name (or, without a name, of this URL) exists, and is as said.
+
+        An equal one is kept, the newest if there are several, so that callers who race agree; otherwise a new one is
+        made before the old one goes, so that no message falls between. Where creating it has an unknown outcome, the
+        hooks are listed again before it is tried again; and once more after others were deleted, so that callers who
+        want different things cannot delete each other's and leave none.
+
+        Args:
+            channel_id: whose messages.
+            url: where Landbot posts them.
+            token: as for `create`. Left out, whatever token there is stays; None takes it away.
+            name: what to match by, such as `"my-bot on my laptop"` where the URL changes. None leaves whatever name
+                there is.
+
+        Returns:
+            The hook. Where callers race, it may be one that another of them has replaced since.
+
+        Raises:
+            UnprocessableEntityError: Landbot does not take the URL.
+            ServerError, APIConnectionError: with `safe_to_retry` false a hook may have been made; ensuring it again
+                tidies up.
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "Message hooks".
+        """
+        web_address("url", url)
+        optional_text("name", name)
+        if token is not NOT_GIVEN:
+            optional_text("token", token)
+        made: MessageHook | None = None
+        creates, tidied = 0, False
+        old: set[int] = set()  # those that there were before
+        while True:
+            # What this call made is as said, even if Landbot shows it otherwise.
+            own = None if made is None else made.id
+            hooks = sorted(await self.list(channel_id).collect(), key=_age)
+            matching = [each for each in hooks if _matches(each, url, name)]
+            wanted = _latest(each.token for each in matching) if token is NOT_GIVEN else token
+            equal = [each for each in matching if each.id == own or (each.url, each.token or None) == (url, wanted)]
+            if made is not None and not equal:
+                equal = await self._those_that_exist(channel_id, made.id)
+            if equal:
+                kept = equal[-1]
+                # Once this call has made one, what came after it is another caller's, who will delete this one.
+                others = [each for each in matching if not creates or each.id in old or _age(each) < _age(kept)]
+                others = [each for each in others if each is not kept]
+                if tidied or not others:
+                    return kept
+                await self._delete_all(channel_id, others)
+                tidied = True
+                continue
+            if creates == _CREATES:
+                raise _gone(creates)
+            creates, tidied, old = creates + 1, False, {each.id for each in matching}
+            try:
+                called = _latest(each.name for each in matching) if name is None else name
+                made = await self.create(channel_id, url, token=wanted, name=called)
+            except LandbotError as error:
+                if error.safe_to_retry or creates == _CREATES:
+                    raise
+
+    async def _those_that_exist(self, channel_id: int, hook_id: int) -> builtins.list[MessageHook]:
+        """The hook that the listing does not show: it lags, or somebody else has deleted it."""
+        try:
+            return [await self.get(channel_id, hook_id)]
+        except NotFoundError:
+            return []
+
+    async def _delete_all(self, channel_id: int, hooks: builtins.list[MessageHook]) -> None:
+        for hook in hooks:
+            try:
+                await self.delete(channel_id, hook.id)
+            except NotFoundError:
+                # Somebody else who ensures the same was faster.
+                continue
+
+
+def _age(hook: MessageHook) -> tuple[datetime, int]:
+    return hook.created_at or _LONG_AGO, hook.id
+
+
+def _matches(hook: MessageHook, url: str, name: str | None) -> bool:
+    return hook.url == url if name is None else hook.name == name
+
+
+def _latest(texts: Iterable[str | None]) -> str | None:
+    """The last that says something."""
+    said = [text for text in texts if text]
+    return said[-1] if said else None
+
+
+def _gone(creates: int) -> LandbotError:
+    return LandbotError(
+        f"The hook was made {creates} times, and each time it was gone at once: somebody else deletes it.",
+        method=CREATE_HOOK.method,
+        route=CREATE_HOOK.template,
+        attempts=creates,
+        transient=True,
+    )
+
+
+def _channel(channel_id: int) -> dict[str, int | str]:
+    return {"channel_id": identity("channel_id", channel_id)}
+
+
+def _hook(channel_id: int, hook_id: int) -> dict[str, int | str]:
+    return {**_channel(channel_id), "hook_id": identity("hook_id", hook_id)}

@@ -1,0 +1,35 @@
+"""`landbot.templates`."""
+
+from __future__ import annotations
+
+from landbot_async._core.arguments import optional_identity
+from landbot_async._core.models import Template
+from landbot_async._core.pages import Pages
+from landbot_async._core.pagination import MOST_ROWS, Ask, Rows
+from landbot_async._core.routes import LIST_TEMPLATES
+
+from .base import Resource, rows_of
+
+
+class Templates(Resource):
+    """The workspace's WhatsApp templates: what may be sent when a customer has been silent for 24 hours."""
+
+    def list(self, *, channel_id: int | None = None) -> Pages[Template]:
+        """The templates, as `Pages` of which there is one: Landbot sends them whole.
+
+        Args:
+            channel_id: only those of this channel.
+
+        Raises:
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: dev.landbot.io, "List WhatsApp templates".
+        """
+        params = {"channel_id": optional_identity("channel_id", channel_id)}
+
+        async def fetch(_ask: Ask) -> Rows:
+            rows = await self._engine.call(LIST_TEMPLATES, {}, params=params, read=rows_of(Template))
+            return Rows(rows.items, len(rows.items))
+
+        # A template in several languages may be several rows of one id; of one page, none is seen twice.
+        return Pages(fetch, page_size=MOST_ROWS, offset=0, key=id)

@@ -1,0 +1,1 @@
+"""The `landbot demo` command."""

@@ -1,0 +1,1 @@
+"""The two HTTP APIs over a workspace, and their OpenAPI descriptions."""

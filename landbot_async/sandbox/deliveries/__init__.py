@@ -1,0 +1,1 @@
+"""Message-hook deliveries: their bodies, their order, their retries."""

@@ -1,0 +1,1 @@
+"""The sandbox's data: channels, customers, hooks, fields and messages, in memory or on disk."""

@@ -1,0 +1,392 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from anyio import create_task_group, current_time, sleep
+from attrs import frozen
+
+from landbot_async import Page, Pages
+from landbot_async._core.pagination import Ask, Rows
+
+pytestmark = pytest.mark.anyio
+
+
+@frozen
+class Row:
+    id: int
+
+
+class Listing:
+    """Rows 0, 1, 2, … by offset and limit; what goes wrong is told by `before`."""
+
+    def __init__(self, size: int, *, latency: float = 0.0, tells_total: bool = True) -> None:
+        self.rows = [Row(number) for number in range(size)]
+        self.latency = latency
+        self.tells_total = tells_total
+        self.asked: list[Ask] = []
+        self.flying = self.most_flying = self.cancelled = 0
+        self.before: Callable[[Ask], None] = lambda _: None
+
+    async def __call__(self, ask: Ask) -> Rows:
+        self.asked.append(ask)
+        self.flying += 1
+        self.most_flying = max(self.flying, self.most_flying)
+        try:
+            await sleep(self.latency)
+            self.before(ask)
+            return Rows(self.rows[ask.offset : ask.offset + ask.limit], len(self.rows) if self.tells_total else None)
+        except BaseException as error:
+            self.cancelled += not isinstance(error, Exception)
+            raise
+        finally:
+            self.flying -= 1
+
+    def pages(self, page_size: int = 10, offset: int = 0, prefetch: int = 0) -> Pages[Any]:
+        return Pages(self, page_size=page_size, offset=offset, prefetch=prefetch)
+
+
+def fails(*times: int) -> Callable[[Ask], None]:
+    """Fail at these requests, counted from 1."""
+    count = 0
+
+    def before(_: Ask) -> None:
+        nonlocal count
+        count += 1
+        if count in times:
+            raise ConnectionError(count)
+
+    return before
+
+
+def ids(rows: Any) -> list[int]:
+    return [row.id for row in rows]
+
+
+async def rest(pages: Pages[Any]) -> list[int]:
+    return [row.id async for row in pages]
+
+
+class TestPage:
+    def test_it_is_a_sequence(self) -> None:
+        page = Page(("a", "b", "c"), 30, 10)
+        assert (len(page), page[0], page[-1], page[1:], list(page), "b" in page) == (
+            3,
+            "a",
+            "c",
+            ("b", "c"),
+            ["a", "b", "c"],
+            True,
+        )
+        assert (page.items, page.total, page.offset) == (("a", "b", "c"), 30, 10)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        "arguments",
+        [{"page_size": 0}, {"page_size": 101}, {"page_size": -1}, {"offset": -1}, {"prefetch": -1}],
+    )
+    def test_out_of_range(self, arguments: dict[str, int]) -> None:
+        with pytest.raises(ValueError, match=next(iter(arguments))):
+            Listing(0).pages(**arguments)
+
+    @pytest.mark.parametrize("arguments", [{"page_size": "10"}, {"offset": 1.5}, {"prefetch": True}])
+    def test_wrong_type(self, arguments: dict[str, Any]) -> None:
+        with pytest.raises(TypeError, match=next(iter(arguments))):
+            Listing(0).pages(**arguments)
+
+
+class TestWalking:
+    @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 19, 20, 95])
+    @pytest.mark.parametrize("tells_total", [True, False])
+    async def test_every_item_once(self, size: int, tells_total: bool) -> None:
+        listing = Listing(size, tells_total=tells_total)
+        pages = listing.pages()
+        assert await rest(pages) == list(range(size))
+        assert await rest(pages) == [], "it is its own iterator"
+        assert (pages.offset, pages.total, pages.drift) == (size, size if tells_total else None, 0)
+
+    async def test_awaiting_it_gives_the_first_page_and_does_not_move_the_walk(self) -> None:
+        pages = Listing(25).pages(offset=5)
+        assert await anext(pages) == Row(5)
+        first = await pages
+        assert (ids(first), first.total, first.offset) == (list(range(5, 15)), 25, 5)
+        assert await rest(pages) == list(range(6, 25))
+
+    async def test_where_it_stands(self) -> None:
+        pages = Listing(25).pages(offset=5)
+        assert (pages.offset, pages.total, pages.drift) == (5, None, 0)
+        await anext(pages)
+        assert (pages.offset, pages.total) == (6, 25)
+        assert repr(pages) == "Pages(offset=6, total=25, drift=0)"
+
+    async def test_after_a_break_it_goes_on_with_what_it_holds(self) -> None:
+        listing = Listing(25)
+        pages = listing.pages()
+        assert [(await anext(pages)).id for _ in range(4)] == [0, 1, 2, 3]
+        asked = len(listing.asked)
+        assert await anext(pages) == Row(4)
+        assert len(listing.asked) == asked
+        assert await rest(pages) == list(range(5, 25))
+
+    async def test_after_an_error_it_asks_for_the_failed_page_again(self) -> None:
+        listing = Listing(25)
+        listing.before = fails(2, 3)
+        pages = listing.pages()
+        seen: list[int] = []
+        errors = 0
+        while True:
+            try:
+                seen.append((await anext(pages)).id)
+            except ConnectionError:
+                errors += 1
+            except StopAsyncIteration:
+                break
+        assert (seen, errors) == (list(range(25)), 2)
+        assert listing.asked[1] == listing.asked[2] == listing.asked[3]
+
+    async def test_cancelled_in_a_request_it_loses_nothing(self) -> None:
+        listing = Listing(25, latency=1.0)
+        pages = listing.pages()
+        seen: list[int] = []
+        for _ in range(40):
+            with anyio.move_on_after(0.9 if len(seen) in (0, 10, 19) and _ % 2 == 0 else 2.0):
+                seen.append((await anext(pages, Row(-1))).id)
+        assert [id_ for id_ in seen if id_ >= 0] == list(range(25))
+
+    async def test_several_tasks_share_one(self) -> None:
+        listing = Listing(95, latency=0.5)
+        pages = listing.pages()
+        seen: dict[int, list[int]] = {}
+
+        async def work(number: int) -> None:
+            async for row in pages:
+                seen.setdefault(number, []).append(row.id)
+                await sleep(0.1)
+
+        async with create_task_group() as tasks:
+            for number in range(4):
+                tasks.start_soon(work, number)
+        assert sorted(id_ for each in seen.values() for id_ in each) == list(range(95))
+        assert len(seen) == 4
+        assert listing.most_flying == 1
+
+    async def test_iter_pages(self) -> None:
+        pages = Listing(25).pages()
+        await anext(pages)
+        walked = [page async for page in pages.iter_pages()]
+        assert [ids(page) for page in walked] == [list(range(1, 10)), list(range(10, 20)), list(range(20, 25))]
+        assert [page.offset for page in walked] == [1, 10, 20]
+        assert {page.total for page in walked} == {25}
+        assert pages.offset == 25
+
+    async def test_iter_pages_over_a_step_back(self) -> None:
+        listing = Listing(40)
+        pages = listing.pages().iter_pages()
+        seen = ids(await anext(pages))
+        del listing.rows[2:8]
+        assert seen + [id_ async for page in pages for id_ in ids(page)] == list(range(40))
+
+    async def test_rows_deleted_behind_hide_none(self) -> None:
+        listing = Listing(40)
+        pages = listing.pages()
+        seen = [(await anext(pages)).id for _ in range(10)]
+        del listing.rows[2:8]
+        assert seen + await rest(pages) == list(range(40))
+        assert pages.drift == 1
+
+
+class TestCollecting:
+    @pytest.mark.parametrize("prefetch", [0, 1, 3, 20])
+    @pytest.mark.parametrize("size", [0, 1, 10, 95])
+    async def test_everything_that_is_left(self, size: int, prefetch: int) -> None:
+        pages = Listing(size).pages(prefetch=prefetch)
+        first = [row.id for row in [await anext(pages, None)] if row]
+        assert first + ids(await pages.collect()) == list(range(size))
+        assert await pages.collect() == []
+
+    @pytest.mark.parametrize("prefetch", [0, 3])
+    @pytest.mark.parametrize("failing", [1, 4])
+    async def test_what_was_read_survives_an_error(self, prefetch: int, failing: int) -> None:
+        listing = Listing(45, latency=0.1)
+        listing.before = fails(failing)
+        pages = listing.pages(prefetch=prefetch)
+        with pytest.raises(ConnectionError):
+            await pages.collect()
+        assert pages.offset < 45
+        assert ids(await pages.collect()) == list(range(45))
+
+    async def test_a_cancelled_one_goes_on_where_it_was(self) -> None:
+        listing = Listing(45, latency=1.0)
+        pages = listing.pages(prefetch=2)
+        with anyio.move_on_after(2.5):
+            await pages.collect()
+        assert listing.flying == 0
+        assert ids(await pages.collect()) == list(range(45))
+
+
+class TestPrefetching:
+    @pytest.mark.parametrize("page_size", [1, 10])
+    @pytest.mark.parametrize("later", [0.1, 1.0])
+    async def test_beside_a_bare_walk_it_loses_nothing(self, page_size: int, later: float) -> None:
+        """A page that lands when the other has gone on is not mistaken for the end."""
+        listing = Listing(60, latency=1.0)
+        pages = listing.pages(page_size=page_size, prefetch=3)
+        seen: list[int] = []
+
+        async def walk() -> None:
+            seen.extend(await rest(pages))
+
+        async with create_task_group() as tasks:
+            tasks.start_soon(walk)
+            await sleep(0.5)
+            listing.latency = later
+            seen.extend(ids(await pages.collect()))
+        assert sorted(seen) == list(range(60))
+
+    async def test_what_is_given_back_comes_before_a_page_half_used(self) -> None:
+        pages = Listing(45).pages()
+        first = await pages._next_page()
+        second = [(await anext(pages)).id for _ in range(3)]
+        pages._give_back([first])
+        assert pages.offset == 0
+        assert await rest(pages) == ids(first) + list(range(second[-1] + 1, 45))
+
+    async def test_the_block_s_own_error_comes_out_when_it_is_cancelled_too(self) -> None:
+        with anyio.CancelScope() as scope, pytest.raises(ZeroDivisionError):
+            async with Listing(500, latency=1.0).pages(prefetch=6) as pages:
+                await anext(pages)
+                scope.cancel()
+                raise ZeroDivisionError
+
+    async def test_so_many_pages_on_the_way_and_no_more(self) -> None:
+        listing = Listing(500, latency=1.0)
+        begun = current_time()
+        async with listing.pages(prefetch=6) as pages:
+            assert await rest(pages) == list(range(500))
+        assert listing.most_flying == 6
+        assert current_time() - begun <= 1 + math.ceil(500 / 10 / 6) + 2
+        assert len(listing.asked) == len(set(listing.asked))
+
+    async def test_it_works_while_you_work_but_not_without_bound(self) -> None:
+        listing = Listing(1000, latency=1.0)
+        async with listing.pages(prefetch=3) as pages:
+            await anext(pages)
+            await sleep(100)
+            assert listing.flying == 0
+            assert len(listing.asked) == 6
+            assert await rest(pages) == list(range(1, 1000))
+
+    async def test_a_bare_loop_fetches_one_page_at_a_time(self) -> None:
+        listing = Listing(95, latency=1.0)
+        assert await rest(listing.pages(prefetch=6)) == list(range(95))
+        assert listing.most_flying == 1
+
+    async def test_no_task_outlives_the_block(self) -> None:
+        listing = Listing(500, latency=1.0)
+        async with listing.pages(prefetch=6) as pages:
+            assert [(await anext(pages)).id for _ in range(4)] == [0, 1, 2, 3]
+            await sleep(0.5)
+            assert listing.flying > 0
+        assert listing.flying == 0
+        assert listing.cancelled > 0
+        assert await rest(pages) == list(range(4, 500)), "what it holds is kept, the rest asked for again"
+
+    async def test_the_block_s_own_error_comes_out_as_it_is(self) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with Listing(500, latency=1.0).pages(prefetch=6) as pages:
+                await anext(pages)
+                raise ZeroDivisionError
+
+    async def test_cancelling_the_block(self) -> None:
+        listing = Listing(500, latency=1.0)
+        with anyio.move_on_after(3.5) as scope:
+            async with listing.pages(prefetch=6) as pages:
+                await rest(pages)
+        assert scope.cancelled_caught
+        assert listing.flying == 0
+
+    @pytest.mark.parametrize("failing", [(1,), (2,), (3, 4, 5), (2, 4, 6, 8)])
+    async def test_an_error_comes_in_its_turn_and_the_page_is_asked_for_again(self, failing: tuple[int, ...]) -> None:
+        listing = Listing(95, latency=0.1)
+        listing.before = fails(*failing)
+        seen: list[int] = []
+        errors = 0
+        async with listing.pages(prefetch=4) as pages:
+            while True:
+                try:
+                    seen.append((await anext(pages)).id)
+                except ConnectionError:
+                    errors += 1
+                except StopAsyncIteration:
+                    break
+        assert seen == list(range(95))
+        assert errors == len(failing)
+
+    async def test_several_tasks_share_it(self) -> None:
+        listing = Listing(300, latency=0.5)
+        seen: list[int] = []
+        async with listing.pages(prefetch=5) as pages:
+
+            async def work() -> None:
+                async for row in pages:
+                    seen.append(row.id)
+                    await sleep(0.05)
+
+            async with create_task_group() as tasks:
+                for _ in range(5):
+                    tasks.start_soon(work)
+        assert sorted(seen) == list(range(300))
+
+    async def test_one_still_waiting_outside_goes_on_when_the_block_ends(self) -> None:
+        listing = Listing(25, latency=1.0)
+        pages = listing.pages(prefetch=2)
+        seen: list[int] = []
+
+        async def work() -> None:
+            seen.extend(await rest(pages))
+
+        async with create_task_group() as tasks, pages:
+            tasks.start_soon(work)
+            await sleep(0.5)
+        assert seen == list(range(25))
+
+    async def test_without_prefetch_the_block_does_nothing(self) -> None:
+        async with Listing(25).pages() as pages:
+            assert await rest(pages) == list(range(25))
+
+    async def test_it_opens_once(self) -> None:
+        async with Listing(25).pages(prefetch=2) as pages:
+            with pytest.raises(RuntimeError, match="open already"):
+                await pages.__aenter__()
+            assert len(await pages.collect()) == 25
+
+    async def test_churn_loses_and_doubles_nothing(self) -> None:
+        """Rows come and go in front of the walk and behind it, several times a second."""
+        listing = Listing(3000, latency=0.3)
+        stayed = set(range(3000))
+        fresh = iter(range(10_000, 20_000))
+        done = anyio.Event()
+
+        async def churn() -> None:
+            step = 0
+            while not done.is_set():
+                await sleep(0.17)
+                step += 1
+                place = (step * 7919) % len(listing.rows)
+                if step % 2:
+                    listing.rows.insert(place, Row(next(fresh)))
+                else:
+                    stayed.discard(listing.rows.pop(place).id)
+
+        seen: list[int] = []
+        pages = listing.pages(page_size=50, prefetch=6)
+        async with create_task_group() as tasks:
+            tasks.start_soon(churn)
+            async with pages:
+                seen.extend(await rest(pages))
+            done.set()
+        assert len(seen) == len(set(seen))
+        assert stayed <= set(seen)
+        assert pages.drift > 0

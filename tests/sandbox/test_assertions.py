@@ -1,0 +1,86 @@
+"""What a test is told where something else reached customers than it should have."""
+
+import pytest
+
+from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.assertions import MOST_SHOWN, not_as_wanted, not_nothing
+from landbot_async.sandbox.workspace.records import Sent
+
+SENT = [
+    Sent(1, "text", "Hello", 0.0),
+    Sent(2, "text", "Hello", 0.1),
+    Sent(1, "image", "A cat", 0.2),
+    Sent(1, "text", "Hello", 0.3),
+]
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "text", "type", "times"),
+    [
+        (1, "Hello", None, 2),
+        (1, "Hello", "text", 2),
+        (1, "A cat", "image", 1),
+        (1, None, "image", 1),
+        (1, None, None, 3),
+        (2, None, None, 1),
+    ],
+)
+def test_as_wanted(customer_id: int, text: str | None, type: str | None, times: int) -> None:
+    assert not_as_wanted(SENT, customer_id, text, type, times) is None
+    for other in (times - 1, times + 1):
+        said = not_as_wanted(SENT, customer_id, text, type, other)
+        assert said is not None
+        assert f"to customer {customer_id}: wanted {other}, found {times}\n" in said
+
+
+def test_what_is_shown_is_the_customers_own() -> None:
+    assert not_as_wanted(SENT, 1, "Good morning", "text", 1) == (
+        "text 'Good morning' to customer 1: wanted 1, found 0\n"
+        "what reached customer 1:\n"
+        "  customer 1: text 'Hello'\n"
+        "  customer 1: image 'A cat'\n"
+        "  customer 1: text 'Hello'"
+    )
+
+
+def test_else_what_reached_others_or_nothing() -> None:
+    assert not_as_wanted(SENT[:2], 3, None, None, 1) == (
+        "message to customer 3: wanted 1, found 0\n"
+        "nothing reached customer 3; what reached others:\n"
+        "  customer 1: text 'Hello'\n"
+        "  customer 2: text 'Hello'"
+    )
+    assert not_as_wanted([], 3, None, None, 1) == "message to customer 3: wanted 1, found 0\nnothing reached anybody"
+
+
+def test_nothing() -> None:
+    assert not_nothing(SENT, 3) is None
+    assert not_nothing([], None) is None
+    assert not_nothing(SENT, 2) == "wanted nothing to reach customer 2, found 1:\n  customer 2: text 'Hello'"
+    assert (not_nothing(SENT, None) or "").startswith("wanted nothing to reach anybody, found 4:\n")
+
+
+def test_of_many_some_are_shown() -> None:
+    said = not_nothing(SENT[:1] * (MOST_SHOWN + 5), None) or ""
+    assert said.count("customer 1") == MOST_SHOWN
+    assert said.endswith("\n  and 5 more")
+
+
+@pytest.mark.anyio
+async def test_the_sandbox_asserts() -> None:
+    async with Sandbox(customers=2, window="off") as sandbox, sandbox.client() as landbot:
+        sandbox.assert_nothing_sent()
+        await landbot.customers.send_text(1, "Hello")
+        sandbox.assert_sent(1)
+        sandbox.assert_sent(1, "Hello", type="text")
+        sandbox.assert_nothing_sent(2)
+        with pytest.raises(AssertionError, match="wanted 2, found 1"):
+            sandbox.assert_sent(1, times=2)
+        with pytest.raises(AssertionError, match="nothing to reach customer 1"):
+            sandbox.assert_nothing_sent(1)
+
+
+@pytest.mark.parametrize("times", [0, -1, True, 1.0])
+def test_times_is_a_number_of_messages(times: int) -> None:
+    with pytest.raises((TypeError, ValueError), match="times"):
+        Sandbox().assert_sent(1, times=times)

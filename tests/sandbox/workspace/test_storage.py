@@ -1,0 +1,166 @@
+"""A sandbox on disk: what is there again after an end, and after none."""
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from landbot_async.sandbox import Asked, Sandbox
+from landbot_async.sandbox.workspace.records import BEGINNING
+
+pytestmark = pytest.mark.anyio
+
+
+def seen(sandbox: Sandbox) -> dict[str, Any]:
+    """All that has to last."""
+    space = sandbox._workspace
+    return {
+        "customers": list(sandbox.customers),
+        "channels": space.channels,
+        "hooks": space.hooks,
+        "next": (space.next_customer, space.next_hook, space.next_message),
+        "token": sandbox.token,
+    }
+
+
+async def test_everything_is_there_again(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    async with Sandbox(customers=5, db=path) as first, first.client() as landbot, first.apichat() as chat:
+        await landbot.customers.send_text(1, "Olá \N{BALLOON}")
+        await landbot.fields.create(1, "tags", {"a": [1, None]}, extra={"b": 2})
+        await landbot.customers.assign(2)
+        await landbot.customers.delete(3)
+        await landbot.customers.archive(4)
+        hook = await landbot.hooks.create(8, "https://bot.example/", token="hook-s3cret", name="mine")
+        await landbot.hooks.create(9, "https://bot.example/")
+        await landbot.hooks.delete(9, 2)
+        await chat.send_text("tg-1", "Hello", customer={"name": "Ava"})
+        first.write(1, "Hello")
+        first.add_customer("First", place=0)
+        first.add_customer("Last")
+        first.delete_customer(8)
+        first.add_channel("Other", type="apichat", url="https://bridge.example/")
+        first.tick(hours=25)
+        first.customer(5).blocked = True
+        first.channel(9).active = False
+        before, end = seen(first), first.now
+    async with Sandbox(customers=100, db=str(path)) as second, second.client() as landbot:
+        assert seen(second) == before
+        assert [each.id for each in second.customers] == [7, 1, 2, 4, 5, 6]
+        assert second.now == pytest.approx(end, abs=1.0)
+        assert second.now >= BEGINNING + 25 * 3600
+        assert (await landbot.hooks.get(8, hook.id)).token == "hook-s3cret"
+        assert len(await landbot.customers.messages(1)) == 4
+        second.write(6, "Again")
+        assert second.add_customer().id == 9
+        assert [each.id for each in second.messages(6)] == sorted(each.id for each in second.messages(6))
+        # Of one run alone.
+        assert [each.type for each in second.sent] == ["bot"] * 2
+    third = Sandbox(db=path, token="mine")
+    assert third.token == "mine"
+    assert [each.id for each in third.customers] == [7, 1, 2, 4, 5, 6, 9]
+
+
+async def test_a_message_keeps_its_trace(tmp_path: Path) -> None:
+    """A message of the next run is none of this one's to whoever receives both."""
+    traces: list[str] = []
+    for number in range(2):
+        async with Sandbox(customers=1, db=tmp_path / "sandbox.db", bot=False) as sandbox, sandbox.client() as landbot:
+            if not number:
+                await landbot.hooks.create(8, "https://beyond.example/")
+            sandbox.write(1, "Hello")
+            await sandbox.settled()
+            traces += [each.delivery_id for each in sandbox.deliveries]
+    assert len(set(traces)) == 2
+
+
+def test_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    path.touch(0o644)
+    sandbox = Sandbox(customers=1, db=path)
+    files = sorted(tmp_path.iterdir())
+    assert files[0] == path
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert sandbox.customer(1).id == 1
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    first = Sandbox(customers=1, db=path)
+    with pytest.raises(RuntimeError, match="another process"):
+        Sandbox(db=path)
+    assert first.add_customer().id == 2
+
+
+@pytest.mark.parametrize("content", ["text", "sqlite", "newer"])
+def test_what_is_something_else_s_stays_so(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "sandbox.db"
+    if content == "text":
+        path.write_text("My diary. " * 500)
+    elif content == "newer":
+        Sandbox(db=path)._storage.close()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    if content != "text":
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE notes (text)" if content == "sqlite" else "PRAGMA user_version = 2")
+        connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="no file of a sandbox's"):
+        Sandbox(db=path)
+    if content == "text":
+        assert path.read_bytes() == before
+
+
+def test_no_such_place(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Sandbox(db=tmp_path / "nowhere" / "sandbox.db")
+
+
+KILLED = """
+import anyio, sys
+from landbot_async.sandbox import Asked, Sandbox
+
+async def main():
+    sandbox = Sandbox(customers=3, db=sys.argv[1], window="off")
+    number = 0
+    while True:
+        number += 1
+        body = b'{"message": "%d"}' % number
+        await sandbox.handle(Asked("POST", "/v1/customers/1/send_text/", {}, f"Token {sandbox.token}", body))
+        print(number, flush=True)
+
+anyio.run(main)
+"""
+
+
+def test_killed_it_has_lost_nothing_that_was_answered(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(50)]
+    os.kill(process.pid, signal.SIGKILL)
+    lines += process.stdout.read().splitlines()
+    process.stdout.close()
+    process.wait()
+    answered = int([line for line in lines if line.strip()][-1])
+    again = Sandbox(db=path)
+    texts = [each.text for each in again.messages(1)]
+    assert texts == [str(number) for number in range(1, len(texts) + 1)]
+    assert len(texts) in (answered, answered + 1)
+    assert again._workspace.next_message == len(texts) + 1
+
+
+async def test_without_a_block_changes_are_kept_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    first = Sandbox(customers=1, db=path)
+    await first.handle(Asked("PUT", "/v1/customers/1/block/", {}, f"Token {first.token}", b""))
+    assert first._storage is not None
+    first._storage._connection.close()
+    assert Sandbox(db=path).customer(1).blocked
+    await anyio.lowlevel.checkpoint()

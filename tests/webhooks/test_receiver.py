@@ -1,0 +1,369 @@
+"""What deliveries are answered with. All through `Inbox.receive`, which is the intake with a front door."""
+
+import logging
+from typing import Any
+
+import anyio
+import pytest
+from anyio import sleep
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landbot_async.webhooks import Inbox, MemoryClaims, Message
+from landbot_async.webhooks.claims import Claim
+from landbot_async.webhooks.parsing import look
+from landbot_async.webhooks.receiver import _keys
+from tests.webhooks.deliveries import TOKEN, apichat, delivery, headers
+
+pytestmark = pytest.mark.anyio
+
+
+def listening(**options: Any) -> tuple[Inbox, list[Message]]:
+    """An inbox, and what its handler gets."""
+    if options.get("source") != "apichat":
+        options.setdefault("token", TOKEN)
+    inbox, got = Inbox(**options), list[Message]()
+
+    @inbox.on()
+    async def take(message: Message) -> None:
+        got.append(message)
+
+    return inbox, got
+
+
+async def post(inbox: Inbox, body: bytes | None = None, trace: str | None = "d1", **given: Any) -> int:
+    return await inbox.receive(delivery() if body is None else body, headers(trace, **given))
+
+
+@pytest.mark.parametrize("token", [None, "", TOKEN[:-1], TOKEN + "x", "Token " + TOKEN, "x" * 10_000, TOKEN.upper()])
+async def test_a_wrong_token_is_401(token: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    inbox, got = listening()
+    async with inbox:
+        assert await post(inbox, token=token) == 401
+        assert await post(inbox, b"rubbish", token=token) == 401
+    assert got == []
+    assert {each.getMessage() for each in caplog.records} == {"a delivery without the hook's token is refused (401)"}
+    assert TOKEN not in caplog.text
+
+
+async def test_one_of_several_tokens_and_none_at_all() -> None:
+    inbox, got = listening(token=["old", "new"])
+    async with inbox:
+        assert [await post(inbox, trace=each, token=each) for each in ("old", "new", "other")] == [200, 200, 401]
+    assert len(got) == 2
+    inbox, got = listening(token=None)
+    async with inbox:
+        assert await post(inbox, token=None) == 200
+        assert await post(inbox, trace="d2", token="whatever") == 200
+    assert len(got) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"\xff", b'{"messages": []}', apichat()])
+async def test_rubbish_is_400(body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    inbox, got = listening()
+    async with inbox:
+        assert await post(inbox, body) == 400
+    assert got == []
+    (record,) = caplog.records
+    assert record.getMessage().startswith("a delivery is dropped (400): ")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", delivery()])
+async def test_rubbish_of_apichat_is_200_and_logged(body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    inbox, got = listening(source="apichat")
+    async with inbox:
+        assert await post(inbox, body, token=None) == 200
+    assert got == []
+    (record,) = caplog.records
+    assert record.getMessage().startswith("a delivery is dropped (200): ")
+
+
+@pytest.mark.parametrize("size", [0, 1])
+async def test_too_large_is_413(size: int) -> None:
+    body = delivery()
+    inbox, got = listening(max_body=len(body) - size)
+    async with inbox:
+        assert await post(inbox, body) == (413 if size else 200)
+    assert len(got) == 1 - size
+
+
+async def test_no_log_line_has_a_text(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    inbox, _ = listening(queue_size=1)
+    body = delivery("a secret text")
+    await post(inbox, body)
+    async with inbox:
+        for each in (body, body.replace(b'"timestamp"', b'"time"'), body[:-2], body.replace(b"text", b"sticker")):
+            await post(inbox, each)
+    assert len(caplog.records) >= 3
+    assert "secret" not in caplog.text
+
+
+async def test_not_open_is_503_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    inbox, got = listening()
+    assert [await post(inbox) for _ in range(3)] == [503] * 3
+    async with inbox:
+        assert await post(inbox) == 200  # our own 503 has not made it a duplicate
+    assert [await post(inbox, trace="d2") for _ in range(3)] == [503] * 3
+    assert len(got) == 1
+    told = (
+        "the inbox answers 503, so that Landbot delivers again: it is not open: handlers run inside `async with inbox`"
+    )
+    assert [each.getMessage() for each in caplog.records] == [told] * 2
+
+
+async def test_full_is_503_and_said_once_until_it_has_room_again(caplog: pytest.LogCaptureFixture) -> None:
+    inbox, got = listening(queue_size=4)
+    full = "the inbox answers 503, so that Landbot delivers again: it is full: 4 messages wait for their handlers"
+    async with inbox:
+        for stretch in (1, 2):
+            statuses = [await post(inbox, trace=f"{stretch}-{number}") for number in range(10)]
+            assert statuses == [200] * 4 + [503] * 6
+            assert [each.getMessage() for each in caplog.records] == [full] * stretch
+            # What was taken is a duplicate even now.
+            assert await post(inbox, trace=f"{stretch}-0") == 200
+            await sleep(0.3)
+            # What was refused is none.
+            assert await post(inbox, trace=f"{stretch}-4") == 200
+            await sleep(0.3)
+    assert len(got) == 10
+
+
+async def test_at_the_brim_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox(TOKEN, queue_size=4, concurrency=1)
+
+    @inbox.on()
+    async def slow(message: Message) -> None:
+        await sleep(1)
+
+    async with inbox:
+        statuses: list[int] = []
+        for number in range(60):
+            statuses.append(await post(inbox, trace=f"d{number}"))
+            await sleep(0.25)
+        assert statuses.count(503) > 30
+        assert statuses.count(200) > 10
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("sender", ["customer", "agent", "bot", "sys", "somebody"])
+async def test_echoes_are_left_out_unless_asked_for(sender: str) -> None:
+    inbox, got = listening()
+    everybody, all_ = listening(senders={"customer", "agent", "bot", "sys"})
+    async with inbox, everybody:
+        for each in (inbox, everybody):
+            assert await post(each, delivery(sender=sender)) == 200
+    assert len(got) == (sender == "customer")
+    assert len(all_) == (sender != "somebody")
+
+
+async def test_apichat_has_no_customers_messages_so_everybody_is_heard() -> None:
+    inbox, got = listening(source="apichat")
+    humans, human = listening(source="apichat", senders=["human"])
+    async with inbox, humans:
+        for agent in ("bot", "human"):
+            for each in (inbox, humans):
+                assert await post(each, apichat(agent=agent), trace=agent, token=None) == 200
+    assert [each.sender.type for each in got] == ["bot", "human"]
+    assert [each.sender.type for each in human] == ["human"]
+
+
+async def test_duplicates_are_known_by_delivery_and_by_message() -> None:
+    inbox, got = listening(window=60)
+    async with inbox:
+        assert await post(inbox, delivery(uuid="m1"), trace="d1") == 200
+        assert await post(inbox, delivery(uuid="m2"), trace="d1") == 200  # the same delivery
+        assert await post(inbox, delivery(uuid="m1"), trace="d2") == 200  # the same message
+        await sleep(1)
+        assert len(got) == 1
+        assert await post(inbox, delivery(uuid="m3"), trace="d3") == 200
+        # Nothing to know it by: it cannot be told.
+        assert await post(inbox, trace=None) == 200
+        assert await post(inbox, trace=None) == 200
+        await sleep(61)
+        assert len(got) == 4
+        assert await post(inbox, delivery(uuid="m1"), trace="d1") == 200
+    assert len(got) == 5
+
+
+async def test_what_is_remembered_lasts_over_a_reopening() -> None:
+    inbox, got = listening()
+    for _ in range(3):
+        async with inbox:
+            assert await post(inbox) == 200
+    assert len(got) == 1
+
+
+@given(st.text(), st.text(max_size=5) | st.none())
+def test_keys_are_short_and_tell_ids_apart(id_: str, other: str | None) -> None:
+    one = _keys(look("platform", delivery(uuid=id_ or None), id_ or None))
+    two = _keys(look("platform", delivery(uuid=other), other))
+    assert all(key.isascii() and len(key) <= 120 for key in [*one, *two])
+    assert (one == two) == ((id_ or None) == (other or None))
+    assert len(set(one)) == len(one)
+
+
+def test_half_a_character_is_a_key_too() -> None:
+    (key, _) = _keys(look("platform", delivery(uuid="\ud800"), "\udce4"))
+    assert key.isascii()
+
+
+class Store:
+    """Claims that take their time, and fail on demand."""
+
+    def __init__(self, claim: Claim | Exception = Claim.NEW, failing: str = "") -> None:
+        self.answer = claim
+        self.failing = failing
+        self.calls: list[tuple[str, tuple[str, ...]]] = []
+
+    async def _do(self, name: str, keys: Any) -> None:
+        await sleep(1)
+        if self.failing == name:
+            raise OSError("the store is gone")
+        self.calls.append((name, tuple(keys)))
+
+    async def claim(self, keys: Any, seconds: float) -> Claim:
+        await self._do("claim", keys)
+        assert isinstance(self.answer, Claim)
+        assert seconds == 30
+        return self.answer
+
+    async def keep(self, keys: Any, seconds: float) -> None:
+        assert seconds == 3600
+        await self._do("keep", keys)
+
+    async def release(self, keys: Any) -> None:
+        await self._do("release", keys)
+
+
+KEYS = ("delivery:d1", "message:m1")
+
+
+@pytest.mark.parametrize(("claim", "status"), [(Claim.NEW, 200), (Claim.SEEN, 200), (Claim.HELD, 503)])
+async def test_claims_may_live_elsewhere(claim: Claim, status: int) -> None:
+    store = Store(claim)
+    inbox, got = listening(claims=store)
+    async with inbox:
+        assert await post(inbox, delivery(uuid="m1")) == status
+    new = claim is Claim.NEW
+    assert store.calls == [("claim", KEYS), *([("keep", KEYS)] if new else [])]
+    assert len(got) == new
+
+
+async def test_a_store_is_not_asked_about_nothing() -> None:
+    store = Store()
+    inbox, got = listening(claims=store)
+    async with inbox:
+        assert await post(inbox, trace=None) == 200
+    assert store.calls == []
+    assert len(got) == 1
+
+
+async def test_a_claim_is_given_back_where_it_was_of_no_use(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    inbox, got = listening(claims=store, queue_size=1, settle=10)
+    async with inbox:
+        assert await post(inbox, trace="first") == 200
+        assert await post(inbox, delivery(uuid="m1")) == 503
+    assert store.calls[-2:] == [("claim", KEYS), ("release", KEYS)]
+    assert len(got) == 1
+
+
+async def test_one_that_asked_while_the_inbox_closed_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    store, statuses = Store(), list[int]()
+    inbox, got = listening(claims=store)
+
+    async def ask() -> None:
+        statuses.append(await post(inbox, delivery(uuid="m1")))
+
+    async with anyio.create_task_group() as group, inbox:
+        group.start_soon(ask)
+        await sleep(0.5)
+    assert (statuses, got) == ([503], [])
+    assert store.calls == [("claim", KEYS), ("release", KEYS)]
+    assert "it is being closed" in caplog.text
+
+
+async def test_claims_that_fail_are_503_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(failing="claim")
+    inbox, got = listening(claims=store)
+    async with inbox:
+        assert [await post(inbox) for _ in range(3)] == [503] * 3
+        store.failing = ""
+        assert await post(inbox) == 200
+    assert len(got) == 1
+    (record,) = caplog.records
+    assert "the claims failed" in record.getMessage()
+    assert "the store is gone" in caplog.text
+
+
+@pytest.mark.parametrize("lie", [True, None, "taken"])
+async def test_claims_that_answer_something_else_have_failed(lie: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Lying(Store):
+        async def claim(self, keys: Any, seconds: float) -> Claim:
+            return lie  # type: ignore[no-any-return]  # a lie
+
+    inbox, got = listening(claims=Lying())
+    async with inbox:
+        assert await post(inbox) == 503
+    assert got == []
+    assert f"{lie!r} is not a valid Claim" in caplog.text
+
+
+class Hanging(MemoryClaims):
+    """Claims that never come back from one of their methods."""
+
+    def __init__(self, hanging: str) -> None:
+        super().__init__()
+        self.hanging = hanging
+
+    async def claim(self, keys: Any, seconds: float) -> Claim:
+        if self.hanging == "claim":
+            await anyio.sleep_forever()
+        return await super().claim(keys, seconds)
+
+    async def keep(self, keys: Any, seconds: float) -> None:
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize(("hanging", "status"), [("claim", 503), ("keep", 200)])
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_claims_that_hang_hold_up_nobody(
+    hanging: str, status: int, cancelled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox, got = listening(claims=Hanging(hanging))
+    statuses: list[int] = []
+    async with inbox:
+        begun = anyio.current_time()
+        with anyio.move_on_after(1 if cancelled else 60):
+            statuses.append(await post(inbox))
+        # What is said to be kept is waited for even by who is cancelled, but not for good.
+        assert anyio.current_time() - begun == pytest.approx(1 if cancelled and hanging == "claim" else 10)
+    assert statuses == ([] if cancelled and hanging == "claim" else [status])
+    assert len(got) == (hanging == "keep")
+    assert ("the claims failed" in caplog.text) == (not cancelled or hanging == "keep")
+
+
+@pytest.mark.parametrize(("failing", "size", "told"), [("keep", 5, "taken"), ("release", 1, "refused")])
+async def test_claims_that_fail_afterwards_change_nothing(
+    failing: str, size: int, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store()
+    inbox, _ = listening(claims=store, queue_size=size, settle=10)
+    async with inbox:
+        assert await post(inbox, trace="first") == 200
+        store.failing = failing
+        assert await post(inbox) == (200 if told == "taken" else 503)
+    assert f"the claims failed after a message was {told}" in caplog.text
+
+
+@pytest.mark.parametrize(("after", "calls"), [(0.5, []), (1.5, ["claim", "keep"])])
+async def test_a_delivery_that_is_cancelled_is_taken_or_not(after: float, calls: list[str]) -> None:
+    store = Store()
+    inbox, got = listening(claims=store)
+    async with inbox:
+        with anyio.move_on_after(after):
+            await post(inbox)
+        await sleep(5)
+    assert [name for name, _ in store.calls] == calls
+    assert len(got) == bool(calls)
