@@ -1,4 +1,4 @@
-"""The commands: what they take. What they do is in `reading`, how they end in `running`."""
+"""The commands and the options they take; `commands` has their work, `session` their exit."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_without_the_extra_it_says_what_to_install(
 def test_another_missing_module_is_no_matter_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "landbot_async.cli.exit_codes", None)
     monkeypatch.delitem(sys.modules, "landbot_async.cli.app")
-    with pytest.raises(ModuleNotFoundError, match=r"landbot_async\.cli\.failures"):
+    with pytest.raises(ModuleNotFoundError, match=r"landbot_async\.cli\.exit_codes"):
         main()
 
 

@@ -26,7 +26,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
-SECRET_WORDS = ("token", "secret", "password", "api_key")
+SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "api-key", "apikey")
 AT = datetime(2026, 1, 2, 3, 4, 5, 600, UTC)
 
 
