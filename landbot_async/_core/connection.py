@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import anyio
-from anyio.lowlevel import EventLoopToken, current_token
 
+from .event_loop import LoopBinding
 from .http import PLACES, AsyncClient, Wire
 from .limiter import Limiter, shared_bucket
 from .secret import Secret
@@ -21,7 +21,7 @@ class Connection:
         self.places = anyio.Semaphore(PLACES if size is None else max(1, min(PLACES, size)), fast_acquire=True)
         """Given in the order asked, never more than there are connections; a call keeps its own until it ends."""
         self._limiter = limiter
-        self._loop: EventLoopToken | None = None
+        self._loop = LoopBinding("This client")
         self._running = 0
         self._closed = False
         self.cut = False
@@ -46,11 +46,7 @@ class Connection:
         Raises:
             RuntimeError: it belongs to another event loop.
         """
-        here = current_token()
-        if self._loop is None:
-            self._loop = here
-        elif self._loop != here:
-            raise RuntimeError("This client belongs to another event loop: make one in each event loop that calls it.")
+        self._loop.bind()
 
     def begin(self) -> None:
         """Count a call in, so that `aclose` waits for it."""

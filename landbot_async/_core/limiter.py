@@ -24,9 +24,10 @@ from typing import Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
 import anyio
-from anyio.lowlevel import EventLoopToken, RunVar, checkpoint_if_cancelled, current_token
+from anyio.lowlevel import RunVar, checkpoint_if_cancelled
 
 from .arguments import finite_number, whole_number
+from .event_loop import LoopBinding, Notifier
 from .secret import Secret
 
 # A share of `per`, kept free because clocks, timers and networks are not exact.
@@ -161,8 +162,8 @@ class TokenBucket:
         self.burst: int = whole_number("burst", burst, at_least=1, at_most=rate)
         self._schedule = Schedule(rate, per, burst)
         self._queue = anyio.Lock(fast_acquire=True)
-        self._news = anyio.Event()
-        self._loop: EventLoopToken | None = None
+        self._changed = Notifier()
+        self._loop = LoopBinding("This TokenBucket")
         self._warm: dict[TokenBucket, None] | None = None  # where it is kept from being forgotten, if it is shared
 
     def __repr__(self) -> str:
@@ -174,13 +175,12 @@ class TokenBucket:
         Raises:
             RuntimeError: the bucket belongs to another event loop.
         """
-        self._belong_here()
+        self._loop.bind()
         await checkpoint_if_cancelled()
         async with self._queue:
             while (now := anyio.current_time()) < (slot := self._schedule.earliest(now)):
-                self._news = anyio.Event()
                 with anyio.CancelScope(deadline=slot):
-                    await self._news.wait()
+                    await self._changed.wait()
             self._keep_warm()
             return Ticket(self, self._schedule.start(now))
 
@@ -190,7 +190,7 @@ class TokenBucket:
         Raises:
             RuntimeError: the bucket belongs to another event loop.
         """
-        self._belong_here()
+        self._loop.bind()
         self._keep_warm()
         self._schedule.pause(anyio.current_time(), finite_number("seconds", seconds, at_least=0))
 
@@ -207,16 +207,7 @@ class TokenBucket:
 
     def _answered(self, start: Start) -> None:
         if self._schedule.answer(start, anyio.current_time()):
-            self._news.set()
-
-    def _belong_here(self) -> None:
-        here = current_token()
-        if self._loop is None:
-            self._loop = here
-        elif self._loop != here:
-            raise RuntimeError(
-                "This TokenBucket belongs to another event loop: make one in each event loop that sends requests."
-            )
+            self._changed.notify()
 
 
 class _SharedBuckets:

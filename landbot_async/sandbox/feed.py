@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 
-import anyio
+from landbot_async._core.event_loop import Notifier
 
 # Happenings that are kept, and that a subscriber may lag behind.
 KEPT: Final = 1000
@@ -35,21 +35,19 @@ class Stream:
 
     def __init__(self) -> None:
         self._held: deque[Happening] = deque(maxlen=KEPT)
-        self._news = anyio.Event()
+        self._arrived = Notifier()
 
     def push(self, happening: Happening) -> None:
         """Hold one more."""
         self._held.append(happening)
-        self._news.set()
+        self._arrived.notify()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Happening:
         while not self._held:
-            if self._news.is_set():
-                self._news = anyio.Event()
-            await self._news.wait()
+            await self._arrived.wait()
         return self._held.popleft()
 
 

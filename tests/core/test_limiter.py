@@ -348,6 +348,24 @@ class TestLoops:
         for backend in ("asyncio", "trio"):
             anyio.run(TokenBucket().acquire, backend=backend)
 
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_the_shared_bucket_keeps_no_closed_loop_in_memory(self, backend: str) -> None:
+        loops: list[weakref.ref[object]] = []
+
+        async def use() -> None:
+            loops.append(weakref.ref(anyio.lowlevel.current_token().native_token))
+            bucket = shared_bucket(A, "https://x/")
+            await bucket.acquire()
+            (await bucket.acquire()).done()
+            with anyio.move_on_after(0.01):
+                await bucket.acquire()
+            await bucket.pause(60)
+
+        for _ in range(3):
+            anyio.run(use, backend=backend)
+        gc.collect()
+        assert [loop() for loop in loops] == [None] * 3
+
 
 @pytest.mark.anyio
 class TestShared:
