@@ -27,6 +27,7 @@ FILES = {
     name: text_of(ROOT / name)
     for name in ("README.md", "docs/api.md", "docs/guide.md", "docs/webhooks.md", "docs/recipes.md")
 }
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 # The recipes' code is in test_recipes.py.
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 BLOCKS = [
@@ -270,7 +271,7 @@ def test_every_error_event_and_class_named_is_there(file: str) -> None:
     assert named <= {name for name in vars(errors) if name in landbot_async.__all__}
 
 
-@pytest.mark.parametrize("file", ["README.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")))])
+@pytest.mark.parametrize("file", [str(path.relative_to(ROOT)) for path in PAGES])
 def test_every_link_leads_somewhere(file: str) -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)", text_of(ROOT / file))
     # The limiter's picture is made by benchmarks/limiter.py.
@@ -284,7 +285,7 @@ def test_the_readme_says_what_it_is_not() -> None:
 
 
 def test_every_link_within_a_page_leads_to_a_chapter() -> None:
-    pages = {path: text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
+    pages = {path: text_of(path) for path in PAGES}
     chapters = {
         path: {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
         for path, text in pages.items()
