@@ -111,6 +111,10 @@ class Client:
             changes["strict"] = flag("strict", strict)
         if on_event is not NOT_GIVEN:
             changes["on_event"] = _listener(on_event)
+        return self._copy(**changes)
+
+    def _copy(self, **changes: Any) -> Self:
+        """Return a copy with other `Options`, the private ones included."""
         copy = object.__new__(type(self))
         copy._furnish(Engine(self._engine.connection, self._engine.options._replace(**changes)), owner=False)
         return copy
@@ -153,7 +157,7 @@ class Client:
             idempotent=verb in IDEMPOTENT_METHODS if safe is None else safe,
             gone=404 if verb == "DELETE" else None,
         )
-        return await self._engine.call_url(route, url, params, json, anything)
+        return await self._engine.call(route, {}, read=anything, params=params, json=json, url=url)
 
 
 def _policy(retry: object) -> RetryPolicy:

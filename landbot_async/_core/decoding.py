@@ -41,6 +41,7 @@ class Decoding(NamedTuple):
 
 
 LENIENT: Final = Decoding(strict=False, report=lambda _: None)
+STRICT: Final = LENIENT._replace(strict=True)
 
 
 KINDS: Final[Mapping[Any, str]] = {

@@ -231,7 +231,7 @@ def test_each_kind_of_failure_has_its_exit_code(sandbox: Sandbox, fault: Any, wo
     sandbox.fault(fault, times=None)
     out, said = landbot(*words, code=code)
     assert out == ""
-    assert ("It may have taken effect all the same: look before you repeat it" in said) == (code == 8)
+    assert ("It may have taken effect: check before you retry" in said) == (code == 8)
     assert sandbox.token not in said
     assert len(said.splitlines()) == 1
 

@@ -16,6 +16,7 @@ from landbot_async import (
     AuthenticationError,
     BadRequestError,
     CallFailed,
+    ClientClosedError,
     ConflictError,
     LandbotError,
     LimiterPaused,
@@ -35,6 +36,7 @@ from landbot_async import (
     TotalTimeoutError,
     UnprocessableEntityError,
 )
+from landbot_async._core.attempts import Attempts
 from tests.helpers import CUSTOMER, NEVER_SENT, OK, TOKEN, UNKNOWN, Unlimited, kind_name, lent, never, wire
 
 pytestmark = pytest.mark.anyio
@@ -215,6 +217,75 @@ class TestCancellation:
             with anyio.move_on_after(1):
                 await landbot.customers.send_text(1, "Hi")
         assert events[-1].safe_to_retry is True
+
+
+class TestBeforeSend:
+    """The private hook between ticket and wire, which the Outbox writes its journal in."""
+
+    async def test_it_is_awaited_behind_the_ticket_and_directly_before_each_attempt(self) -> None:
+        story: list[str] = []
+        known: list[Attempts] = []
+
+        class Telling(Unlimited):
+            async def acquire(self) -> None:
+                story.append("ticket")
+
+        async def before_send(attempts: Attempts) -> None:
+            await sleep(1)
+            known.append(attempts)
+            story.append(f"hook with {attempts.count} sent, safe {attempts.safe_to_retry}")
+
+        answers = [httpx.Response(429), OK, OK]
+
+        def answer(_: httpx.Request) -> httpx.Response:
+            story.append("wire")
+            return answers.pop(0)
+
+        async with lent(answer, limiter=Telling()) as (landbot, _):
+            await landbot._copy(before_send=before_send).customers.send_text(1, "Hi")
+            assert story == [
+                *("ticket", "hook with 0 sent, safe True", "wire"),
+                *("ticket", "hook with 1 sent, safe True", "wire"),
+            ]
+            assert known[0] is known[1]
+            assert known[0].count == 2
+            await landbot.customers.send_text(1, "Hi")
+            assert len(known) == 2, "the original has no hook"
+
+    @pytest.mark.parametrize("moment", ["raises", "is cancelled", "meets a closed client"])
+    async def test_if_it_does_not_return_nothing_is_sent(self, moment: str) -> None:
+        events: list[Any] = []
+        known: list[Attempts] = []
+
+        async with lent(lambda _: OK, on_event=events.append) as (landbot, requests):
+
+            async def before_send(attempts: Attempts) -> None:
+                known.append(attempts)
+                if moment == "raises":
+                    raise OSError("the disk is full")
+                if moment == "is cancelled":
+                    await anyio.sleep_forever()
+                landbot._engine.connection.cut = True
+
+            errors = {"raises": OSError, "meets a closed client": ClientClosedError}
+            expected = pytest.raises(errors[moment]) if moment in errors else anyio.move_on_after(1)
+            with expected:
+                await landbot._copy(before_send=before_send).customers.send_text(1, "Hi")
+            assert not requests
+            assert (known[0].count, known[0].safe_to_retry) == (0, True)
+            assert (events[-1].attempts, events[-1].safe_to_retry) == (0, True)
+            assert landbot._engine.connection.places.value == 32
+
+    async def test_what_it_was_given_tells_what_became_of_a_cancelled_call(self) -> None:
+        known: list[Attempts] = []
+
+        async def before_send(attempts: Attempts) -> None:
+            known.append(attempts)
+
+        async with lent(never) as (landbot, _):
+            with anyio.move_on_after(1):
+                await landbot._copy(before_send=before_send).customers.send_text(1, "Hi")
+        assert (known[0].count, known[0].safe_to_retry) == (1, False)
 
 
 class TestErrors:

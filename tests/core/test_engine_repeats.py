@@ -13,6 +13,7 @@ from landbot_async import (
     AsyncLandbot,
     CallFailed,
     LandbotError,
+    LimiterPaused,
     NotFoundError,
     RateLimitError,
     RetryPolicy,
@@ -246,18 +247,21 @@ class TestRefusals:
             assert (error.safe_to_retry, error.transient, error.retry_after) == (True, True, 5.0)
             assert error.errors == {"rate": ("Too many",)}
 
-    async def test_a_pause_beyond_max_wait_raises_at_once_and_holds_for_the_others(self) -> None:
+    @pytest.mark.parametrize("seconds", ["300", "1764097395"], ids=["300 s", "an epoch, meant as a date"])
+    async def test_a_pause_beyond_max_wait_raises_at_once_and_holds_the_others_for_max_wait(self, seconds: str) -> None:
         bucket = TokenBucket()
-        async with wire(limiter=bucket) as (landbot, router, _):
-            answers = [httpx.Response(429, headers={"Retry-After": "300"}), OK]
+        async with wire(limiter=bucket) as (landbot, router, events):
+            answers = [httpx.Response(429, headers={"Retry-After": seconds}), OK]
             router.post("/customers/1/send_text/").mock(side_effect=answers)
             begun = current_time()
             with pytest.raises(RateLimitError) as caught:
                 await landbot.customers.send_text(1, "Hi")
             assert current_time() == begun
-            assert caught.value.retry_after == 300
+            assert caught.value.retry_after == float(seconds)
+            [paused] = [event for event in events if isinstance(event, LimiterPaused)]
+            assert paused.seconds == 60
             await landbot.customers.send_text(1, "Hi")
-            assert current_time() - begun >= 300
+            assert 60 <= current_time() - begun < 61
 
     async def test_max_wait_holds_whoever_pauses(self) -> None:
         bucket = TokenBucket()

@@ -1,0 +1,289 @@
+"""One call so far, as a state machine: what its attempts did, what to do next, and the error it ends with.
+
+Nothing here waits, sends, emits or looks at a clock: the engine tells an `Attempts` when a request starts and what
+became of it, together with the time, the wall clock and a random number. It is told so for every attempt:
+
+* `start(trace)` when a request goes out;
+* `after(result, …)` when it has ended, which returns the response to take, a `Wait` before the next attempt or a
+  `Pause` for everybody, or raises the error of the call.
+
+It answers at any moment, and after the call has ended or was cancelled as well:
+
+* `count`: the requests that were started;
+* `safe_to_retry`: true while doing the call again cannot make anything happen twice.
+
+A caller that keeps accounts (the Outbox) passes a private option `before_send` to the engine: an async function that
+is called with this object after the ticket was granted and directly before the request is written. It may write its
+journal there, and keep the object to ask it after a cancellation. If it raises, nothing of that attempt is sent: the
+slot of the limiter is spent, but `count` stays as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from http.client import responses as phrases
+from typing import Any, Final, NamedTuple, Protocol
+
+from .decoding import DecodeError
+from .errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ClientClosedError,
+    LandbotError,
+    ResponseError,
+    TotalTimeoutError,
+    error_class,
+)
+from .http import Failure, Response
+from .responses import body_of, complaint
+from .retry import DOUBTFUL, Outcome, RetryPolicy, ceiling, outcome_of, repeats, retry_after
+from .routes import Route
+
+# Advice about a 2xx that cannot be read, by the path where reading failed; MISMATCH is for all other paths.
+UNREADABLE: Final[Mapping[str, str]] = {
+    "$": ResponseError.advice,
+    "$.success": "Landbot took the request and says that it failed.",
+}
+MISMATCH: Final = "The response does not match what is known of it; without strict=True, only ids and envelopes must."
+
+UNSAFE: Final = "It may have taken effect: check before you retry, or it may happen twice."
+SAFE: Final = "It is safe to retry."
+USELESS: Final = "A retry does no harm, but will not help by itself."
+
+Error = Callable[[], LandbotError]
+
+
+class Trace(Protocol):
+    """How far the attempt on the wire has come."""
+
+    @property
+    def never_sent(self) -> bool:
+        """True if it is proved that nothing of the request was written."""
+
+
+class Wait(NamedTuple):
+    """Make the next attempt after `delay` seconds, because of what is known of the one before."""
+
+    delay: float
+    reason: Outcome
+
+
+class Pause(NamedTuple):
+    """A 429: nobody may start for `hold` seconds; then raise `error`, or make the next attempt after `delay` seconds.
+
+    If the limiter keeps the pause, waiting for its next ticket is the delay.
+    """
+
+    hold: float
+    delay: float
+    error: LandbotError | None
+
+
+class Attempts:
+    """The attempts of one call.
+
+    Args:
+        route: the operation.
+        ids: the ids in its path, by name.
+        policy: how often and how patiently to retry.
+        now: the time on the event loop's clock, in seconds.
+        total_timeout: seconds for the whole call, or None.
+        redact: masks the secrets of the call in a text.
+    """
+
+    __slots__ = (
+        "_first_refusal",
+        "_paid",
+        "_policy",
+        "_redact",
+        "_refusal",
+        "_refusals",
+        "_total_timeout",
+        "_trace",
+        "count",
+        "deadline",
+        "doubt",
+        "ids",
+        "route",
+        "started_at",
+    )
+
+    def __init__(
+        self,
+        route: Route,
+        ids: Mapping[str, int | str],
+        policy: RetryPolicy,
+        *,
+        now: float,
+        total_timeout: float | None,
+        redact: Callable[[str], str],
+    ) -> None:
+        self.route = route
+        self.ids = ids
+        self.started_at = now
+        self.deadline = math.inf if total_timeout is None else now + total_timeout
+        """When the whole call has to be over, on the event loop's clock."""
+        self.count = 0
+        """How many requests were started, refused ones included."""
+        self.doubt = False
+        """True if an attempt that has ended may have taken effect."""
+        self._policy = policy
+        self._total_timeout = total_timeout
+        self._redact = redact
+        self._paid = 0  # the attempts that count against the policy's: all but the refused ones
+        self._refusals = 0
+        self._first_refusal = math.inf
+        self._refusal: Error  # the error of the last 429
+        self._trace: Trace | None = None  # of the attempt on the wire
+
+    @property
+    def safe_to_retry(self) -> bool:
+        """True if doing the call again cannot make anything happen twice, as things stand."""
+        on_wire = self._trace is not None and not self._trace.never_sent
+        return self.route.idempotent or not (self.doubt or on_wire)
+
+    @property
+    def give_up_at(self) -> float:
+        """When the call stops waiting after its first 429, on the event loop's clock; infinite before there is one."""
+        return self._first_refusal + self._policy.max_wait
+
+    def start(self, trace: Trace) -> None:
+        """Note that a request starts now, with the trace that will tell how far it has come."""
+        self.count += 1
+        self._paid += 1
+        self._trace = trace
+
+    def after(
+        self, result: Response | Failure, *, now: float, wall: datetime, chance: float
+    ) -> Response | Wait | Pause:
+        """Decide what follows an attempt that has ended.
+
+        Args:
+            result: the response, or why there is none.
+            now: the time on the event loop's clock, in seconds.
+            wall: the date, against which a Retry-After date is read where the response has no Date.
+            chance: a random number from 0 to 1, for the jitter.
+
+        Raises:
+            LandbotError: the call ends here.
+        """
+        self._trace = None
+        if isinstance(result, Failure):
+            return self._back_off(result.outcome, None, now, chance, partial(self._no_response, result))
+        if 200 <= result.status < 300:
+            return result
+        if self.doubt and result.status == self.route.gone:
+            # An earlier attempt, whose outcome was unknown, has done it.
+            return Response(204, {}, b"")
+        wait = retry_after(result.headers, wall)
+        outcome = outcome_of(result.status)
+        if outcome is Outcome.REFUSED:
+            return self._pause(result, wait, now)
+        error = partial(self._bad_status, result, wait)
+        if outcome is None:
+            # A 4xx did nothing; a server may redirect after it has acted.
+            self.doubt = self.doubt or result.status < 400
+            raise error()
+        return self._back_off(outcome, wait, now, chance, error)
+
+    def _back_off(self, outcome: Outcome, wait: float | None, now: float, chance: float, error: Error) -> Wait:
+        policy = self._policy
+        self.doubt = self.doubt or outcome in DOUBTFUL
+        delay = chance * ceiling(policy, self._paid - 1) if wait is None else wait
+        if not repeats(policy, self.route, outcome) or self._paid >= policy.attempts or (wait or 0.0) > policy.max_wait:
+            raise error()
+        self.check_wait(delay, now, error)
+        return Wait(delay, outcome)
+
+    def _pause(self, refusal: Response, wait: float | None, now: float) -> Pause:
+        """Pause everybody. This call waits for the same pause, so it has no back-off of its own."""
+        policy = self._policy
+        pause = ceiling(policy, self._refusals) if wait is None else wait
+        self._paid -= 1
+        self._refusals += 1
+        self._first_refusal = min(self._first_refusal, now)
+        error = self._refusal = partial(self._bad_status, refusal, pause)
+        failed: LandbotError | None = None
+        if now + pause > self.give_up_at:
+            failed = error()
+        elif now + pause > self.deadline:
+            failed = self._too_long(pause, error)
+        # Others wait as long as this call would at the most, however much longer the server asks for.
+        return Pause(min(pause, policy.max_wait), pause, failed)
+
+    def check_wait(self, seconds: float, now: float, error: Error | None = None) -> None:
+        """Raise `TotalTimeoutError` at once if a wait of `seconds` would end after the call's deadline."""
+        if now + seconds > self.deadline:
+            raise self._too_long(seconds, error)
+
+    def refused(self) -> LandbotError:
+        """Return the error of the last 429, for a call that has waited for `max_wait` since its first."""
+        return self._refusal()
+
+    def closed(self) -> LandbotError:
+        """Return the error of a call whose client was closed before it was sent."""
+        return self._error(ClientClosedError, "was not sent: the client is closed", transient=False)
+
+    def too_late(self, what: str = "did not end") -> LandbotError:
+        """Return the error of a call whose total time-out is over."""
+        return self._error(TotalTimeoutError, f"{what} within its total time-out of {self._total_timeout:g} s")
+
+    def unreadable(self, response: Response, error: DecodeError) -> LandbotError:
+        """Return the error of a 2xx that cannot be read. What the server did before it sent that is not known."""
+        self.doubt = True
+        return self._error(
+            ResponseError,
+            f"returned {response.status}, but {error.path} {self._redact(error.what)}",
+            advice=UNREADABLE.get(error.path, MISMATCH),
+            transient=error.path == "$",
+            status=response.status,
+            path=error.path,
+            body=body_of(response),
+        )
+
+    def _too_long(self, seconds: float, error: Error | None) -> LandbotError:
+        late = self.too_late(f"would have to wait {seconds:.3g} s and not end")
+        late.__cause__ = None if error is None else error()
+        return late
+
+    def _no_response(self, failure: Failure) -> LandbotError:
+        kind = APITimeoutError if failure.timed_out else APIConnectionError
+        what = "was never sent" if failure.outcome is Outcome.NEVER_SENT else "got no complete response"
+        error = self._error(kind, f"{what} ({self._redact(failure.reason)})")
+        error.__cause__ = failure.cause
+        return error
+
+    def _bad_status(self, response: Response, wait: float | None) -> LandbotError:
+        errors, detail, body = complaint(response)
+        status = response.status
+        detail = self._redact(detail)
+        return self._error(
+            error_class(status),
+            f"returned {status} {phrases.get(status, '')}".rstrip() + (f": {detail}" if detail else ""),
+            transient=status in (408, 429) or status >= 500,
+            status=status,
+            errors=errors,
+            detail=detail,
+            body=body,
+            retry_after=wait,
+        )
+
+    def _error(
+        self, kind: type[LandbotError], what: str, *, advice: str = "", transient: bool = True, **details: Any
+    ) -> LandbotError:
+        """Return the error, with a text that says what happened, what to do, and if a retry is safe."""
+        route, safe = self.route, self.safe_to_retry
+        count = f", after {self.count} attempts" if self.count > 1 else ""
+        safety = UNSAFE if not safe else SAFE if transient else USELESS
+        return kind(
+            f"{route.method} {route.template} {what.rstrip('.')}{count}. {advice or kind.advice} {safety}",
+            method=route.method,
+            route=route.template,
+            attempts=self.count,
+            safe_to_retry=safe,
+            transient=transient,
+            **details,
+        )
