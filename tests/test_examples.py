@@ -87,7 +87,7 @@ async def test_the_token_is_the_user_and_a_button_brings_its_payload(bridge: Any
             await chat.silence(1)
             chat.say(user, "Opening hours")
             await chat.silence(1)
-        ana, bo = sandbox.customers
+        bo, ana = sandbox.customers  # the latest first
         assert [customer.token for customer in (ana, bo)] == ["mychat-ana", "mychat-bo/../x"]
         assert ana.name == "Ana"
         for customer in (ana, bo):

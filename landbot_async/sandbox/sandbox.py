@@ -385,7 +385,10 @@ class Sandbox:
 
     @property
     def customers(self) -> Sequence[SandboxCustomer]:
-        """The customers, in the order of the listing."""
+        """The customers in the order of `GET /customers/`: the latest activity first.
+
+        A customer moves to the front when they write or are written to, and nobody moves otherwise.
+        """
         return self._workspace.list_customers()
 
     def messages(self, customer_id: int) -> Sequence[SandboxMessage]:
@@ -407,7 +410,10 @@ class Sandbox:
         return self._workspace.customers[customer_id]
 
     def add_customer(self, name: str | None = None, *, place: int | None = None, **details: Any) -> SandboxCustomer:
-        """A new customer, at `place` of the listing or at its end; `details` as in `SandboxCustomer`.
+        """Add a customer who has just written, so that they stand at the front of the listing.
+
+        `place` puts them elsewhere (0 is the front), and so does a `last_message` of their own; `details` are those of
+        `SandboxCustomer`.
 
         Raises:
             ValueError: there is no channel with the `channel_id` given.

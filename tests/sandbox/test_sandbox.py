@@ -95,7 +95,7 @@ async def test_the_writes() -> None:
         assert not sandbox.sent
         await landbot.customers.assign_bot(4, 7)
         assert [(sent.type, sent.text) for sent in sandbox.sent] == [("bot", "bot 7")]
-        assert [each.id for each in await landbot.customers.list().collect()] == [1, 2, 4]
+        assert [each.id for each in await landbot.customers.list().collect()] == [4, 1, 2]
         assert [each.id for each in await landbot.customers.list(archived=True).collect()] == [1]
         assert [each.id for each in await landbot.customers.list(opt_in=False).collect()] == [2]
 

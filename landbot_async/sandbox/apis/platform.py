@@ -116,7 +116,7 @@ def _list_customers(workspace: Workspace, asked: Asked, _ids: Mapping[str, Any])
     if search is None and all(value is None for value in equal.values()):
         # The usual walk, and it costs the same however far it has come.
         offset, limit = _stretch(asked)
-        return envelope(workspace.all_customers(offset, limit), "customers", len(workspace.order))
+        return envelope(workspace.listing.page(offset, limit), "customers", len(workspace.listing))
     return _listing(asked, "customers", workspace.list_customers(search=search, search_by=search_by, **equal))
 
 

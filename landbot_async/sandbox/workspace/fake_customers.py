@@ -12,22 +12,29 @@ _CITIES = ("València", "Lisboa", "Kraków", "Lyon", "Osaka", "Accra", "Montréa
 _PLANS = ("free", "gold", "silver")
 
 
+def silence(number: int) -> float:
+    """Return the seconds since customer `number` of a new crowd last wrote: less than an hour, however many there are.
+
+    The higher the number, the longer ago.
+    """
+    return 3600.0 * number / (number + 1000)
+
+
 class People:
     """Makes up what is not said of a customer."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed).random  # noqa: S311  # repeatable, not secret
 
-    def made_up(self, number: int, now: float) -> dict[str, Any]:
-        """Customer `number`, who wrote within the hour before `now` (Unix seconds)."""
+    def made_up(self, number: int, wrote: float) -> dict[str, Any]:
+        """Return the details of customer `number`, who last wrote at `wrote` (Unix seconds)."""
         chance = self._chance
-        wrote = now - number % 60 * 60 - 0.75
         return {
             "name": _NAMES[int(chance() * len(_NAMES))],
             "phone": f"346{number:08d}",
             "email": f"customer{number}@example.org",
             "opt_in": number % 10 != 0,
-            "registered": now - 86_400 - number,
+            "registered": wrote - 86_400,
             "last_message": wrote,
             "last_receive": wrote,
             "fields": {

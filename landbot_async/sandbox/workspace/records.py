@@ -162,10 +162,11 @@ class SandboxCustomer:
 
     Attributes:
         token: how an APIchat channel's owner calls them.
-        last_message: when somebody last said something.
+        last_message: when somebody last said something, events aside.
         last_send: when the workspace last wrote to them.
         last_receive: when they last wrote. WhatsApp takes free text for 24 hours from then.
         bot_node: where the bot that has them goes on.
+        recency: their place in the listing, which sets it: the greater, the nearer to the front.
         messages: what was said, in the order of time.
     """
 
@@ -189,12 +190,16 @@ class SandboxCustomer:
     fields: dict[str, Any] = field(factory=dict)
     field_types: dict[str, str] = field(factory=dict)
     field_extras: dict[str, Json] = field(factory=dict)
+    recency: float = field(default=0.0, eq=False, repr=False)
     messages: list[SandboxMessage] = field(factory=list, repr=False)
 
     @property
     def last_text(self) -> str | None:
-        """What was last said."""
-        return self.messages[-1].text if self.messages else None
+        """The text of the last message, events aside."""
+        for message in reversed(self.messages):
+            if message.sender.type != "sys":
+                return message.text
+        return None
 
     def json(self) -> Json:
         """As Landbot shows it: every custom field twice, where it may hide what has its name, but no id."""

@@ -52,7 +52,6 @@ class Storage:
         self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=0.0, check_same_thread=False)
         # A sandbox that is never entered is never left either; and rubbish may be collected in any thread.
         weakref.finalize(self, self._connection.close)
-        self._newest = 0
         try:
             self._open()
         except sqlite3.OperationalError as error:
@@ -91,17 +90,13 @@ class Storage:
         clock.resume(about["now"])
         workspace.channels = {each["id"]: SandboxChannel(**each) for each in about["channels"]}
         workspace.hooks = {each["id"]: SandboxHook(**each) for each in about["hooks"]}
-        for (value,) in self._connection.execute("SELECT value FROM customers ORDER BY id"):
-            workspace.adopt(SandboxCustomer(**json.loads(value)))
+        rows = self._connection.execute("SELECT value FROM customers ORDER BY id")
+        workspace.restore(SandboxCustomer(**json.loads(value)) for (value,) in rows)
         for number, customer_id, value in self._connection.execute("SELECT * FROM messages ORDER BY id"):
             kind, text, sender, at, data = json.loads(value)
             message = SandboxMessage(number, customer_id, kind, text, Sender(*sender), at, data)
             workspace.customers[customer_id].messages.append(message)
-        placed = [number for number in about.get("order", ()) if number in workspace.customers]
-        known = set(placed)
-        workspace.order = [*placed, *(number for number in workspace.order if number not in known)]
         workspace.next_customer, workspace.next_hook, workspace.next_message = about["next"]
-        self._newest = workspace.next_customer - 1
 
     def keep(self, workspace: Workspace, clock: Clock, **about: str) -> None:
         """Save all there is, and from now on what changes. `about` is kept beside it."""
@@ -115,7 +110,6 @@ class Storage:
         self._begin()
         self._connection.executemany(_SAVE_CUSTOMER, map(_row, self._workspace.customers.values()))
         self._save_furniture()
-        self._newest = self._workspace.next_customer - 1
         self._commit()
 
     def save_time(self) -> None:
@@ -134,10 +128,6 @@ class Storage:
         """Save a customer. What they said before is committed with them."""
         self._begin()
         self._connection.execute(_SAVE_CUSTOMER, _row(customer))
-        if customer.id > self._newest:
-            self._newest = customer.id
-            if self._workspace.order[-1] != customer.id:
-                self._about(order=self._workspace.order)
         self._commit()
 
     def customer_gone(self, customer: SandboxCustomer) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from .fake_customers import People
+from .fake_customers import People, silence
+from .listing import Listing
 from .records import (
     BEGINNING,
     Json,
@@ -66,7 +67,7 @@ class Workspace:
 
     Attributes:
         unix: Unix seconds of a time on the sandbox's clock.
-        order: the ids of the customers, in the order of the listing.
+        listing: the customers in the order of `GET /customers/`, the latest activity first.
         launch: called where a bot is to begin.
     """
 
@@ -84,7 +85,7 @@ class Workspace:
         self.hooks: dict[int, SandboxHook] = {}
         self.sent: list[Sent] = []
         self.customers: dict[int, SandboxCustomer] = {}
-        self.order: list[int] = []
+        self.listing: Listing = Listing()
         self.watches: list[Watch] = []
         self._called: dict[tuple[int, str], int] = {}
         self.next_customer: int = 1
@@ -92,8 +93,10 @@ class Workspace:
         self.next_message: int = 1
         self.launch: Callable[[Launch], None] = self.introduce
         self._people = People(seed)
-        for _ in range(customers):
-            self.add_customer()
+        self._last_said = 0.0
+        now = self.unix(0.0)
+        self.restore(self._make_up(number, round(now - silence(number), 6)) for number in range(1, customers + 1))
+        self.next_customer = customers + 1
 
     # Customers
 
@@ -106,38 +109,54 @@ class Workspace:
         at: float = 0.0,
         **details: Any,
     ) -> SandboxCustomer:
-        """A new customer, at `place` of the listing or at its end. What is not said is made up, from the seed."""
+        """Add a customer who has just written. What is not given is made up, from the seed.
+
+        They stand where their `last_message` puts them, which is the front of the listing, or at `place` (0 is the
+        front), whatever their last message.
+        """
         if channel_id is not None and channel_id not in self.channels:
             raise ValueError(f"channel_id must be one of {', '.join(map(str, self.channels))}, not {channel_id!r}")
-        number = self.next_customer
-        made_up = self._people.made_up(number, self.unix(at))
-        if name is not None:
-            made_up["name"] = name
-        if channel_id is not None and self.channels[channel_id].type == "apichat":
-            made_up["token"] = f"customer-{number}"
-        made_up.update(details)
-        return self._enter(SandboxCustomer(number, channel_id or (8 if number % 2 else 9), **made_up), place)
+        wrote = self._moment(at)
+        customer = self._make_up(self.next_customer, wrote, name=name, channel_id=channel_id, **details)
+        return self._enter(customer, place)
 
     def visitor(self, channel_id: int, token: str, *, at: float) -> SandboxCustomer:
-        """The customer whom a channel's owner calls so, who is new if nobody is."""
+        """Return the customer with this token on the channel, creating one if there is none."""
         customer = self.customers.get(self._called.get((channel_id, token), 0))
         if customer is None:
             customer = SandboxCustomer(self.next_customer, channel_id, None, token=token, registered=self.unix(at))
             self._enter(customer, None)
         return customer
 
-    def adopt(self, customer: SandboxCustomer, place: int | None = None) -> None:
-        """Take in a customer who was somewhere else before, without telling anybody."""
-        self.customers[customer.id] = customer
-        if customer.token is not None:
-            self._called[customer.channel_id, customer.token] = customer.id
-        self.order.insert(len(self.order) if place is None else place, customer.id)
+    def restore(self, customers: Iterable[SandboxCustomer]) -> None:
+        """Hold these customers and no others, in the order of their `recency`. No watch is told."""
+        self.customers = {customer.id: customer for customer in customers}
+        for customer in self.customers.values():
+            self._index(customer)
+        self.listing.load(self.customers.values())
+        self._last_said = max((each.last_message or 0.0 for each in self.customers.values()), default=0.0)
+
+    def _make_up(self, number: int, wrote: float, **given: Any) -> SandboxCustomer:
+        """Return a customer who last wrote at `wrote` (Unix seconds), with made-up details where `given` has none."""
+        channel_id = given.pop("channel_id", None) or (8 if number % 2 else 9)
+        made_up = self._people.made_up(number, wrote)
+        if given.get("name") is None:
+            given.pop("name", None)
+        if self.channels[channel_id].type == "apichat":
+            made_up["token"] = f"customer-{number}"
+        return SandboxCustomer(number, channel_id, **{**made_up, **given})
 
     def _enter(self, customer: SandboxCustomer, place: int | None) -> SandboxCustomer:
         self.next_customer = customer.id + 1
-        self.adopt(customer, place)
+        self.customers[customer.id] = customer
+        self._index(customer)
+        self.listing.add(customer, place)
         self.changed(customer)
         return customer
+
+    def _index(self, customer: SandboxCustomer) -> None:
+        if customer.token is not None:
+            self._called[customer.channel_id, customer.token] = customer.id
 
     def customer(self, customer_id: int) -> SandboxCustomer:
         """The customer, or a 404."""
@@ -151,7 +170,7 @@ class Workspace:
     ) -> list[SandboxCustomer]:
         """The customers that match, in the order of the listing. `equal` compares attributes; None is not compared."""
         wanted = {name: value for name, value in equal.items() if value is not None}
-        found: Iterable[SandboxCustomer] = map(self.customers.__getitem__, self.order)
+        found: Iterable[SandboxCustomer] = self.listing
         for name, value in wanted.items():
             found = _those_with(found, name, value)
         if search is not None:
@@ -159,14 +178,10 @@ class Workspace:
             found = (each for each in found if text in str(getattr(each, search_by) or "").casefold())
         return list(found)
 
-    def all_customers(self, offset: int, limit: int) -> list[SandboxCustomer]:
-        """A stretch of the listing, however far into it, at the cost of the stretch alone."""
-        return [self.customers[number] for number in self.order[offset : offset + limit]]
-
     def delete_customer(self, customer_id: int) -> None:
         """Delete the customer for good, with the conversation."""
         customer = self.customer(customer_id)
-        self.order.remove(customer_id)
+        self.listing.remove(customer)
         del self.customers[customer_id]
         for watch in self.watches:
             watch.customer_gone(customer)
@@ -284,18 +299,25 @@ class Workspace:
         self, customer: SandboxCustomer, sender: Sender, kind: str, text: str, *, at: float, data: Mapping[str, Any]
     ) -> SandboxMessage:
         """Add to the customer's conversation, and tell whoever watches."""
-        moment = round(self.unix(at), 6)
+        moment = self._moment(at)
         if customer.messages:
             # Later than the one before: APIchat's receivers have no more than the time to put them in order.
             moment = max(moment, round(customer.messages[-1].at + 1e-6, 6))
         message = SandboxMessage(self.next_message, customer.id, kind, text, sender, moment, data)
         self.next_message += 1
         customer.messages.append(message)
-        customer.last_message = message.at
+        if sender is not SYSTEM:
+            # An event is no activity: `GET /customers/` stands by who wrote or was written to last.
+            customer.last_message = self._last_said = message.at
+            self.listing.move_to_front(customer)
         for watch in self.watches:
             watch.said(customer, message, at)
         self.changed(customer)
         return message
+
+    def _moment(self, at: float) -> float:
+        """Return Unix seconds in microseconds, no earlier than anything that was said: the listing stands by them."""
+        return max(round(self.unix(at), 6), self._last_said)
 
     def window_open(self, customer: SandboxCustomer, at: float) -> bool:
         """Whether free text may reach the customer: always, but on WhatsApp for 24 hours after they wrote."""

@@ -249,7 +249,7 @@ async def test_each_token_has_its_own_limit() -> None:
             with pytest.raises(RateLimitError):
                 await chat.send_text("tg-1", "Hi")
             assert sandbox.refused == 1
-        assert [each.channel_id for each in sandbox.customers] == [8, 10, 11]
+        assert [each.channel_id for each in sandbox.customers] == [11, 10, 8]
     async with Sandbox(rate=100) as sandbox:
         begin = anyio.current_time()
         async with sandbox.apichat() as chat, sandbox.apichat() as same, anyio.create_task_group() as group:

@@ -138,7 +138,7 @@ def test_channels(query: dict[str, str], expected: list[int]) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({"channel_id": "9"}, [2, 4]),
+        ({"channel_id": "9"}, [4, 2]),
         ({"agent_id": "5"}, [4]),
         ({"agent_id": "0"}, []),
         ({"archived": "true"}, [1]),
@@ -148,8 +148,8 @@ def test_channels(query: dict[str, str], expected: list[int]) -> None:
         ({"search": "ava", "search_by": "name"}, [4]),
         ({"search": "customer3@", "search_by": "email"}, [3]),
         ({"search": "00000001", "search_by": "phone"}, [1]),
-        ({"search_by": "email"}, [1, 2, 3, 4]),
-        ({"channel_id": "9", "limit": "1", "offset": "1"}, [4]),
+        ({"search_by": "email"}, [4, 1, 2, 3]),
+        ({"channel_id": "9", "limit": "1", "offset": "1"}, [2]),
     ],
 )
 def test_customers_filtered(query: dict[str, str], expected: list[int]) -> None:
