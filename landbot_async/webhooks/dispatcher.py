@@ -20,6 +20,7 @@ import attrs
 from anyio.abc import TaskGroup
 
 from landbot_async._core.errors import WebhookPayloadError
+from landbot_async._core.event_loop import Notifier
 from landbot_async._core.events import log
 
 from .messages import Message
@@ -39,6 +40,7 @@ class Held(NamedTuple):
     delivery_id: str | None
     number: int
     redelivered: bool
+    age: int
 
 
 class Workers:
@@ -76,13 +78,17 @@ class Workers:
         self._stopping = False
         self._news: anyio.Event | None = None  # what the clock waits for where nothing settles
         self._idle = anyio.Event()
+        self._ended = Notifier()  # fires when a message is handled, and when the inbox closes
+        self._age = 0
+        self._ages: dict[int, int] = {}  # how many messages of each age are not yet handled
         self.held: int = 0
         """How many messages are taken and not yet handled."""
 
     def put(self, sealed: Sealed, number: int, now: float, *, redelivered: bool = False) -> None:
         """Take a delivery. Does not wait."""
         self.held += 1
-        held = Held(sealed.body, sealed.delivery_id, number, redelivered)
+        self._ages[self._age] = self._ages.get(self._age, 0) + 1
+        held = Held(sealed.body, sealed.delivery_id, number, redelivered, self._age)
         self._lanes.put(sealed.customer, (sealed.timestamp, sealed.seq), held, now)
         if not self._settle:
             self._lanes.ripen(now)
@@ -113,6 +119,13 @@ class Workers:
     def halt(self) -> None:
         """Begin nothing else."""
         self._stopping = True
+        self._ended.notify()
+
+    async def idle(self) -> None:
+        """Return when every message put in before this call is handled, or when nothing else begins."""
+        age, self._age = self._age, self._age + 1
+        while not self._stopping and any(each <= age for each in self._ages):
+            await self._ended.wait()
 
     async def rest(self) -> None:
         """Wait until what is in hand is handled."""
@@ -135,6 +148,7 @@ class Workers:
                 self._call_a_worker()  # for the next one, if this one makes its worker wait
                 await self._see_to(taken)
                 self.held -= 1
+                self._forget(taken.item.age)
                 self._lanes.done(taken.lane)
                 if not _same(copy_context(), self._context):
                     break
@@ -147,8 +161,14 @@ class Workers:
                 self._idle.set()
         self._call_a_worker()
 
+    def _forget(self, age: int) -> None:
+        self._ages[age] -= 1
+        if not self._ages[age]:
+            del self._ages[age]
+            self._ended.notify()
+
     async def _see_to(self, taken: Taken[Held]) -> None:
-        body, delivery_id, number, redelivered = taken.item
+        body, delivery_id, number, redelivered, _ = taken.item
         try:
             message = self._read(body, delivery_id)
         except WebhookPayloadError as error:

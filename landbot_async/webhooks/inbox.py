@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 from landbot_async._core.arguments import NOT_GIVEN, Given, choice, finite_number, methods, whole_number
 from landbot_async._core.errors import ConfigurationError, WebhookPayloadError
 from landbot_async._core.events import log
+from landbot_async._core.mounted import reached
 
 from .asgi import Receive, Scope, Send, live, serve
 from .authentication import Tokens
@@ -173,6 +174,7 @@ class Inbox:
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None, /) -> None:
         """Serve ASGI 3: a POST on any path; and the lifespan, where the inbox is the whole application."""
         if scope["type"] == "http":
+            reached(self)
             await serve(self._intake, scope, receive, send)
         elif scope["type"] == "lifespan":
             await live(self, receive, send)
@@ -196,9 +198,19 @@ class Inbox:
             The status to answer with: 200 taken (or seen before, or from a sender that is not asked for), 400
             rubbish, 401 wrong token, 413 too large, 503 not now.
         """
+        reached(self)
         delivered = delivered_by(headers)
         status = self._intake.refuse(delivered, len(body))
         return await self._intake.take(body, delivered.delivery_id) if status is None else status
+
+    async def idle(self) -> None:
+        """Return when every message taken before this call has been handled, or when the inbox is closed.
+
+        For tests, and before a shutdown. Messages that are taken later are not waited for. A handler that calls this
+        waits for itself.
+        """
+        if self._open is not None:
+            await self._open.workers.idle()
 
     # Life
 

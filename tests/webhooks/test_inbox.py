@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from anyio import sleep
 
 from landbot_async import ConfigurationError
+from landbot_async._core.mounted import SupportsIdle, inboxes
 from landbot_async.webhooks import ButtonMessage, Inbox, MemoryClaims, Message, TextMessage
 from landbot_async.webhooks.journal import open_journal
 from tests.webhooks.deliveries import NOON, TOKEN, apichat, delivery, headers, until
@@ -243,6 +245,60 @@ class TestLife:
             assert anyio.current_time() == begun  # the acknowledgement waits for nothing
             await sleep(1)
             assert got == [pytest.approx(begun + 0.2)]
+
+
+class TestIdle:
+    async def test_it_waits_for_what_was_taken_before_and_for_nothing_later(self) -> None:
+        inbox, got = Inbox(TOKEN), list[str]()
+
+        @inbox.on(TextMessage)
+        async def slow(message: TextMessage) -> None:
+            await sleep(10)
+            got.append(message.text)
+
+        async def later() -> None:
+            await sleep(1)
+            await post(inbox, delivery("c", customer=3))
+
+        await inbox.idle()  # not open: nothing to wait for
+        async with anyio.create_task_group() as group, inbox:
+            await inbox.idle()
+            group.start_soon(later)
+            await post(inbox, delivery("a", customer=1))
+            await post(inbox, delivery("b", customer=2))
+            begun = anyio.current_time()
+            await inbox.idle()
+            assert sorted(got) == ["a", "b"]
+            assert anyio.current_time() - begun == pytest.approx(10.2, abs=0.1)
+            await inbox.idle()
+            assert got[2:] == ["c"]
+
+    async def test_it_ends_when_the_inbox_is_closed(self) -> None:
+        inbox = Inbox(TOKEN)
+
+        @inbox.on()
+        async def never(message: Message) -> None:
+            await anyio.sleep_forever()
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                with pytest.raises(KeyError):
+                    async with inbox:
+                        await post(inbox, delivery())
+                        group.start_soon(inbox.idle)
+                        await sleep(1)
+                        raise KeyError
+
+    async def test_a_delivery_of_the_sandboxs_tells_which_inboxes_it_reached(self) -> None:
+        inbox, found = Inbox(TOKEN), set[SupportsIdle]()
+        before = inboxes.set(found)
+        async with inbox, httpx.AsyncClient(transport=httpx.ASGITransport(inbox)) as client:
+            await client.post("http://127.0.0.1/", content=delivery(), headers=headers("d1"))
+            assert found == {inbox}
+            found.clear()
+            await post(inbox, delivery(), "d2")
+        assert found == {inbox}
+        inboxes.reset(before)
 
 
 def test_the_plain_package_imports_no_database_and_no_framework() -> None:
