@@ -33,6 +33,7 @@ from .errors import (
     APITimeoutError,
     ClientClosedError,
     LandbotError,
+    LimiterError,
     ResponseError,
     TotalTimeoutError,
     error_class,
@@ -223,6 +224,10 @@ class Attempts:
         """Return the error of the last 429, for a call that has waited for `max_wait` since its first."""
         return self._refusal()
 
+    def limiter_failed(self, what: str) -> LandbotError:
+        """Return the error of a call whose limiter failed. Its safety is that of the attempts before."""
+        return self._error(LimiterError, f"was not sent: {self._redact(what)}")
+
     def closed(self) -> LandbotError:
         """Return the error of a call whose client was closed before it was sent."""
         return self._error(ClientClosedError, "was not sent: the client is closed", transient=False)
@@ -282,8 +287,14 @@ class Attempts:
             f"{route.method} {route.template} {what.rstrip('.')}{count}. {advice or kind.advice} {safety}",
             method=route.method,
             route=route.template,
+            ids=_shown(self.ids),
             attempts=self.count,
             safe_to_retry=safe,
             transient=transient,
             **details,
         )
+
+
+def _shown(ids: Mapping[str, int | str]) -> dict[str, int | str]:
+    """Return the ids that an error may show: numbers and names of fields. Any other text may be a token."""
+    return {name: value for name, value in ids.items() if isinstance(value, int) or name == "field_name"}

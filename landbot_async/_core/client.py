@@ -74,6 +74,11 @@ class Client:
         engine = getattr(self, "_engine", None)
         return f"{type(self).__name__}({f'base_url={engine.connection.base_url!r}' if engine else ''})"
 
+    @property
+    def base_url(self) -> str:
+        """The base URL of every call, normalised: with a lower-case host, without a default port, ending in a slash."""
+        return self._engine.connection.base_url
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -148,7 +153,7 @@ class Client:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         if params is not None and not isinstance(params, Mapping):
             raise TypeError(f"params must be a mapping, not {type(params).__name__}")
-        base_url = self._engine.connection.base_url
+        base_url = self.base_url
         url = free_url(base_url, filled_text("path", path))
         safe = optional_flag("idempotent", idempotent)
         route = Route(

@@ -22,7 +22,8 @@ import anyio
 from .attempts import Attempts, Pause
 from .connection import Connection
 from .decoding import LENIENT, STRICT, DecodeError, Decoding, Mismatch
-from .errors import LandbotError
+from .errors import LandbotError, LimiterError
+from .event_loop import being_cancelled
 from .events import (
     CallFailed,
     Event,
@@ -150,10 +151,19 @@ class Engine:
     async def _ticket(self, attempts: Attempts) -> object:
         """Wait for the limiter; after a 429 for no longer than `max_wait`, whoever paused it."""
         acquire = self.connection.limiter.acquire
-        if attempts.give_up_at == math.inf:
-            return await acquire()
-        with anyio.CancelScope(deadline=attempts.give_up_at):
-            return await acquire()
+        try:
+            if attempts.give_up_at == math.inf:
+                return await acquire()
+            with anyio.CancelScope(deadline=attempts.give_up_at):
+                return await acquire()
+        except LimiterError as error:
+            # The limiter knows nothing of calls, and may raise the same error in several of them.
+            raise attempts.limiter_failed(str(error)) from error
+        except anyio.get_cancelled_exc_class() as error:
+            if being_cancelled():
+                raise
+            # Somebody cancelled a task of the limiter's. Passed on, it would look as if this call had been cancelled.
+            raise attempts.limiter_failed("the limiter was cancelled") from error
         raise attempts.refused()
 
     async def _send(self, attempts: Attempts, url: URL, content: bytes | None) -> Response | Failure:
@@ -169,25 +179,39 @@ class Engine:
 
     async def _pause(self, attempts: Attempts, pause: Pause) -> float:
         """Pause the limiter for everybody. Return the seconds that this call still has to wait by itself."""
-        kept = True
-        try:
-            await self.connection.limiter.pause(pause.hold)
-        except Exception:  # noqa: BLE001  # whatever it is, the call can wait by itself
-            log.exception("the limiter could not be paused")
-            kept = False
+        resume_at = anyio.current_time() + pause.delay
+        paused = False
+        with anyio.CancelScope(deadline=attempts.give_up_at) as scope:
+            try:
+                await self.connection.limiter.pause(pause.hold)
+                paused = True
+            except Exception:  # noqa: BLE001  # whatever it is, the call can wait by itself
+                log.exception("the limiter could not be paused")
+            except anyio.get_cancelled_exc_class():
+                if being_cancelled():
+                    raise
+                log.exception("the limiter was cancelled while it was paused")
         self._emit(LimiterPaused, attempts, pause.hold)
         if pause.error is not None:
             raise pause.error
+        if scope.cancelled_caught:
+            raise attempts.refused()
         self._emit(RetryScheduled, attempts, attempts.count, pause.delay, Outcome.REFUSED.value)
-        return 0.0 if kept else pause.delay
+        return 0.0 if paused else max(0.0, resume_at - anyio.current_time())
 
     def _check_turn(self, attempts: Attempts, ahead: int) -> None:
         """Fail at once if the call is known not to get its turn in time."""
         if attempts.deadline == math.inf:
             return
         expected_wait = getattr(self.connection.limiter, "expected_wait", None)
-        if expected_wait is not None:
-            attempts.check_wait(expected_wait(ahead), anyio.current_time())
+        if expected_wait is None:
+            return
+        try:
+            seconds = expected_wait(ahead)
+        except Exception:  # noqa: BLE001  # the call finds out by waiting
+            log.exception("the limiter cannot tell the wait")
+            return
+        attempts.check_wait(seconds, anyio.current_time())
 
     def _decoding(self, route: Route) -> Decoding:
         on_event = self.options.on_event

@@ -1,9 +1,16 @@
-"""Every error this library raises.
+"""Every error that this library raises.
 
 LandbotError
-├─ ConfigurationError             no token, a token with `Token ` in front, plain http to another machine
+├─ ConfigurationError             the token, the base URL or the environment cannot be right
 ├─ ClientClosedError              a call on a client after `aclose()` (also a RuntimeError)
-├─ APIStatusError                 an answer that is no 2xx
+├─ LimiterError                   the store of a shared limiter is away; nothing was sent
+├─ OutboxError                    the Outbox cannot do what it was asked to
+│  ├─ JournalInUseError           another process has the journal open
+│  ├─ JournalFullError            there is no room left for the journal
+│  ├─ JournalMismatchError        the journal belongs to another token, base URL, version or place
+│  ├─ KeyConflictError            the key is known, with other content
+│  └─ OutboxStoppedError          it stopped, and the rest stays queued
+├─ APIStatusError                 a response that is no 2xx
 │  ├─ BadRequestError             400
 │  ├─ AuthenticationError         401
 │  ├─ PaymentRequiredError        402
@@ -14,7 +21,7 @@ LandbotError
 │  ├─ UnprocessableEntityError    422
 │  ├─ RateLimitError              429
 │  └─ ServerError                 5xx
-├─ APIConnectionError             no answer
+├─ APIConnectionError             no complete response
 │  └─ APITimeoutError             not in time (also a TimeoutError)
 │     └─ TotalTimeoutError        `total_timeout` is over
 ├─ ResponseError                  a 2xx that cannot be read
@@ -24,7 +31,8 @@ LandbotError
    └─ WebhookPayloadError
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: `typing.get_type_hints` evaluates texts in the module that a class names
+# as its own, and at the end of this one that is the front door.
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -40,15 +48,17 @@ def _rebuild(cls: type[E], args: tuple[object, ...], state: dict[str, object]) -
 
 
 class LandbotError(Exception):
-    """The base of them all. Every error pickles and copies, and none has a token in its text.
+    """The base class of all errors. Every error pickles and copies, and none has a token in its text.
 
     Attributes:
-        method: the HTTP method of the call, or None where there was none.
+        method: the HTTP method of the call, or None where there was no call.
         route: its template, such as `/customers/{customer_id}/send_text/`; never with an id in it.
+        ids: whom or what the call was about, such as `{"customer_id": 42}`: numeric ids and names of fields, never a
+            token. The error carries them as a note as well, so that a traceback shows them.
         attempts: how many requests were started for the call, refused ones included.
-        safe_to_retry: whether doing it again cannot make anything happen twice: it provably had no effect, or the
+        safe_to_retry: true if doing it again cannot make anything happen twice: it provably had no effect, or the
             operation is idempotent.
-        transient: whether doing it again later may help.
+        transient: true if doing it again later may help.
     """
 
     advice: ClassVar[str] = ""
@@ -59,6 +69,7 @@ class LandbotError(Exception):
         *,
         method: str | None = None,
         route: str | None = None,
+        ids: Mapping[str, int | str] | None = None,
         attempts: int = 0,
         safe_to_retry: bool = True,
         transient: bool = False,
@@ -66,9 +77,12 @@ class LandbotError(Exception):
         super().__init__(message)
         self.method = method
         self.route = route
+        self.ids: dict[str, int | str] = dict(ids or {})
         self.attempts = attempts
         self.safe_to_retry = safe_to_retry
         self.transient = transient
+        if self.ids:
+            self.add_note(", ".join(f"{name}: {value}" for name, value in self.ids.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -79,25 +93,70 @@ class ConfigurationError(LandbotError):
 
 
 class ClientClosedError(LandbotError, RuntimeError):
-    """The client, or the httpx client it borrowed, was closed before the call began."""
+    """The client, or the httpx client it borrowed, was closed before the call was sent."""
 
-    advice = "Make a new one, and close it when the last call has ended."
+    advice = "Create a new client, and close it when the last call has ended."
+
+
+class LimiterError(LandbotError):
+    """The store of a shared limiter is away, or the limiter failed: nothing was sent.
+
+    Outside of a call `method` and `route` are None. It is transient and, unless an earlier attempt of the same call may
+    have taken effect, safe to retry.
+    """
+
+    advice = "Check the limiter's store."
+
+    def __init__(self, message: str, *, safe_to_retry: bool = True, transient: bool = True, **call: Any) -> None:
+        super().__init__(message, safe_to_retry=safe_to_retry, transient=transient, **call)
+
+
+class OutboxError(LandbotError):
+    """The Outbox cannot do what it was asked to."""
+
+
+class JournalInUseError(OutboxError):
+    """Another process, or another Outbox in this one, has the journal open."""
+
+
+class JournalFullError(OutboxError):
+    """There is no room left where the journal lies. Nothing was sent that it does not know of."""
+
+
+class JournalMismatchError(OutboxError):
+    """The journal belongs to another token, base URL or version, or the file is a copy."""
+
+
+class KeyConflictError(OutboxError):
+    """The key is in the journal already, with other content."""
+
+
+class OutboxStoppedError(OutboxError):
+    """The Outbox stopped, because going on would fail as well; the rest stays queued.
+
+    Attributes:
+        counts: how many messages have each status, such as `{"queued": 40, "sent": 60}`.
+    """
+
+    def __init__(self, message: str, *, counts: Mapping[str, int], **call: Any) -> None:
+        super().__init__(message, **call)
+        self.counts: dict[str, int] = dict(counts)
 
 
 class APIStatusError(LandbotError):
-    """Landbot answered with a status that is no 2xx.
+    """A response with a status that is no 2xx.
 
     Attributes:
         status: the HTTP status.
-        errors: what the body says of each field, `{field: (messages…)}`; empty if it does not.
-        message: what the body says, in one line.
-        body: the decoded JSON, else the text as it came, else None. It is in no text of the error: what Landbot shows
-            of channels and hooks holds their tokens in clear.
-        retry_after: seconds to wait before the next attempt: what the answer asked for, for a 429 else the client's
-            own pause, or None.
+        errors: messages of the body by field, `{field: (messages…)}`; empty if it has none.
+        message: the messages of the body, in one line.
+        body: the decoded JSON, else the text as it came, else None. No text of the error contains it, because what
+            Landbot returns about channels and hooks holds their tokens in clear.
+        retry_after: seconds to wait before the next attempt: what the response asked for, otherwise (for a 429) the
+            pause of the client, otherwise None.
     """
 
-    advice = "It was not done as asked: see the status. Redirects are never followed; check base_url and the path."
+    advice = "It was not done as asked: see the status. Redirects are never followed: check base_url and the path."
 
     def __init__(
         self,
@@ -136,7 +195,7 @@ class AuthenticationError(APIStatusError):
 class PaymentRequiredError(APIStatusError):
     """402: the workspace's subscription or quota does not allow it."""
 
-    advice = "The workspace's subscription or quota does not allow it: see to its plan."
+    advice = "The workspace's subscription or quota does not allow it: check its plan."
 
 
 class PermissionDeniedError(APIStatusError):
@@ -155,22 +214,22 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: it exists already (APIchat, creating a customer)."""
+    """409: it exists already (APIchat, when a customer is created)."""
 
     advice = "It exists already: read the one there is."
 
 
 class PreconditionFailedError(APIStatusError):
-    """412: a state forbids it."""
+    """412: the state of the customer or channel forbids it."""
 
     advice = (
-        "A state forbids it: the customer is blocked or not opted in, the channel is inactive, another agent holds the"
-        " chat, or WhatsApp's 24 hours are over. Change the state, then call again."
+        "Its state forbids it: the customer is blocked or not opted in, the channel is inactive, another agent holds"
+        " the chat, or WhatsApp's 24 hours are over. Change the state, then call again."
     )
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the body was read, but a value in it is wrong."""
+    """422: the body could be read, but a value in it is wrong."""
 
     advice = "A value is wrong: correct it."
 
@@ -185,40 +244,40 @@ class RateLimitError(APIStatusError):
 
 
 class ServerError(APIStatusError):
-    """5xx: Landbot's side failed, perhaps after it did what was asked."""
+    """5xx: Landbot's side failed, perhaps after it had done what was asked."""
 
     advice = "Landbot's side failed."
 
 
 class APIConnectionError(LandbotError):
-    """There is no answer: the connection failed or broke."""
+    """There is no complete response: the connection failed or broke."""
 
     advice = "The connection failed: check the network and base_url."
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """There is no answer in time: one phase of an attempt took longer than `timeout`."""
+    """There is no response in time: one phase of an attempt took longer than `timeout`."""
 
     advice = "Raise `timeout` if Landbot is only slow."
 
 
 class TotalTimeoutError(APITimeoutError):
-    """The call did not end within `total_timeout`, or was known not to."""
+    """The call did not end within `total_timeout`, or it was known in advance that it would not."""
 
     advice = "`total_timeout` covers queueing, every attempt and every back-off: raise it, or start fewer calls."
 
 
 class ResponseError(LandbotError):
-    """A 2xx that cannot be read as what this endpoint answers.
+    """A 2xx that cannot be read as a response of this endpoint.
 
     Attributes:
         status: the HTTP status.
-        path: where in the answer, as a JSON path such as `$.customers[41].id`.
-        body: the decoded JSON, else the text as it came, else None. It is in no text of the error: what Landbot shows
-            of channels and hooks holds their tokens in clear.
+        path: the place in the response, as a JSON path such as `$.customers[41].id`.
+        body: the decoded JSON, else the text as it came, else None. No text of the error contains it, because what
+            Landbot returns about channels and hooks holds their tokens in clear.
     """
 
-    advice = "Something between you and Landbot may have answered in its place."
+    advice = "Something between you and Landbot may have responded in its place."
 
     def __init__(self, message: str, *, status: int, path: str, body: Any, **call: Any) -> None:
         super().__init__(message, **call)
@@ -228,11 +287,11 @@ class ResponseError(LandbotError):
 
 
 class FieldsError(LandbotError):
-    """Some of the fields given to `fields.set_many` were not written. It is safe to retry if each of them is.
+    """Some of the fields passed to `fields.set_many` were not written. Safe to retry if each of their errors is.
 
     Attributes:
-        written: the fields that were, by name.
-        failed: the errors of those that were not, by name.
+        written: the fields that were written, by name.
+        failed: the errors of those that were not written, by name.
     """
 
     def __init__(
@@ -244,7 +303,7 @@ class FieldsError(LandbotError):
 
 
 class WebhookError(LandbotError):
-    """A delivery that is not taken."""
+    """A delivery that cannot be accepted."""
 
 
 class WebhookAuthenticationError(WebhookError):
@@ -252,7 +311,7 @@ class WebhookAuthenticationError(WebhookError):
 
 
 class WebhookPayloadError(WebhookError):
-    """A delivery that is no message of Landbot's."""
+    """A delivery that is no message of Landbot."""
 
 
 STATUS_ERRORS: Mapping[int, type[APIStatusError]] = {
@@ -269,10 +328,10 @@ STATUS_ERRORS: Mapping[int, type[APIStatusError]] = {
 
 
 def error_class(status: int) -> type[APIStatusError]:
-    """The class of the error that an answer with this status becomes."""
+    """Return the class of the error for a response with this status."""
     return STATUS_ERRORS.get(status, ServerError if status >= 500 else APIStatusError)
 
 
-# Tracebacks name an error by the door it is imported through.
+# Tracebacks name an error by the package that it is imported from.
 for _value in [value for value in globals().values() if isinstance(value, type) and issubclass(value, LandbotError)]:
     _value.__module__ = "landbot_async"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from weakref import ref
 
 import anyio
@@ -66,3 +67,20 @@ class Notifier:
         waiting, self._waiting = self._waiting, {}
         for event in waiting:
             event.set()
+
+
+def being_cancelled() -> bool:
+    """Return True if the running task is being cancelled: by a scope of anyio or trio, or by asyncio's `task.cancel()`.
+
+    False while a cancelled exception is handled means that it belongs to somebody else, such as a task that was awaited
+    and had been cancelled.
+    """
+    if anyio.current_effective_deadline() == -math.inf:
+        return True
+    import asyncio  # noqa: PLC0415  # not needed on trio, and it takes time to import
+
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0

@@ -21,8 +21,7 @@ async def whoami(landbot: AsyncLandbot, target: Target) -> None:
     """Show what the token sees; an error if it is no good."""
     channels = await landbot.channels.list().collect()
     customers = await landbot.customers.list(page_size=1)
-    base_url = landbot._engine.connection.base_url  # noqa: SLF001  # what the client made of the environment
-    target.show(WHOAMI, Seen(base_url, channels, customers.total))
+    target.show(WHOAMI, Seen(landbot.base_url, channels, customers.total))
 
 
 async def channels(landbot: AsyncLandbot, target: Target) -> None:

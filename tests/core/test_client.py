@@ -80,9 +80,9 @@ class TestMaking:
         assert repr(client) == f"{type(client).__name__}(base_url='http://127.0.0.1:8000/v1/')"
 
     def test_the_default_base_url(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert made.kind(TOKEN)._engine.connection.base_url == made.base_url
+        assert made.kind(TOKEN).base_url == made.base_url
         monkeypatch.setenv(made.base_url_variable, "")
-        assert made.kind(TOKEN)._engine.connection.base_url == made.base_url
+        assert made.kind(TOKEN).base_url == made.base_url
 
     def test_it_does_not_take_the_other_s_token(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
         [other] = [each for each in CLIENTS if each is not made]

@@ -1,5 +1,6 @@
 """The way of every call: order, time-outs, cancellation, errors, events. What it repeats is in `test_engine_repeats`."""
 
+import asyncio
 import traceback
 from typing import Any
 
@@ -18,7 +19,9 @@ from landbot_async import (
     CallFailed,
     ClientClosedError,
     ConflictError,
+    FieldsError,
     LandbotError,
+    LimiterError,
     LimiterPaused,
     LimiterWaited,
     NotFoundError,
@@ -288,7 +291,100 @@ class TestBeforeSend:
         assert (known[0].count, known[0].safe_to_retry) == (1, False)
 
 
+class TestLimitersOfOthers:
+    async def test_its_error_tells_the_call_and_that_nothing_was_sent(self) -> None:
+        class Away(Unlimited):
+            async def acquire(self) -> None:
+                raise LimiterError(f"Redis is away, and so is {TOKEN}.")
+
+        async with lent(lambda _: OK, limiter=Away()) as (landbot, requests):
+            with pytest.raises(LimiterError, match="Redis is away") as caught:
+                await landbot.customers.send_text(42, "Hi")
+        error = caught.value
+        assert (error.method, error.route) == ("POST", "/customers/{customer_id}/send_text/")
+        assert (error.ids, error.attempts, error.safe_to_retry, error.transient) == ({"customer_id": 42}, 0, True, True)
+        assert isinstance(error.__cause__, LimiterError)
+        assert error.__cause__.method is None
+        assert TOKEN not in str(error)
+        assert not requests
+
+    async def test_its_error_is_as_safe_as_the_attempts_before(self) -> None:
+        class AwayLater(Unlimited):
+            tickets = 1
+
+            async def acquire(self) -> None:
+                self.tickets -= 1
+                if self.tickets < 0:
+                    raise LimiterError("Redis is away.")
+
+        twice = RetryPolicy(sends="at_least_once")
+        async with lent(lambda _: httpx.Response(500), limiter=AwayLater(), retry=twice) as (landbot, _):
+            with pytest.raises(LimiterError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+        assert (caught.value.attempts, caught.value.safe_to_retry) == (1, False)
+
+    @pytest.mark.parametrize("moment", ["acquire", "pause"])
+    async def test_a_cancelled_task_of_its_own_is_no_cancelled_call(
+        self, moment: str, anyio_backend_name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        if anyio_backend_name == "trio":
+            return  # trio lets nobody raise its exception
+
+        class Cancelled(Unlimited):
+            async def acquire(self) -> None:
+                if moment == "acquire":
+                    raise asyncio.CancelledError
+
+            async def pause(self, seconds: float) -> None:
+                raise asyncio.CancelledError
+
+        answers = [httpx.Response(429), OK]
+        async with lent(lambda _: answers.pop(0), limiter=Cancelled()) as (landbot, requests):
+            if moment == "acquire":
+                with pytest.raises(FieldsError) as caught:
+                    await landbot.fields.set_many(1, {"city": "Lyon"})
+                assert isinstance(caught.value.failed["city"], LimiterError)
+                assert caught.value.ids == {"customer_id": 1}
+                assert not requests
+            else:
+                await landbot.customers.send_text(1, "Hi")
+                assert "was cancelled while it was paused" in caplog.text
+
+    @pytest.mark.parametrize("moment", ["acquire", "pause"])
+    async def test_a_cancelled_call_is(self, moment: str) -> None:
+        class Slow(Unlimited):
+            async def acquire(self) -> None:
+                if moment == "acquire":
+                    await anyio.sleep_forever()
+
+            async def pause(self, seconds: float) -> None:
+                await anyio.sleep_forever()
+
+        async with lent(lambda _: httpx.Response(429), limiter=Slow()) as (landbot, _):
+            with anyio.move_on_after(1) as scope:
+                await landbot.customers.send_text(1, "Hi")
+            assert scope.cancelled_caught
+
+    async def test_one_that_cannot_tell_the_wait_lets_the_call_find_out(self, caplog: pytest.LogCaptureFixture) -> None:
+        class Unsure(Unlimited):
+            def expected_wait(self, ahead: int = 0) -> float:
+                raise OSError("Redis is away")
+
+        async with lent(lambda _: OK, limiter=Unsure(), total_timeout=5.0) as (landbot, requests):
+            await landbot.customers.send_text(1, "Hi")
+            assert len(requests) == 1
+        assert "cannot tell the wait" in caplog.text
+
+
 class TestErrors:
+    async def test_they_say_whose_they_are(self) -> None:
+        async with wire() as (landbot, router, _):
+            router.get("/customers/42/fields/city/").respond(404)
+            with pytest.raises(NotFoundError) as caught:
+                await landbot.fields.get(42, "city")
+            assert caught.value.ids == {"customer_id": 42, "field_name": "city"}
+            assert "customer_id: 42, field_name: city" in "".join(traceback.format_exception(caught.value))
+
     @pytest.mark.parametrize(
         ("status", "kind"),
         [

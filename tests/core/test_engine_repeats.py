@@ -309,6 +309,32 @@ class TestRefusals:
         assert "could not be paused" in caplog.text
         assert "ticket raised" in caplog.text
 
+    async def test_a_pause_that_hangs_outlives_no_max_wait(self) -> None:
+        class Hanging(Unlimited):
+            async def pause(self, seconds: float) -> None:
+                await anyio.sleep_forever()
+
+        async with wire(limiter=Hanging(), retry=RetryPolicy(max_wait=20.0)) as (landbot, router, _):
+            route = router.post("/customers/1/send_text/").respond(429)
+            begun = current_time()
+            with pytest.raises(RateLimitError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+            assert current_time() - begun == 20.0
+            assert (route.call_count, caught.value.safe_to_retry) == (1, True)
+
+    async def test_a_pause_that_fails_late_is_no_reason_to_wait_twice(self) -> None:
+        class Slow(Unlimited):
+            async def pause(self, seconds: float) -> None:
+                await sleep(5)
+                raise OSError("Redis is gone")
+
+        async with wire(limiter=Slow()) as (landbot, router, _):
+            answers = [httpx.Response(429, headers={"Retry-After": "7"}), OK]
+            router.post("/customers/1/send_text/").mock(side_effect=answers)
+            begun = current_time()
+            await landbot.customers.send_text(1, "Hi")
+            assert current_time() - begun == 7
+
     async def test_a_refused_call_keeps_its_place(self) -> None:
         """With one place, a call that is refused goes on before the one that came after it."""
         order: list[str] = []

@@ -3,6 +3,8 @@
 import copy
 import pickle
 import re
+import traceback
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,8 @@ from landbot_async._core.errors import (
     ConfigurationError,
     FieldsError,
     LandbotError,
+    LimiterError,
+    OutboxStoppedError,
     RateLimitError,
     ResponseError,
     ServerError,
@@ -53,6 +57,7 @@ def tree(cls: type[LandbotError], indent: str = "") -> list[str]:
 CALL: dict[str, Any] = {
     "method": "POST",
     "route": "/customers/{customer_id}/send_text/",
+    "ids": {"customer_id": 42, "field_name": "city"},
     "attempts": 3,
     "safe_to_retry": False,
     "transient": True,
@@ -72,6 +77,7 @@ def made(cls: type[LandbotError]) -> LandbotError:
         APIStatusError: STATUS,
         ResponseError: {"status": 200, "path": "$.customers[41].id", "body": ["x"]},
         FieldsError: {"written": {"city": Field("city", "string", "Lyon")}, "failed": {}},
+        OutboxStoppedError: {"counts": {"queued": 40, "sent": 60}},
     }
     none: dict[str, Any] = {}
     own = next((kept for base, kept in details.items() if issubclass(cls, base)), none)
@@ -106,8 +112,31 @@ def test_every_error_says_what_was_called(cls: type[LandbotError]) -> None:
 
 def test_an_error_without_a_call() -> None:
     error = ConfigurationError("No.")
-    assert (error.method, error.route, error.attempts) == (None, None, 0)
+    assert (error.method, error.route, error.attempts, error.ids) == (None, None, 0, {})
     assert (error.safe_to_retry, error.transient) == (True, False)
+    assert not hasattr(error, "__notes__")
+
+
+def test_a_limiter_s_error_without_a_call() -> None:
+    error = LimiterError("Redis is away.")
+    assert (error.method, error.route, error.attempts) == (None, None, 0)
+    assert (error.safe_to_retry, error.transient) == (True, True)
+
+
+@every_error
+def test_a_note_tells_whose_error_it_is(cls: type[LandbotError]) -> None:
+    error = made(cls)
+    assert error.__notes__ == ["customer_id: 42, field_name: city"]
+    assert "customer_id: 42" in "".join(traceback.format_exception(error))
+    assert "42" not in str(error)
+    error.ids["customer_id"] = 7
+    assert CALL["ids"]["customer_id"] == 42
+
+
+@every_error
+def test_type_hints_can_be_evaluated(cls: type[LandbotError]) -> None:
+    assert typing.get_type_hints(cls)["advice"]
+    assert typing.get_type_hints(cls.__init__)["return"] is type(None)
 
 
 @every_error
@@ -122,13 +151,14 @@ def test_an_error_without_a_call() -> None:
 def test_every_error_travels_whole(cls: type[LandbotError], travel: Callable[[LandbotError], LandbotError]) -> None:
     error = made(cls)
     error.add_note("while sending row 7")
+    notes = [*error.__notes__]
     arrived = travel(error)
     assert type(arrived) is cls
     assert arrived is not error
     assert arrived.args == error.args
     assert str(arrived) == str(error)
     assert vars(arrived) == vars(error)
-    assert arrived.__notes__ == ["while sending row 7"]
+    assert arrived.__notes__ == notes == ["customer_id: 42, field_name: city", "while sending row 7"]
 
 
 @every_error
@@ -138,7 +168,7 @@ def test_a_copy_is_its_own(cls: type[LandbotError]) -> None:
     other = copy.deepcopy(error)
     other.add_note("second")
     other.attempts = 9
-    assert (error.__notes__, error.attempts) == (["first"], 3)
+    assert (error.__notes__[1:], error.attempts) == (["first"], 3)
 
 
 class UsersError(APITimeoutError):

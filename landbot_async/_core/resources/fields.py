@@ -182,6 +182,7 @@ class Fields(Resource):
                 failed=failed,
                 method=UPDATE_FIELD.method,
                 route=UPDATE_FIELD.template,
+                ids={"customer_id": customer_id},
                 attempts=sum(error.attempts for error in failed.values()),
                 safe_to_retry=all(error.safe_to_retry for error in failed.values()),
                 transient=any(error.transient for error in failed.values()),
