@@ -1,4 +1,4 @@
-"""Makes the README's picture of `landbot demo`: python docs/demo.py (half a minute). Writes docs/demo.svg."""  # noqa: INP001  # a script, no package
+"""The README's picture of `landbot demo`: `python docs/demo.py` draws docs/demo.svg in half a minute."""  # noqa: INP001  # a script, no package
 
 import io
 from pathlib import Path
@@ -11,7 +11,7 @@ from landbot_async.cli.demo.screen import Screen, picture
 
 
 async def main() -> None:
-    """Run the demo unseen, and record the last picture of each part."""
+    """Run the demo without a terminal, and record the last picture of each part."""
     console = Console(record=True, force_terminal=True, width=92, file=io.StringIO(), highlight=False)
     screen = Screen(console)
     screen.opening()

@@ -30,18 +30,14 @@ import anyio
 
 from ._core.errors import STATUS_ERRORS, APIStatusError, ServerError
 from ._core.events import CallFailed, Event, LimiterWaited, RequestSent, ResponseReceived, RetryScheduled
+from ._core.extras import extra_required
 from ._core.platform import PLATFORM
 from ._core.urls import normalised_base_url
 from ._core.version import __version__
 
-try:
+with extra_required("landbot_async.otel", "otel"):
     from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
     from opentelemetry.util.types import AttributeValue
-except ModuleNotFoundError as _missing:
-    raise ModuleNotFoundError(
-        "landbot_async.otel needs opentelemetry-api: pip install 'landbot-async[otel]', or '.[otel]' in a checkout",
-        name=_missing.name,
-    ) from _missing
 
 __all__ = ["Tracing"]
 

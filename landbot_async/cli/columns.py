@@ -1,4 +1,4 @@
-"""What is shown of each thing of Landbot's: its columns in a table and in CSV, the most telling first."""
+"""What is shown of each kind of record: its columns in a table and in CSV, the most important first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from attrs import frozen
 
 from landbot_async._core.secret import MASK
 
-if TYPE_CHECKING:  # the models take long to import, so they come with the first answer
-    from landbot_async import Customer, MessageHook, TranscriptMessage
+if TYPE_CHECKING:  # the models take long to import, so they come with the first response
+    from landbot_async import Customer, MessageHook, Template, TranscriptMessage
 
 
 @frozen
 class Column:
-    """One thing to know of each row. Widths are in characters of a table; one without is in CSV alone."""
+    """One property of each row.
+
+    Attributes:
+        name: the heading.
+        value: reads it from a record.
+        least: the narrowest that its cells may get in a table, in characters; 0 keeps it out of tables.
+        most: the widest that they may get.
+    """
 
     name: str
     value: Callable[[Any], object]
@@ -25,82 +32,115 @@ class Column:
 
 @frozen
 class Listing:
-    """How one kind of row is shown. `fields` are what rows have besides, each under names of its own."""
+    """The way one kind of record is shown.
 
-    things: str
+    Attributes:
+        thing: one record, as a noun.
+        columns: the columns, the most important first.
+        fields: reads the values that each record has under names of its own.
+    """
+
+    thing: str
     columns: tuple[Column, ...]
     fields: Callable[[Any], Mapping[str, object]] | None = None
 
+    @property
+    def things(self) -> str:
+        """The records, as a plural noun."""
+        return f"{self.thing}s"
+
 
 @frozen
-class Seen:
-    """What `landbot whoami` found out."""
+class TokenReport:
+    """What `landbot whoami` found out about the token."""
 
     base_url: str
     channels: list[Any]
     customers: int | None
 
 
-def _named(name: str, least: int = 0, most: int = 0, *, title: str = "") -> Column:
+def _attribute(name: str, least: int = 0, most: int = 0, *, title: str = "") -> Column:
     return Column(title or name, lambda item: getattr(item, name), least, most or least)
 
 
-def _said(message: TranscriptMessage) -> object:
+def _content(message: TranscriptMessage) -> object:
     # Images have a URL instead of a text, questions a title.
     return next((each for each in (message.message, message.title, message.url) if each is not None), None)
 
 
-def _channel_names(seen: Seen) -> str:
-    return ", ".join(f"{channel.id} {channel.name or ''} ({channel.type})" for channel in seen.channels)
+def _channel_names(report: TokenReport) -> str:
+    return ", ".join(f"{channel.id} {channel.name or ''} ({channel.type})" for channel in report.channels)
 
 
-def _has_token(hook: MessageHook) -> str:
+def _languages(template: Template) -> object:
+    # The key is not documented: it may be `language`, `languages` or the like.
+    found = next((value for key, value in template.extra.items() if key.startswith("lang")), None)
+    return ", ".join(map(str, found)) if isinstance(found, list | tuple) else found
+
+
+def _masked_token(hook: MessageHook) -> str:
     return MASK if hook.token else ""
 
 
-def _custom(customer: Customer) -> Mapping[str, object]:
+def _custom_fields(customer: Customer) -> Mapping[str, object]:
     return customer.fields
 
 
 CUSTOMERS: Final = Listing(
-    "customers",
+    "customer",
     (
-        _named("id", 9),
-        _named("name", 12, 30),
-        _named("phone", 13),
-        _named("email", 22, 40),
-        _named("channel_id", 7, title="channel"),
-        _named("opt_in", 6),
-        _named("last_message", 16),
-        _named("archived"),
-        _named("blocked"),
-        _named("agent_id", title="agent"),
-        _named("unread"),
-        _named("register_date"),
+        _attribute("id", 9),
+        _attribute("name", 12, 30),
+        _attribute("phone", 13),
+        _attribute("email", 22, 40),
+        _attribute("channel_id", 7, title="channel"),
+        _attribute("opt_in", 6),
+        _attribute("last_message", 16),
+        _attribute("archived"),
+        _attribute("blocked"),
+        _attribute("agent_id", title="agent"),
+        _attribute("unread"),
+        _attribute("register_date"),
     ),
-    fields=_custom,
+    fields=_custom_fields,
 )
 CHANNELS: Final = Listing(
-    "channels",
-    (_named("id", 9), _named("name", 12, 40), _named("type", 9, 12), _named("active", 6), _named("created_at", 16)),
+    "channel",
+    (
+        _attribute("id", 9),
+        _attribute("name", 12, 40),
+        _attribute("type", 9, 12),
+        _attribute("active", 6),
+        _attribute("created_at", 16),
+    ),
+)
+TEMPLATES: Final = Listing(
+    "template",
+    (
+        _attribute("id", 9),
+        _attribute("text", 20, 120),
+        _attribute("params_number", 6, title="params"),
+        Column("languages", _languages, 9, 20),
+    ),
 )
 HOOKS: Final = Listing(
-    "hooks",
+    "hook",
     (
-        _named("id", 9),
-        _named("url", 25, 100),
-        _named("name", 8, 30),
-        Column("token", _has_token, 5, 5),
-        _named("created_at", 16),
+        _attribute("id", 9),
+        _attribute("url", 25, 100),
+        _attribute("name", 8, 30),
+        Column("token", _masked_token, 5, 5),
+        _attribute("created_at", 16),
     ),
 )
 TRANSCRIPT: Final = Listing(
-    "messages",
+    "message",
     (
-        _named("message_datetime", 19, title="at"),
-        Column("message", _said, 14, 200),
-        _named("sender", 12, 16),
-        _named("type", 8, 12),
+        _attribute("message_datetime", 19, title="at"),
+        Column("message", _content, 14, 200),
+        _attribute("sender", 12, 16),
+        _attribute("type", 8, 12),
     ),
 )
-WHOAMI: Final = Listing("tokens", (_named("base_url"), Column("channels", _channel_names), _named("customers")))
+FIELDS: Final = Listing("field", (_attribute("name", 12, 30), _attribute("type", 8), _attribute("value", 14, 120)))
+WHOAMI: Final = Listing("token", (_attribute("base_url"), Column("channels", _channel_names), _attribute("customers")))

@@ -1,4 +1,4 @@
-"""How far a long walk is, on stderr where that is a terminal."""
+"""A progress bar for long walks, on stderr if that is a terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .writers import Printer
 
 LONG: Final = 100
 """A walk of more rows takes more than one page."""
@@ -16,18 +17,23 @@ LONG: Final = 100
 
 @contextmanager
 def progress(things: str, *, quiet: bool) -> Generator[Callable[[int | None], None]]:
-    """Counts a row at each call, which takes how many there are. Short walks show nothing; at the end it goes."""
+    """Yield a function that counts one row per call and takes the total. Short walks show no bar.
+
+    Args:
+        things: the rows, as a plural noun.
+        quiet: show nothing at all.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda _total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # rich would else take what is written to stdout for something to show above the bar.
+    # Otherwise rich would take what is written to stdout for something to show above the bar.
     with Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as shown:
-        task = shown.add_task(things, visible=False)
+        *columns, console=Printer(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task(things, visible=False)
 
         def step(total: int | None) -> None:
-            shown.update(task, advance=1, total=total, visible=total is None or total > LONG)
+            bar.update(task, advance=1, total=total, visible=total is None or total > LONG)
 
         yield step

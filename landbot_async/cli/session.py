@@ -1,7 +1,8 @@
-"""Around every command that talks to Landbot: the client, where the output goes, and how it ends."""
+"""The frame of every command that talks to Landbot: the client, where the output goes, and how it ends."""
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -14,144 +15,214 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, cast
 import anyio
 import typer
 from attrs import frozen
+from rich.text import Text
 
-from landbot_async import AsyncLandbot, ConfigurationError, LandbotError
+from landbot_async import AsyncLandbot, CallFailed, ConfigurationError, Event, LandbotError
 
 from .columns import Listing
-from .exit_codes import ExitCode, exit_code
+from .environment import TOKEN, missing_token, server
+from .exit_codes import ExitCode, error_text, exit_code
+from .options import Format
 from .progress import progress
-from .writers import Format, discard_output, visible, writer
+from .signals import ENDING, cancelled_by
+from .writers import Printer, discard_output, visible, writer
 
-if TYPE_CHECKING:  # as in `listings`
+if TYPE_CHECKING:  # as in `columns`
     from landbot_async import Pages
 
-TOKEN: Final = "LANDBOT_API_TOKEN"  # noqa: S105  # the name of the variable
-HINT: Final = (
-    f"There is no token. The command line takes a teammate's agent token from {TOKEN} alone, never as an argument:"
-    f" read -rs {TOKEN} && export {TOKEN}"
-)
+FORMATS: Final = {
+    "": Format.JSONL,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".json": Format.JSONL,
+    ".csv": Format.CSV,
+}
+"""The format of a file, by the end of its name."""
 
 
 def open_client() -> AsyncLandbot:
-    """The client that a command works with.
+    """Return the client that a command works with.
 
     Raises:
-        ConfigurationError: the environment has no token, or token or base URL cannot be right.
+        ConfigurationError: the environment has no token, or its token or base URL cannot be right.
     """
     if not os.environ.get(TOKEN, "").strip():
-        raise ConfigurationError(HINT)
+        raise ConfigurationError(missing_token())
     return AsyncLandbot()
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal."""
+    """Print a line for the person at the terminal."""
     typer.echo(visible(text), err=True)
 
 
-def run(job: Callable[[AsyncLandbot], Awaitable[None]]) -> None:
-    """Do the job with a client. A failure is told on stderr and becomes the exit code."""
+def say_server(landbot: AsyncLandbot) -> None:
+    """Print whether this is LIVE or a SANDBOX, in colour."""
+    host, live = server(landbot.base_url)
+    label, style = ("LIVE", "bold white on red") if live else ("SANDBOX", "bold green")
+    console = Printer(stderr=True, highlight=False, markup=False)
+    console.print(Text.assemble((label, style), " ", visible(host)))
+
+
+def run(job: Callable[[AsyncLandbot], Awaitable[None]], *, about: str = "", sends: bool = False) -> None:
+    """Do a job with a client; a failure is told on stderr and becomes the exit code.
+
+    Args:
+        job: what to do with the client.
+        about: what the command line named, such as "customer 42", for the text of an error.
+        sends: the job changes or sends something, so a person at the terminal is told which server it is.
+    """
     try:
         try:
-            anyio.run(_with_client, job)
+            signalled = anyio.run(_with_client, job, sends)
         finally:
             sys.stdout.flush()
     except LandbotError as error:
-        _end(exit_code(error), str(error))
+        end(exit_code(error), error_text(error, about))
     except BrokenPipeError:
         discard_output()
-        _end(ExitCode.READER_GONE)
+        end(ExitCode.READER_GONE)
     except OSError as error:
-        _end(ExitCode.OTHER, str(error))
+        end(ExitCode.OTHER, str(error))
     except KeyboardInterrupt:
-        _end(ExitCode.INTERRUPTED)
+        end(ExitCode.INTERRUPTED)
+    if signalled is not None:
+        end(ExitCode(128 + signalled))
 
 
-async def _with_client(job: Callable[[AsyncLandbot], Awaitable[None]]) -> None:
+async def _with_client(job: Callable[[AsyncLandbot], Awaitable[None]], sends: bool) -> int | None:
     async with open_client() as landbot:
-        await job(landbot)
+        if sends and sys.stderr.isatty():
+            say_server(landbot)
+        return await cancelled_by(ENDING, functools.partial(job, landbot))
 
 
-def _end(code: ExitCode, text: str = "") -> NoReturn:
+def end(code: ExitCode, text: str = "") -> NoReturn:
+    """End the command with an exit code, and say why."""
     if text:
         say(text)
     raise typer.Exit(code) from None
 
 
+def accepted(text: str) -> None:
+    """Print that something was done."""
+    try:
+        typer.echo(visible(text))
+    except OSError:
+        discard_output()  # it is done all the same: a caller who took this for a failure would do it twice
+
+
+async def once(landbot: AsyncLandbot, call: Callable[[AsyncLandbot], Awaitable[Any]], doubt: str) -> Any:
+    """Make a call that must not happen twice; if it is interrupted in flight, say what may have happened."""
+    events: list[Event] = []
+    try:
+        return await call(landbot.with_options(on_event=events.append))
+    except anyio.get_cancelled_exc_class():
+        if any(isinstance(event, CallFailed) and not event.safe_to_retry for event in events):
+            say(f"Interrupted in flight: {doubt}")
+        raise
+
+
+@contextmanager
+def usage_errors() -> Generator[None]:
+    """Report an argument that the client refuses before it sends anything as wrong usage."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @frozen
 class Target:
-    """Where a command's rows go, and how they are written; None is what suits it best."""
+    """Where a command's rows go, and how they are written. None is the format that suits the place."""
 
     format: Format | None = None
     path: Path | None = None
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse a file whose name promises another format.
+
+        Raises:
+            typer.BadParameter: nothing says how to write the file.
+        """
+        if self.format is None and self.path is not None and self.path.suffix.lower() not in FORMATS:
+            known = ", ".join(filter(None, FORMATS))
+            raise typer.BadParameter(
+                f"{self.path.name} does not end in one of {known}: rename it, or choose with --format",
+                param_hint="--output",
+            )
+
     @property
-    def form(self) -> Format:
-        """How the rows are written."""
+    def chosen(self) -> Format:
+        """The format in which the rows are written."""
         if self.format is not None:
             return self.format
         if self.path is not None:
-            return Format.CSV if self.path.suffix.lower() == ".csv" else Format.JSONL
+            return FORMATS[self.path.suffix.lower()]
         return Format.TABLE if sys.stdout.isatty() else Format.JSONL
 
     @contextmanager
     def open(self) -> Generator[TextIO]:
-        """The file to write to. What is for machines is UTF-8 everywhere, a table what the terminal can show."""
+        """Open the file to write to. A table is what the terminal can show; the other formats are UTF-8 everywhere."""
         if self.path is not None:
             with private_file(self.path) as file:
                 yield file
             return
         stdout = cast("io.TextIOWrapper", sys.stdout)
-        if self.form is Format.TABLE:
+        if self.chosen is Format.TABLE:
             stdout.reconfigure(errors="backslashreplace")
         else:
             stdout.reconfigure(encoding="utf-8", newline="\n")
         yield sys.stdout
 
     def show(self, listing: Listing, item: Any) -> None:
-        """Write one row that stands alone."""
-        with self.open() as file:
-            writer(self.form, file, listing, alone=True).write(item)
+        """Write a single record."""
+        with self.open() as file, writer(self.chosen, file, listing, single=True) as rows:
+            rows.write(item)
+        self._sum_up(listing, 1)
 
     def list(self, listing: Listing, items: list[Any]) -> None:
-        """Write rows that are all there."""
-        with self.open() as file:
-            rows = writer(self.form, file, listing)
+        """Write records that are all there."""
+        with self.open() as file, writer(self.chosen, file, listing) as rows:
             for item in items:
                 rows.write(item)
-        self._none(listing, found=bool(items))
+        self._sum_up(listing, len(items))
 
-    async def walk(self, listing: Listing, pages: Pages[Any]) -> None:
-        """Write the rows of a walk as they come."""
+    async def walk(self, listing: Listing, pages: Pages[Any], limit: int | None = None) -> None:
+        """Write the records of a walk as they come, up to `limit`."""
         # A table in a terminal shows by itself how far it is.
         quiet = self.path is None and sys.stdout.isatty()
-        found = False
-        with self.open() as file:
-            rows = writer(self.form, file, listing)
+        written = 0
+        with self.open() as file, writer(self.chosen, file, listing) as rows:
             async with pages:
                 with progress(listing.things, quiet=quiet) as step:
                     async for item in pages:
                         rows.write(item)
-                        step(pages.total)
-                        found = True
-        self._none(listing, found=found)
+                        step(pages.total if limit is None else min(limit, pages.total or limit))
+                        written += 1
+                        if written == limit:
+                            break
+        self._sum_up(listing, written)
 
-    def _none(self, listing: Listing, *, found: bool) -> None:
-        if not found and self.form is Format.TABLE:
+    def _sum_up(self, listing: Listing, written: int) -> None:
+        if self.path is not None:
+            say(f"Wrote {written} {listing.thing if written == 1 else listing.things} to {self.path}.")
+        elif not written and self.chosen is Format.TABLE:
             say(f"No {listing.things}.")
 
 
 @contextmanager
 def private_file(path: Path) -> Generator[TextIO]:
-    """A file that only its owner can read, there once it is whole; until then an older one stays as it was.
+    """Open a new file that only its owner can read. It takes the place of an older one when the block ends.
 
     Raises:
-        OSError: it cannot be written, or `path` is something else than a file.
+        OSError: it cannot be written, or `path` is not a regular file.
     """
     if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no regular file")
+        raise OSError(f"{path} is not a regular file")
     if not path.parent.is_dir():
-        raise OSError(f"{path.parent} is no directory")
-    # Made by mkstemp, so for its owner alone from the first moment, whatever was allowed for an older one.
+        raise OSError(f"{path.parent} is not a directory")
+    # mkstemp makes it for its owner only, from the first moment and whatever the older file allowed.
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline="\n"
     ) as file:

@@ -1,23 +1,24 @@
-r"""Rows as a table, as JSON Lines or as CSV, none of which a name or a text can break out of.
+r"""Rows as a table, as JSON Lines or as CSV. No name or text of a row can break out of any of them.
 
-Names and texts come from strangers. What a terminal would obey or hide (control characters, escape sequences,
-bidirectional overrides) is shown as JSON escapes such as `\u001b`; what a spreadsheet would run as a formula gets an
-apostrophe in front; rich's markup is text.
+Names and texts come from strangers. Characters that a terminal would obey or hide (control characters, escape
+sequences, bidirectional overrides) are shown as JSON escapes such as `\u001b`; cells that a spreadsheet would run as a
+formula get an apostrophe in front; rich's markup is shown as text.
 """
 
 from __future__ import annotations
 
 import csv
-import enum
 import json
 import os
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NoReturn, Protocol, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,39 +27,43 @@ import landbot_async
 from landbot_async._core.secret import masked
 
 from .columns import Column, Listing
+from .options import Format
 
 GAP: Final = 2
 """Characters between two columns."""
+SAMPLE: Final = 100
+"""Rows that a table's widths are taken from: those of the first page."""
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# They join or part letters, in Persian and Hindi as in emoji, and do nothing else.
+# Persian, Hindi and emoji need them to join or separate letters; they have no other effect.
 _JOINERS: Final = frozenset("\u200c\u200d")
-# Where a cell begins, for those too who split at semicolons, as a Spanish spreadsheet does.
+# The beginning of a cell, also for programs that split at semicolons, as a Spanish spreadsheet does.
 _FORMULA: Final = re.compile(r'(?:\A|(?<=;))(?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])')
-
-
-class Format(enum.StrEnum):
-    """How rows are written."""
-
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
+# A terminal of no width or of a width that is no number is one that does not say.
+_SIZES: Final = ("COLUMNS", "LINES")
+_SIZE: Final = re.compile(r"0*[1-9][0-9]{0,4}", re.ASCII)
 
 
 def discard_output() -> None:
-    """Let go what stdout could not write: Python writes it once more at its end, and would complain."""
+    """Drop what stdout could not write: Python would try again when it exits, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Printer(Console):
-    """A console that leaves it to the program to end when its reader has gone (`| head`)."""
+    """A console that leaves it to the program to end when its reader is gone (`| head`)."""
+
+    def __init__(self, **options: Any) -> None:
+        environment = {
+            name: value for name, value in os.environ.items() if name not in _SIZES or _SIZE.fullmatch(value)
+        }
+        super().__init__(_environ=environment, **options)
 
     def on_broken_pipe(self) -> NoReturn:
-        """Say so; rich itself would end with the exit code 1, which is that of another failure."""
+        """Raise `BrokenPipeError`; rich itself would exit with 1, the code of another failure."""
         raise BrokenPipeError
 
 
 def visible(text: str) -> str:
-    """The text with each character that is not simply shown as its JSON escape."""
+    """Return the text with every character that a terminal would not simply show as its JSON escape."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(char if _harmless(char) else json.dumps(char)[1:-1] for char in text)
@@ -69,12 +74,17 @@ def _harmless(char: str) -> bool:
 
 
 def json_line(item: Any) -> str:
-    """A row as Landbot sent it, without tokens, in one line. It is JSON with all that is unsafe escaped."""
-    return visible(_json(landbot_async.converter.unstructure(item)))
+    """Return a record as Landbot sent it, without tokens, as one line of JSON with everything unsafe escaped."""
+    return json_text(landbot_async.converter.unstructure(item))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a JSON value, without tokens, as JSON with everything unsafe escaped; in one line unless indented."""
+    return "\n".join(map(visible, _json(value, indent).split("\n")))
 
 
 def table_cell(value: object) -> str:
-    """A value as a person reads it, in one line."""
+    """Return a value as a person reads it, in one line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
@@ -83,7 +93,7 @@ def table_cell(value: object) -> str:
 
 
 def csv_cell(value: object) -> str:
-    """A value as a spreadsheet may read it, in one line, never a formula."""
+    """Return a value as a spreadsheet may read it, in one line and never a formula."""
     text = visible(value.isoformat() if isinstance(value, datetime) else _text(value))
     return _FORMULA.sub("'", text)
 
@@ -94,15 +104,15 @@ def _text(value: object) -> str:
     return "" if value is None else _json(value)
 
 
-def _json(value: object) -> str:
-    # `masked` leaves out what lies too deep.
-    return json.dumps(masked(value), ensure_ascii=False, default=lambda _deep: "…")
+def _json(value: object, indent: int | None = None) -> str:
+    # `masked` puts an ellipsis in the place of what is nested too deep.
+    return json.dumps(masked(value), ensure_ascii=False, indent=indent, default=lambda _deep: "…")
 
 
 def fitted(columns: Sequence[Column], room: int) -> list[tuple[Column, int]]:
-    """The columns of a table that is `room` characters wide, each with its width.
+    """Return the columns of a table that is `room` characters wide, each with its width.
 
-    As many as fit, from the left, and always the first; what is left over goes to those that can use it.
+    As many as fit, from the left, and always the first; the rest of the room goes to the columns that can use it.
     """
     shown: list[Column] = []
     left = room + GAP
@@ -119,16 +129,29 @@ def fitted(columns: Sequence[Column], room: int) -> list[tuple[Column, int]]:
     return list(zip(shown, widths, strict=True))
 
 
+def tightened(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[Column]:
+    """Return the columns of a table, none wider than its heading and its cells in `rows` need."""
+    tight: list[Column] = []
+    for place, column in enumerate(columns):
+        needed = max(cell_len(text) for text in (column.name, *(row[place] for row in rows)))
+        tight.append(Column(column.name, column.value, min(column.least, needed), min(column.most, needed)))
+    return tight
+
+
 class Writer(Protocol):
-    """Writes rows as they come, and keeps none."""
+    """An object that writes rows as they come."""
 
     def write(self, item: Any) -> None:
-        """Write a row."""
+        """Write a row, or hold it back until the next ones are known."""
+        ...
+
+    def finish(self) -> None:
+        """Write what was held back."""
         ...
 
 
 class JsonLines:
-    """A JSON object a line, as Landbot sent it."""
+    """One JSON object a line, as Landbot sent it."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -136,6 +159,9 @@ class JsonLines:
     def write(self, item: Any) -> None:
         """Write a row."""
         self._file.write(json_line(item) + "\n")
+
+    def finish(self) -> None:
+        """Do nothing: each row is written at once."""
 
 
 class Csv:
@@ -153,57 +179,85 @@ class Csv:
             values.append(self._listing.fields(item))
         self._csv.writerow([csv_cell(value) for value in values])
 
+    def finish(self) -> None:
+        """Do nothing: each row is written at once."""
+
 
 class Rows:
-    """A table whose widths do not depend on what is in it, so that each row can be shown when it comes."""
+    """A table. The widths of its columns come from its first rows, so that no row waits for the last."""
 
     def __init__(self, console: Console, listing: Listing) -> None:
         self._console = console
-        self._columns = fitted(listing.columns, console.width)
-        self._begun = False
+        self._columns = listing.columns
+        self._held: list[list[str]] = []
+        self._widths: list[int] = []
 
     def write(self, item: Any) -> None:
-        """Write a row, below a line of names if it is the first."""
-        table = _table(header=not self._begun)
-        self._begun = True
-        for column, width in self._columns:
+        """Hold a row back until the widths are known, then write it."""
+        self._held.append([table_cell(column.value(item)) for column in self._columns])
+        if self._widths or len(self._held) == SAMPLE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the rows that were held back, below a line of names if they are the first."""
+        if not self._held:
+            return
+        first = not self._widths
+        if first:
+            self._widths = [width for _, width in fitted(tightened(self._columns, self._held), self._console.width)]
+        table = _table(header=first)
+        for column, width in zip(self._columns, self._widths, strict=False):
             table.add_column(column.name, width=width, overflow="fold")
-        table.add_row(*[Text(table_cell(column.value(item))) for column, _ in self._columns])
+        for cells in self._held:
+            table.add_row(*[Text(cell) for cell, _ in zip(cells, self._widths, strict=False)])
+        self._held.clear()
         self._console.print(table)
 
 
 class Card:
-    """A table with a line for each thing to know of a row; what is empty is left out."""
+    """A table with one line for each property of a record; empty ones are left out."""
 
     def __init__(self, console: Console, listing: Listing) -> None:
         self._console = console
         self._listing = listing
 
     def write(self, item: Any) -> None:
-        """Write a row."""
+        """Write a record."""
         table = _table(header=False)
         table.add_column(style="bold", overflow="fold", max_width=max(1, self._console.width // 3))
         table.add_column(overflow="fold")
-        for name, value in self._known(item).items():
+        for name, value in self._properties(item).items():
             if shown := table_cell(value):
                 table.add_row(Text(visible(name)), Text(shown))
         self._console.print(table)
 
-    def _known(self, item: Any) -> Mapping[str, object]:
-        known = {column.name: column.value(item) for column in self._listing.columns}
+    def finish(self) -> None:
+        """Do nothing: each record is written at once."""
+
+    def _properties(self, item: Any) -> Mapping[str, object]:
+        properties = {column.name: column.value(item) for column in self._listing.columns}
         fields = masked(self._listing.fields(item)) if self._listing.fields else {}
-        return {**known, **{f"field {name}": value for name, value in fields.items()}}
+        return {**properties, **{f"field {name}": value for name, value in fields.items()}}
 
 
 def _table(*, header: bool) -> Table:
     return Table(box=None, show_header=header, header_style="bold", padding=(0, GAP, 0, 0), pad_edge=False)
 
 
-def writer(format: Format, file: TextIO, listing: Listing, *, alone: bool = False) -> Writer:
-    """What writes the rows of a listing to a file; `alone` says that there is one row."""
+@contextmanager
+def writer(format: Format, file: TextIO, listing: Listing, *, single: bool = False) -> Generator[Writer]:
+    """Write the records of a listing to a file; `single` says that there is one record."""
+    rows = _writer(format, file, listing, single=single)
+    try:
+        yield rows
+    finally:
+        rows.finish()
+
+
+def _writer(format: Format, file: TextIO, listing: Listing, *, single: bool) -> Writer:
     if format is Format.JSONL:
         return JsonLines(file)
     if format is Format.CSV:
         return Csv(file, listing)
     console = Printer(file=file, highlight=False, markup=False, emoji=False)
-    return Card(console, listing) if alone else Rows(console, listing)
+    return Card(console, listing) if single else Rows(console, listing)

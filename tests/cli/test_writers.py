@@ -13,9 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from landbot_async import Channel, Customer, CustomField, MessageHook, TranscriptMessage, converter
-from landbot_async.cli.columns import CHANNELS, CUSTOMERS, HOOKS, TRANSCRIPT, WHOAMI, Column, Listing, Seen
-from landbot_async.cli.writers import Format, csv_cell, fitted, json_line, table_cell, visible, writer
+from landbot_async import Channel, Customer, CustomField, MessageHook, converter
+from landbot_async.cli.columns import CHANNELS, CUSTOMERS, HOOKS, WHOAMI, Column, Listing, TokenReport
+from landbot_async.cli.options import Format
+from landbot_async.cli.writers import (
+    SAMPLE,
+    csv_cell,
+    fitted,
+    json_line,
+    json_text,
+    table_cell,
+    tightened,
+    visible,
+    writer,
+)
 
 # Any text, and more often what is nasty.
 TEXTS = st.text(
@@ -30,11 +41,11 @@ SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "api-
 AT = datetime(2026, 1, 2, 3, 4, 5, 600, UTC)
 
 
-def write(format: Format, listing: Listing, *items: Any, alone: bool = False) -> str:
+def write(format: Format, listing: Listing, *items: Any, single: bool = False) -> str:
     file = io.StringIO()
-    out = writer(format, file, listing, alone=alone)
-    for item in items:
-        out.write(item)
+    with writer(format, file, listing, single=single) as out:
+        for item in items:
+            out.write(item)
     return file.getvalue()
 
 
@@ -116,7 +127,7 @@ def test_values_as_people_and_spreadsheets_read_them(value: object, in_table: st
 def test_no_text_breaks_out_of_a_table(text: str, width: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(width))
-        shown = [write(Format.TABLE, CUSTOMERS, ana(text), alone=alone) for alone in (False, True)]
+        shown = [write(Format.TABLE, CUSTOMERS, ana(text), single=single) for single in (False, True)]
     for table in shown:
         assert not unsafe(table.replace("\n", ""))
         assert all(cell_len(line) <= max(width, 2) for line in table.splitlines())
@@ -156,64 +167,97 @@ def test_json_lines_are_one_a_row() -> None:
 
 
 @pytest.mark.parametrize("format", list(Format))
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("single", [True, False])
 @pytest.mark.parametrize(
     ("listing", "item"),
     [
         (CHANNELS, Channel(8, "Web", token="s3cret", extra={"api_token": "s3cret", "more": [{"secret": "s3cret"}]})),
         (HOOKS, MessageHook(1, "https://example.org/", "s3cret")),
-        (WHOAMI, Seen("https://example.org/", [Channel(8, "Web", token="s3cret")], 3)),
+        (WHOAMI, TokenReport("https://example.org/", [Channel(8, "Web", token="s3cret")], 3)),
         (CUSTOMERS, Customer(1, custom_fields={"token": CustomField("token", "string", "s3cret")})),
     ],
 )
-def test_no_token_is_shown(format: Format, alone: bool, listing: Listing, item: object) -> None:
-    assert "s3cret" not in write(format, listing, item, alone=alone)
+def test_no_token_is_shown(format: Format, single: bool, listing: Listing, item: object) -> None:
+    assert "s3cret" not in write(format, listing, item, single=single)
 
 
 @pytest.mark.parametrize("format", list(Format))
-@pytest.mark.parametrize("alone", [True, False])
-def test_what_is_nested_too_deep_to_show_is_left_out(format: Format, alone: bool) -> None:
+@pytest.mark.parametrize("single", [True, False])
+def test_what_is_nested_too_deep_to_show_is_left_out(format: Format, single: bool) -> None:
     value: Any = "deep"
     for _ in range(100):
         value = {"in": value}
     customer = Customer(1, "Ana", custom_fields={"nest": CustomField("nest", "object", value)})
-    shown = write(format, CUSTOMERS, customer, alone=alone)
+    shown = write(format, CUSTOMERS, customer, single=single)
     assert "Ana" in shown
     assert "deep" not in shown
-    assert ("…" in shown) == (format is not Format.TABLE or alone)
+    assert ("…" in shown) == (format is not Format.TABLE or single)
 
 
-def test_markup_is_text_and_widths_do_not_depend_on_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_markup_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = write(Format.TABLE, CUSTOMERS, Customer(1, "[red]Ana[/] :smile:"), Customer(2, "Bo", 8)).splitlines()
     assert [line.split() for line in lines] == [
-        ["id", "name", "phone", "email", "channel", "opt_in"],
-        ["1", "[red]Ana[/]"],
-        [":smile:"],
+        ["id", "name", "phone", "email", "channel", "opt_in", "last_message"],
+        ["1", "[red]Ana[/]", ":smile:"],
         ["2", "Bo", "8"],
     ]
-    assert lines[3].index("8") == lines[0].index("channel")
+    assert lines[2].index("8") == lines[0].index("channel")
+
+
+def test_no_column_is_wider_than_its_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    people = [Customer(10, "Dmitri Almeida", 8, phone="34696336450"), Customer(9, "Bo", 10)]
+    assert write(Format.TABLE, CUSTOMERS, *people).splitlines() == [
+        "id  name            phone        email  channel  opt_in  last_message",
+        "10  Dmitri Almeida  34696336450         8                            ",
+        "9   Bo                                  10                           ",
+    ]
+
+
+def test_widths_come_from_the_first_rows_and_later_ones_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = write(Format.TABLE, CUSTOMERS, *[Customer(1, "Bo")] * SAMPLE, Customer(1, "Dmitri Bo")).splitlines()
+    assert [line.split() for line in lines[-4:]] == [["1", "Bo"], ["1", "Dmit"], ["ri"], ["Bo"]]
+    assert len(lines) == 1 + SAMPLE + 3
+
+
+def test_rows_are_shown_when_the_widths_are_known() -> None:
+    file = io.StringIO()
+    with writer(Format.TABLE, file, CUSTOMERS) as out:
+        for number in range(1, SAMPLE):
+            out.write(Customer(number))
+        assert file.getvalue() == ""
+        out.write(Customer(SAMPLE))
+        assert file.getvalue().count("\n") == SAMPLE + 1
+        out.write(Customer(SAMPLE + 1))
+        assert file.getvalue().count("\n") == SAMPLE + 2
+
+
+def test_rows_that_wait_are_shown_if_the_walk_fails() -> None:
+    file = io.StringIO()
+    with pytest.raises(ZeroDivisionError), writer(Format.TABLE, file, CUSTOMERS) as out:
+        out.write(Customer(1))
+        raise ZeroDivisionError
+    assert file.getvalue().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("indent", "text"),
+    [
+        (None, '{"a": ["\\u001b", "\\n"], "token": "***"}'),
+        (1, '{\n "a": [\n  "\\u001b",\n  "\\n"\n ],\n "token": "***"\n}'),
+    ],
+)
+def test_json_is_in_one_line_or_indented_and_always_harmless(indent: int | None, text: str) -> None:
+    assert json_text({"a": ["\x1b", "\n"], "token": "s3cret"}, indent=indent) == text
 
 
 def test_a_card_shows_what_there_is_with_custom_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     fields = {"city": CustomField("city", "string", "Lyon"), "empty": CustomField("empty")}
-    lines = write(Format.TABLE, CUSTOMERS, Customer(1, "Ana", custom_fields=fields), alone=True).splitlines()
+    lines = write(Format.TABLE, CUSTOMERS, Customer(1, "Ana", custom_fields=fields), single=True).splitlines()
     assert [line.split() for line in lines] == [["id", "1"], ["name", "Ana"], ["field", "city", "Lyon"]]
-
-
-@pytest.mark.parametrize(
-    ("message", "said"),
-    [
-        (TranscriptMessage("text", "Hi"), "Hi"),
-        (TranscriptMessage("event", 5), "5"),
-        (TranscriptMessage("dialog", title="Choose"), "Choose"),
-        (TranscriptMessage("image", url="https://example.org/a"), "https://example.org/a"),
-        (TranscriptMessage("event"), ""),
-    ],
-)
-def test_what_a_message_says(message: TranscriptMessage, said: str) -> None:
-    assert next(csv.DictReader(io.StringIO(write(Format.CSV, TRANSCRIPT, message))))["message"] == said
 
 
 def _columns(*widths: tuple[int, int]) -> Sequence[Column]:
@@ -236,5 +280,11 @@ def _columns(*widths: tuple[int, int]) -> Sequence[Column]:
     ],
 )
 def test_as_many_columns_as_fit_share_the_room(room: int, widths: list[int]) -> None:
-    # The last is for CSV alone.
+    # The last is for CSV single.
     assert [width for _, width in fitted(_columns((5, 5), (5, 20), (6, 10), (0, 0)), room)] == widths
+
+
+def test_columns_are_tightened_to_their_cells() -> None:
+    columns = [Column("a", str, 5, 5), Column("name", str, 5, 20), Column("c", str, 5, 20), Column("csv", str)]
+    rows = [["12", "", "漢字漢字", "x"], ["1", "", "y" * 30, ""]]
+    assert [(each.least, each.most) for each in tightened(columns, rows)] == [(2, 2), (4, 4), (5, 20), (0, 0)]

@@ -1,4 +1,4 @@
-"""What `landbot demo` does, and what it makes of it. It draws nothing: a `Job` is what there is to be seen meanwhile.
+"""The work of `landbot demo`, and the figures it is judged by. A `Job` is its state at any time; `screen` draws it.
 
 Part one is the main job in fair weather: read every customer, write to each, as fast as Landbot allows. Part two is
 the same while things go wrong.
@@ -24,12 +24,12 @@ MOST_REFUSED: Final = 0.01
 SEND: Final = "/customers/{customer_id}/send_text/"
 LIST: Final = "/customers/"
 
-# The demo's words for what an event or an error tells.
+# The demo's words for events and errors.
 WHAT: Final = {
     "never sent": "no connection for",
     "refused": "429 for",
     "server error": "503 for",
-    "unknown": "no answer to",
+    "unknown": "no response to",
 }
 WHY: Final = {
     ("GET", "never sent"): "provably never sent",
@@ -44,7 +44,7 @@ THING: Final = {"GET": "a page", "POST": "a message"}
 
 @frozen
 class Trouble:
-    """Something to go wrong, as `Sandbox.fault` takes it."""
+    """A fault, as `Sandbox.fault` takes it."""
 
     what: int | FaultName
     after_the_work: bool = False
@@ -52,7 +52,7 @@ class Trouble:
 
 @frozen
 class Plan:
-    """A part of the demo. Seconds are the event loop's."""
+    """A part of the demo. Times are in seconds of the event loop's clock."""
 
     title: str
     customers: int
@@ -63,9 +63,9 @@ class Plan:
     latency: float = 0.08
     jitter: float = 0.01
     reading: Sequence[Trouble] = ()
-    """What goes wrong while customers are read."""
+    """The faults while customers are read."""
     sending: Sequence[Trouble] = ()
-    """What goes wrong while messages are sent, one with every third."""
+    """The faults while messages are sent, one at every third message."""
 
 
 FAIR_WEATHER: Final = Plan("Write to everybody, at the full rate", customers=180)
@@ -93,7 +93,7 @@ PLANS: Final = (FAIR_WEATHER, FOUL_WEATHER)
 
 
 class Fate(enum.Enum):
-    """How it stands with one customer's message."""
+    """The state of one customer's message."""
 
     WAITING = "waiting"
     UNDER_WAY = "under way"
@@ -108,65 +108,65 @@ DONE: Final = frozenset({Fate.SENT, Fate.FOUND, Fate.SENT_AGAIN})
 
 @frozen
 class Raised:
-    """A send that ended in an error."""
+    """A send that raised an error."""
 
     customer_id: int
     text: str
     error: LandbotError
     arrived: bool = False
-    """What the sandbox says, which the client cannot know."""
+    """The message has reached the customer: known to the sandbox, and not to the client."""
 
     @property
     def what(self) -> str:
-        """What went wrong."""
+        """The fault, in words."""
         return f"{WHAT['server error' if isinstance(self.error, ServerError) else 'unknown']} {THING['POST']}"
 
 
 @define
 class Job:
-    """A plan being carried out: what is to be seen of it at any time."""
+    """A plan in progress."""
 
     plan: Plan
     fates: dict[int, Fate] = field(factory=dict)
     starts: list[float] = field(factory=list)
-    """When each request started."""
-    repeated: Counter[tuple[str, str]] = field(factory=Counter)
-    """How often the client repeated by itself, by method and reason."""
+    """The time at which each request started."""
+    retries: Counter[tuple[str, str]] = field(factory=Counter)
+    """The number of automatic retries, by method and reason."""
     raised: list[Raised] = field(factory=list)
     log: list[str] = field(factory=list)
 
     @property
     def sent(self) -> int:
-        """How many customers have the message."""
+        """The number of customers who have the message."""
         return sum(fate in DONE for fate in self.fates.values())
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until all have it, as things go; None while that cannot be said."""
+        """The estimated seconds until all have it; None until the rate is known."""
         speed = rate(self.starts[-30:])
         return (self.plan.customers - self.sent) / speed if speed else None
 
     def record(self, event: Event) -> None:
-        """Listen to the client."""
+        """Take note of an event of the client."""
         if isinstance(event, RequestSent):
             self.starts.append(anyio.current_time())
         elif isinstance(event, RetryScheduled):
             key = event.method, event.reason
-            self.repeated[key] += 1
+            self.retries[key] += 1
             wait = f"all pause {event.delay:.2f} s" if event.reason == "refused" else f"in {event.delay:.2f} s"
-            self.log.append(f"{WHAT[event.reason]} {THING[event.method]}: repeated ({wait}), {WHY[key]}")
+            self.log.append(f"{WHAT[event.reason]} {THING[event.method]}: retried ({wait}), {WHY[key]}")
 
     def fail(self, customer_id: int, text: str, error: LandbotError) -> None:
-        """Note that a send ended in an error."""
+        """Take note of a send that raised an error."""
         raised = Raised(customer_id, text, error)
         self.raised.append(raised)
         self.fates[customer_id] = Fate.UNKNOWN
-        self.log.append(f"{raised.what}: raised, not repeated; customer {customer_id} may have it or not")
+        self.log.append(f"{raised.what}: raised, not retried; customer {customer_id} may have it or not")
 
 
 @frozen
 class Figures:
-    """What came of it, by the sandbox's own count."""
+    """The results, by the sandbox's own count."""
 
     customers: int
     sent: int
@@ -174,16 +174,16 @@ class Figures:
     rate: float
     requests: int
     refused: int
-    """How many the sandbox's limit refused; a 429 on demand is not among them."""
+    """The number of requests that the sandbox's limit refused, without the 429s on demand."""
     retries: int
     lost: int
-    """Customers without a message of whom nobody was told."""
+    """Customers without a message, and without an error that says so."""
     doubled: int
 
 
 @frozen
 class Promise:
-    """A figure, and what it was promised to be."""
+    """A figure, and what was promised of it."""
 
     name: str
     value: str
@@ -193,21 +193,21 @@ class Promise:
 
 @frozen
 class Report:
-    """A part of the demo, at its end."""
+    """The results of a part of the demo."""
 
     figures: Figures
     promises: Sequence[Promise]
-    repeated: Counter[tuple[str, str]]
+    retries: Counter[tuple[str, str]]
     raised: Sequence[Raised]
 
     @property
     def kept(self) -> bool:
-        """Whether every promise held."""
+        """True if every promise held."""
         return all(promise.kept for promise in self.promises)
 
 
 async def play(job: Job) -> Report:
-    """Carry out the job's plan against a sandbox of its own."""
+    """Carry out a job's plan against a sandbox of its own."""
     plan = job.plan
     async with (
         Sandbox(customers=plan.customers, latency=plan.latency, jitter=plan.jitter) as sandbox,
@@ -223,7 +223,7 @@ async def play(job: Job) -> Report:
             for _ in range(plan.workers):
                 group.start_soon(work, landbot, customers, job, sandbox, troubles)
         everybody = set(range(1, plan.customers + 1))
-        unsaid = everybody - _reached(sandbox).keys() - {each.customer_id for each in job.raised}
+        silent = everybody - _reached(sandbox).keys() - {each.customer_id for each in job.raised}
         await settle(landbot, job, sandbox)
         reached = _reached(sandbox)
         figures = Figures(
@@ -233,17 +233,17 @@ async def play(job: Job) -> Report:
             rate=rate(job.starts),
             requests=len(job.starts),
             refused=sandbox.refused,
-            retries=job.repeated.total(),
-            lost=len(unsaid | (everybody - reached.keys())),
+            retries=job.retries.total(),
+            lost=len(silent | (everybody - reached.keys())),
             doubled=sum(count > 1 for count in reached.values()),
         )
-    return Report(figures, promises(figures, fair=not plan.sending), job.repeated, job.raised)
+    return Report(figures, promises(figures, fair=not plan.sending), job.retries, job.raised)
 
 
 async def work(
     landbot: AsyncLandbot, customers: Pages[Customer], job: Job, sandbox: Sandbox, troubles: Iterator[Trouble]
 ) -> None:
-    """One of several workers that share the customers: whoever is free takes the next."""
+    """Write to the next customer again and again. Several workers share the customers."""
     async for customer in customers:
         job.fates[customer.id] = Fate.UNDER_WAY
         if len(job.fates) % 3 == 0 and (trouble := next(troubles, None)):
@@ -258,7 +258,7 @@ async def work(
 
 
 async def settle(landbot: AsyncLandbot, job: Job, sandbox: Sandbox) -> None:
-    """Do what a program does with unknown sends: look whether each arrived, and only then send it again."""
+    """Settle unknown sends as a program should: look up whether each arrived, and send again only if it did not."""
     sandbox.clear_faults()
     reached = _reached(sandbox)
     for place, raised in enumerate(job.raised):
@@ -266,7 +266,7 @@ async def settle(landbot: AsyncLandbot, job: Job, sandbox: Sandbox) -> None:
         if number in reached:
             job.raised[place] = evolve(raised, arrived=True)
             job.fates[number] = Fate.FOUND
-            job.log.append(f"looked at customer {number}: it had arrived, left alone")
+            job.log.append(f"looked at customer {number}: it had arrived")
         else:
             job.log.append(f"looked at customer {number}: it had not arrived, sent again")
             await landbot.customers.send_text(number, raised.text)
@@ -274,18 +274,18 @@ async def settle(landbot: AsyncLandbot, job: Job, sandbox: Sandbox) -> None:
 
 
 def rate(starts: Sequence[float]) -> float:
-    """Starts a second, from the times of evenly counted starts; 0 for fewer than two."""
+    """Return the starts a second, from the times of the starts; 0 for fewer than two."""
     return (len(starts) - 1) / (starts[-1] - starts[0]) if len(starts) > 1 and starts[-1] > starts[0] else 0.0
 
 
 def each_second(starts: Sequence[float]) -> list[int]:
-    """How many requests started in each second since the first."""
+    """Return how many requests started in each second since the first."""
     counts = Counter(int(start - starts[0]) for start in starts)
     return [counts[second] for second in range(max(counts, default=-1) + 1)]
 
 
 def promises(figures: Figures, *, fair: bool) -> Sequence[Promise]:
-    """The figures beside what was promised; the rate and the 429s are promised for fair weather alone."""
+    """Return the figures beside what was promised. Rate and 429s are promised in fair weather only."""
     everybody = figures.customers
     most_refused = int(figures.requests * MOST_REFUSED)
     by_weather = (
@@ -312,5 +312,5 @@ def promises(figures: Figures, *, fair: bool) -> Sequence[Promise]:
 
 
 def _reached(sandbox: Sandbox) -> Counter[int]:
-    """How many messages reached each customer."""
+    """Return how many messages reached each customer."""
     return Counter(sent.customer_id for sent in sandbox.sent)

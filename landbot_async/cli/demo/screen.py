@@ -1,4 +1,4 @@
-"""How `landbot demo` looks: on a terminal a live picture, in a pipe plain lines."""
+"""The picture of `landbot demo`: live on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ SECONDS_A_LINE: Final = 3.0
 DOTS_A_ROW: Final = 60
 LOG_LINES: Final = 6
 LEVELS: Final = "▁▂▃▄▅▆▇█"
+NEXT: Final = "Next: `landbot sandbox` is a Landbot on this machine, for your own programs."
 
-# How a customer's dot looks: sign, sign where there is only ASCII, style.
+# A customer's dot: sign, sign in ASCII, style.
 DOTS: Final = {
     Fate.WAITING: ("·", ".", "bright_black"),
     Fate.UNDER_WAY: ("○", "o", "yellow"),
@@ -40,7 +41,7 @@ LEGEND: Final = {
 
 
 class Screen:
-    """Draws the demo on a console."""
+    """A console that the demo is drawn on."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -49,7 +50,7 @@ class Screen:
         self._part = 0
 
     def opening(self) -> None:
-        """Say what this is."""
+        """Print what this is."""
         self._console.print("landbot demo", style="bold")
         self._console.print(
             "A sandbox in this process stands in for Landbot: nobody real is written to.\n"
@@ -59,7 +60,7 @@ class Screen:
         )
 
     def heading(self, job: Job) -> None:
-        """Begin a part."""
+        """Print the heading of a part."""
         self._part += 1
         plan = job.plan
         self._console.print(f"\n{self._part}. {plan.title}", style="bold cyan")
@@ -79,7 +80,7 @@ class Screen:
             group.cancel_scope.cancel()
 
     def closing(self, report: Report) -> None:
-        """End a part with what came of it."""
+        """Print the results of a part."""
         self._console.print()
         if report.raised:
             self._print(troubles(report, self._box))
@@ -89,12 +90,13 @@ class Screen:
         self._console.print(promised(report, self._box, yes="yes" if self._ascii else "✓"))
 
     def verdict(self, *, kept: bool) -> None:
-        """The last line."""
+        """Print whether every promise held, and what to try next."""
         text = "Every promise held." if kept else "A promise was broken: see above."
         self._console.print(f"\n{text}", style="bold green" if kept else "bold red")
+        self._console.print(NEXT, style="dim", soft_wrap=not self._alive)
 
     def _print(self, table: Table) -> None:
-        # A table with lines brings an empty one at its end.
+        # A table with rules ends with an empty line.
         self._console.print(table, end="" if self._alive else "\n\n")
 
     @property
@@ -132,7 +134,7 @@ class Screen:
 
 
 def standing(job: Job) -> str:
-    """How far the job is, in a line."""
+    """Return the progress of a job in a line."""
     words = [f"{job.sent} of {job.plan.customers} sent", f"{rate(job.starts[-30:]):.1f} requests/s"]
     if job.remaining:
         words.append(f"{job.remaining:.0f} s left")
@@ -140,7 +142,7 @@ def standing(job: Job) -> str:
 
 
 def picture(job: Job, *, ascii_only: bool) -> RenderableType:
-    """The job as a picture: bar, rate, a dot for each customer, and what was said last."""
+    """Return a job as a picture: bar, rate, a dot for each customer, and the last lines of its log."""
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
         ProgressBar(total=job.plan.customers, completed=job.sent, width=30, finished_style="green"), Text(standing(job))
@@ -156,7 +158,7 @@ def picture(job: Job, *, ascii_only: bool) -> RenderableType:
 
 
 def pulse(job: Job) -> Text:
-    """The requests of each second, the ceiling being a full block."""
+    """Return a bar for the requests of each second; a full block is the ceiling."""
     text = Text("each second ", style="dim")
     for count in each_second(job.starts):
         level = min(count, CEILING) * len(LEVELS) // CEILING
@@ -166,13 +168,13 @@ def pulse(job: Job) -> Text:
 
 
 def dots(job: Job, *, ascii_only: bool) -> Text:
-    """A dot for each customer."""
+    """Return a dot for each customer."""
     fates = (job.fates.get(number, Fate.WAITING) for number in range(1, job.plan.customers + 1))
     return Text.assemble(*(_dot(fate, ascii_only=ascii_only) for fate in fates), overflow="fold")
 
 
 def legend(*, ascii_only: bool) -> Text:
-    """What the less usual dots mean."""
+    """Return the meaning of the less usual dots."""
     text = Text()
     for fate, meaning in LEGEND.items():
         text.append(*_dot(fate, ascii_only=ascii_only)).append(f" {meaning}   ", style="dim")
@@ -185,21 +187,21 @@ def _dot(fate: Fate, *, ascii_only: bool) -> tuple[str, str]:
 
 
 def troubles(report: Report, look: box.Box | None) -> Table:
-    """What went wrong and what the client did about it."""
+    """Return the table of faults, and of what the client did about each."""
     table = _table(look, "What went wrong", "times", "What the client did", "arrived")
-    for (method, reason), times in sorted(report.repeated.items()):
+    for (method, reason), times in sorted(report.retries.items()):
         table.add_row(
-            f"{WHAT[reason]} {THING[method]}", str(times), f"repeated: {WHY[method, reason]}", "", style="green"
+            f"{WHAT[reason]} {THING[method]}", str(times), f"retried: {WHY[method, reason]}", "", style="green"
         )
     for what in sorted({each.what for each in report.raised}):
         those = [each for each in report.raised if each.what == what]
         arrived = sum(each.arrived for each in those)
-        table.add_row(what, str(len(those)), "raised: nobody can know", f"{arrived} of {len(those)}", style="yellow")
+        table.add_row(what, str(len(those)), "raised: outcome unknown", f"{arrived} of {len(those)}", style="yellow")
     return table
 
 
 def unknown(report: Report, look: box.Box | None) -> Table:
-    """Each message that the client raised as unknown, looked up in what reached the sandbox's customers."""
+    """Return the table of messages with an unknown outcome, each looked up in the sandbox."""
     table = _table(look, "Customer", "raised", "safe_to_retry", "looked up", "then")
     for each in report.raised:
         table.add_row(
@@ -207,24 +209,24 @@ def unknown(report: Report, look: box.Box | None) -> Table:
             type(each.error).__name__,
             str(each.error.safe_to_retry),
             "had arrived" if each.arrived else "had not arrived",
-            "left alone" if each.arrived else "sent again",
+            "nothing" if each.arrived else "sent again",
             style="cyan" if each.arrived else None,
         )
     return table
 
 
 def moral(report: Report) -> str:
-    """Why a send with an unknown outcome is neither repeated nor given up."""
+    """Return why a send with an unknown outcome is neither retried blindly nor given up."""
     arrived = sum(each.arrived for each in report.raised)
     return (
-        f"Repeated blindly, {arrived} would have got it twice;"
+        f"Retried blindly, {arrived} of them would have got it twice;"
         f" given up, {len(report.raised) - arrived} would have got nothing."
     )
 
 
 def promised(report: Report, look: box.Box | None, *, yes: str) -> Table:
-    """The figures beside what was promised."""
-    table = _table(look, "What came of it", "", "promised", "kept")
+    """Return the table of figures beside what was promised."""
+    table = _table(look, "Result", "measured", "promised", "kept")
     for promise in report.promises:
         mark = Text(yes if promise.kept else "NO", style="green" if promise.kept else "bold red")
         table.add_row(promise.name, promise.value, promise.promised, mark if promise.promised else "")
@@ -234,5 +236,5 @@ def promised(report: Report, look: box.Box | None, *, yes: str) -> Table:
 def _table(look: box.Box | None, *columns: str) -> Table:
     table = Table(box=look, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in ("times", "") else "left", overflow="fold")
+        table.add_column(column, justify="right" if column in ("times", "measured") else "left", overflow="fold")
     return table

@@ -1,0 +1,76 @@
+"""`landbot sandbox`: a Landbot on this machine."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landbot_async._core.extras import MissingExtraError, extra_required
+from landbot_async.cli.environment import Shell
+from landbot_async.cli.exit_codes import ExitCode
+from landbot_async.cli.lazy import LazyModule
+from landbot_async.cli.typer_app import new_app
+
+if TYPE_CHECKING:
+    from landbot_async.cli import session
+else:
+    session = LazyModule("session")
+
+app: typer.Typer = new_app()
+
+
+class Window(enum.StrEnum):
+    """The ways in which the sandbox counts requests."""
+
+    SLIDING = "sliding"
+    COUNTING = "counting"
+    FIXED = "fixed"
+    GCRA = "gcra"
+    OFF = "off"
+
+
+@app.command("sandbox")
+def sandbox(  # noqa: PLR0917  # typer's options
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only if you say so.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    shell: Annotated[Shell, typer.Option(help="For which shell to print the variables.")] = Shell.SH,
+    customers: Annotated[int, typer.Option(min=0, help="How many customers it has.")] = 25,
+    window: Annotated[Window, typer.Option(help="How the limit is counted.")] = Window.SLIDING,
+    rate: Annotated[int, typer.Option(min=1, help="Requests in a window.")] = 10,
+    per: Annotated[float, typer.Option(min=0.001, help="Seconds of a window.")] = 1.0,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds that request and response take on the way.")] = 0.0,
+    jitter: Annotated[float, typer.Option(min=0, help="Seconds that each way may take longer.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="For names, jitter and the chances of faults.")] = 0,
+    bot: Annotated[bool, typer.Option(help="Let a small bot reply to customers.")] = True,
+    db: Annotated[
+        Path | None, typer.Option(dir_okay=False, show_default=False, help="A file to keep it in; created if missing.")
+    ] = None,
+    allow_external_deliveries: Annotated[
+        bool, typer.Option("--allow-external-deliveries", help="Post to message hooks beyond this machine too.")
+    ] = False,
+) -> None:
+    """Serve a Landbot of your own over HTTP, with a page to look at it, until Ctrl-C.
+
+    It prints the variables that lead a client to it. Nobody real is written to.
+    """
+    try:
+        with extra_required("landbot sandbox", "sandbox"):
+            from landbot_async.cli.sandbox import Serving, serve  # noqa: PLC0415  # needs starlette and uvicorn
+    except MissingExtraError as missing:
+        session.end(ExitCode.USAGE, str(missing))
+    options: dict[str, Any] = {
+        "customers": customers,
+        "window": window.value,
+        "rate": rate,
+        "per": per,
+        "latency": latency,
+        "jitter": jitter,
+        "seed": seed,
+        "bot": bot,
+        "db": db,
+        "external_deliveries": allow_external_deliveries,
+    }
+    serve(Serving(host, port, options, shell))

@@ -1,0 +1,69 @@
+"""Environment variables: the lines that set them in each shell, and the server that they lead to."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from landbot_async._core.urls import this_machine
+
+TOKEN: Final = "LANDBOT_API_TOKEN"  # noqa: S105  # the name of the variable
+
+
+class Shell(enum.StrEnum):
+    """The ways of setting a variable."""
+
+    SH = "sh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+    DOTENV = "dotenv"
+
+
+# Values are URLs and tokens, which need no quotes in any of them.
+_LINES: Final = {
+    Shell.SH: "export {name}={value}",
+    Shell.FISH: "set -gx {name} {value}",
+    Shell.POWERSHELL: '$env:{name} = "{value}"',
+    Shell.DOTENV: "{name}={value}",
+}
+# Typed without showing, and without a trace in the shell's history.
+_PROMPTS: Final = {
+    Shell.SH: "read -rs {name} && export {name}",
+    Shell.FISH: "read -sgx {name}",
+    Shell.POWERSHELL: "$env:{name} = Read-Host -MaskInput",
+}
+
+
+def line(shell: Shell, name: str, value: str) -> str:
+    """Return the line that sets a variable."""
+    return _LINES[shell].format(name=name, value=value)
+
+
+def prompt(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the command that reads a secret variable from the keyboard, in the shell that is probably in use."""
+    if environment.get("SHELL", "").endswith("fish"):
+        shell = Shell.FISH
+    elif "PSModulePath" in environment and "SHELL" not in environment:
+        shell = Shell.POWERSHELL
+    else:
+        shell = Shell.SH
+    return _PROMPTS[shell].format(name=name)
+
+
+def missing_token() -> str:
+    """Return what to do about a missing token."""
+    return (
+        f"There is no token. The command takes a teammate's agent token from {TOKEN} only, never as an argument:"
+        f" {prompt(TOKEN)}. Without an account, start `landbot sandbox`."
+    )
+
+
+def server(base_url: str) -> tuple[str, bool]:
+    """Return the server of a base URL, and True if it is Landbot's or may be: not a sandbox on this machine."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    # `.invalid` is the sandbox in process: no real name ends so.
+    return parts.netloc, not (this_machine(host) or host.endswith(".invalid"))

@@ -1,0 +1,88 @@
+"""The arguments and options that several commands share, and how their words are read."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+
+class Format(enum.StrEnum):
+    """The ways in which rows are written."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def whole_number(least: int, what: str) -> Callable[[str], int]:
+    """Return a parser for whole numbers that are at least `least`; `what` names them in its error."""
+
+    def parse(text: str) -> int:
+        # `str.isdecimal` accepts the digits of any script, as `int` does.
+        number = int(text) if text.isdecimal() and len(text) <= 18 else -1
+        if number < least:
+            raise typer.BadParameter(f"{text!r} is not {what} (a whole number from {least})")
+        return number
+
+    return parse
+
+
+identity: Final = whole_number(1, "an id")
+count: Final = whole_number(1, "a count")
+
+
+def encodable(text: str | None) -> str | None:
+    """Return the text if it is not empty and a request can contain it."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is empty")
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it is not in this terminal's encoding") from None
+    return text
+
+
+def from_stdin(what: str) -> str:
+    """Return what standard input contains, without the line's end."""
+    try:
+        return typer.get_text_stream("stdin", encoding="utf-8").read().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"the {what} on standard input is not UTF-8") from None
+
+
+def text_or_stdin(text: str) -> str | None:
+    """Return the text to send; a dash takes it from standard input."""
+    return encodable(from_stdin("text") if text == "-" else text)
+
+
+def id_argument(name: str, help: str = "") -> Any:
+    """Return the declaration of an argument that is an id."""
+    return typer.Argument(parser=identity, metavar=name, show_default=False, help=help or None)
+
+
+def id_option(*names: str, help: str) -> Any:
+    """Return the declaration of an option that is an id."""
+    return typer.Option(*names, parser=identity, metavar="ID", show_default=False, help=help)
+
+
+CustomerId = Annotated[int, id_argument("CUSTOMER", "The customer's id.")]
+ChannelId = Annotated[int, id_argument("CHANNEL", "The channel's id.")]
+OnChannel = Annotated[int | None, id_option("--channel", help="Only on this channel.")]
+Form = Annotated[
+    Format | None,
+    typer.Option("--format", show_default=False, help="How to write; by default a table in a terminal, else jsonl."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", metavar="FILE", show_default=False, help="Write a file that only you can read: .csv or .jsonl."
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", parser=count, metavar="N", show_default=False, help="Stop after this many rows."),
+]
