@@ -287,11 +287,7 @@ class Inbox:
 
 
 async def _finish(journal: Journal, number: int) -> None:
-    outcome = await journal.finish(number)
-    if isinstance(outcome, Exception):
-        log.error(
-            "a handled message cannot be struck off the inbox's file yet, or it is handled again", exc_info=outcome
-        )
+    journal.finish(number)
 
 
 def _path(durable: object) -> Path:

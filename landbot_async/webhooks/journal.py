@@ -1,45 +1,54 @@
-"""The file of a durable inbox: what was taken and is not yet handled, and what was seen.
+"""The file of a durable inbox: messages that were taken and are not yet handled, and the keys of those that were seen.
 
-A message and the keys it is known by are written in one transaction, before it is acknowledged; it goes when it is
-handled. What several tasks ask for at once is one transaction of few statements, in a thread: so the event loop never
-waits for the disk, and the thread seldom for the loop.
+A message and its keys are written in one transaction, before it is acknowledged; it is deleted when it is handled. What
+several tasks ask for at the same time becomes one transaction of few statements, in a thread. So the event loop never
+waits for the disk, and the thread seldom for the event loop.
 
-Cancellation: who waits for a write may be cancelled; what was asked for is written all the same.
+Cancellation: a task that waits for a write may be cancelled; what it asked for is written all the same.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from landbot_async._core.errors import ConfigurationError
+from landbot_async._core.event_loop import Notifier
+from landbot_async._core.events import log
+from landbot_async._core.sqlite import FileError, FileInUseError, FileKind, OwnedFile, open_owned
+from landbot_async._core.tasks import uninterrupted
 
-# Told to sqlite, so that no other program's file is taken for one of ours: "LBIN".
-_APPLICATION = 0x4C42494E
-_VERSION = 1
-_SCHEMA = (
-    "CREATE TABLE source (name TEXT NOT NULL)",
-    "CREATE TABLE message (number INTEGER PRIMARY KEY, delivery_id BLOB, body BLOB NOT NULL)",
-    "CREATE TABLE seen (key TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX seen_until ON seen (until)",
+T = TypeVar("T")
+
+_KIND = FileKind(
+    "an inbox",
+    0x4C42494E,  # "LBIN"
+    1,
+    (
+        "CREATE TABLE source (name TEXT NOT NULL)",
+        "CREATE TABLE message (number INTEGER PRIMARY KEY, delivery_id BLOB, body BLOB NOT NULL)",
+        "CREATE TABLE seen (key TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX seen_until ON seen (until)",
+    ),
 )
-# A statement for many rows, because each gives way to the other threads; what is in brackets comes once a row.
+# One statement for many rows: each statement makes room for other threads. What is in brackets is there once a row.
 _SEEN = "SELECT key FROM seen WHERE key IN ([?])"
 _REMEMBER = "INSERT INTO seen VALUES [(?, ?)]"
 _ADD = "INSERT INTO message VALUES [(?, ?, ?)]"
 _FINISH = "DELETE FROM message WHERE number IN ([?])"
 _FORGET_OLDEST = "DELETE FROM seen WHERE key IN (SELECT key FROM seen ORDER BY until LIMIT ?)"
-# Requests in a transaction: far fewer values than a statement of sqlite's may have.
+# Requests in a transaction: far fewer values than SQLite allows in a statement.
 _MOST_AT_ONCE = 1000
+# Seconds between two looks at a file that another process has.
+_LOOK_AGAIN = 0.05
 
 
 class Entry(NamedTuple):
@@ -51,27 +60,22 @@ class Entry(NamedTuple):
 
 
 Outcome: TypeAlias = int | Exception | None
-"""What became of a message: its number on the disk, the error, or None if it was seen before."""
+"""The result of adding a message: its number on disk, the error, or None for one that was seen before."""
 
 
 class Add(NamedTuple):
-    """A message to be written, unless one with any of its keys was seen."""
+    """A message to write, unless one with any of its keys was seen."""
 
     keys: Sequence[str]
     delivery_id: str | None
     body: bytes | bytearray
 
 
-class _Request:
-    """Something to be written: a message to add, or the number of one that is handled; and what became of it."""
+class _Request(NamedTuple):
+    """A message to add, or the number of one to delete, and a function that is told the result."""
 
-    __slots__ = ("done", "on_done", "outcome", "what")
-
-    def __init__(self, what: Add | int, on_done: Callable[[Outcome], None]) -> None:
-        self.what = what
-        self.on_done = on_done
-        self.outcome: Outcome = None
-        self.done = anyio.Event()
+    what: Add | int
+    on_done: Callable[[Outcome], None]
 
 
 class Journal:
@@ -81,149 +85,161 @@ class Journal:
         self._file = file
         self._thread = thread
         self._requests: list[_Request] = []
-        self._news = anyio.Event()
+        self._news = Notifier()
 
     async def run(self) -> None:
         """Write what is asked for, until cancelled."""
         while True:
-            if not self._requests:
-                self._news = anyio.Event()
+            while self._requests:
+                await self._write_all()
+            if self._file.untidy:
+                await uninterrupted(self._in_thread, self._file.tidy)
+            else:
                 await self._news.wait()
-            await self._write_all()
 
     async def add(
         self, keys: Sequence[str], delivery_id: str | None, body: bytes | bytearray, on_done: Callable[[Outcome], None]
     ) -> Outcome:
         """Write a message, unless any of its keys was seen.
 
-        `on_done` is called with what became of it, even if this call is cancelled meanwhile.
+        `on_done` is called with the result, even if this call is cancelled before.
         """
-        return await self._ask(Add(keys, delivery_id, body), on_done)
+        result: list[Outcome] = []
+        written = anyio.Event()
 
-    async def finish(self, number: int) -> Outcome:
-        """The message is handled: it goes from the disk. Returns the error if that failed."""
-        return await self._ask(number, _nobody)
+        def done(outcome: Outcome) -> None:
+            result.append(outcome)
+            on_done(outcome)
+            written.set()
+
+        self._ask(Add(keys, delivery_id, body), done)
+        await written.wait()
+        return result[0]
+
+    def finish(self, number: int) -> None:
+        """Delete a message that is handled, with the next write. An error is logged, and the deletion tried again."""
+        self._ask(number, _log_failure)
 
     async def aclose(self) -> None:
         """Write what is left, and let the file go."""
-        with anyio.CancelScope(shield=True):
-            while self._requests:
-                await self._write_all()
-            await anyio.to_thread.run_sync(self._file.close, limiter=self._thread)
+        await uninterrupted(self._close)
 
-    async def _ask(self, what: Add | int, on_done: Callable[[Outcome], None]) -> Outcome:
-        request = _Request(what, on_done)
-        self._requests.append(request)
-        self._news.set()
-        await request.done.wait()
-        return request.outcome
+    async def _close(self) -> None:
+        while self._requests:
+            await self._write_all()
+        await self._in_thread(self._file.close)
+
+    def _ask(self, what: Add | int, on_done: Callable[[Outcome], None]) -> None:
+        self._requests.append(_Request(what, on_done))
+        self._news.notify()
 
     async def _write_all(self) -> None:
         requests, self._requests = self._requests[:_MOST_AT_ONCE], self._requests[_MOST_AT_ONCE:]
-        # Whoever is cancelled here has the thread end first, and knows what became of it.
-        with anyio.CancelScope(shield=True):
-            outcomes = await anyio.to_thread.run_sync(
-                self._file.write, [each.what for each in requests], limiter=self._thread
-            )
-            for request, outcome in zip(requests, outcomes, strict=True):
-                request.outcome = outcome
-                request.on_done(outcome)
-                request.done.set()
+        await uninterrupted(self._write, requests)
+
+    async def _write(self, requests: Sequence[_Request]) -> None:
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = await self._in_thread(partial(self._file.write, [each.what for each in requests]))
+        except Exception as error:  # noqa: BLE001  # no thread could be started: each of them has to hear of it
+            self._file.owe([each.what for each in requests])
+            outcomes = [error] * len(requests)
+        for request, outcome in zip(requests, outcomes, strict=True):
+            request.on_done(outcome)
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(function, limiter=self._thread)
 
 
-def _nobody(_: Outcome) -> None:
-    """Whom to tell where nobody asked."""
+def _log_failure(outcome: Outcome) -> None:
+    if isinstance(outcome, Exception):
+        log.error("a handled message cannot be deleted from the inbox's file yet: it is tried again", exc_info=outcome)
 
 
-async def open_journal(path: Path, source: str, *, window: float) -> tuple[Journal, list[Entry]]:
-    """Take an inbox's file; one inbox of one process owns it.
+async def open_journal(
+    path: Path, source: str, *, window: float, owner_wait: float = 0.0
+) -> tuple[Journal, list[Entry]]:
+    """Open an inbox's file; one inbox of one process owns it.
 
     Args:
-        path: where it is; it is made for the owner alone (0600) if there is none.
+        path: the file; a new one can be read by its owner alone (0600).
         source: what the inbox takes; a file of the other source is refused.
-        window: seconds for which a message is remembered as seen.
+        window: seconds for which a message is remembered as seen. Only time in which the file is open counts, so no
+            change of a clock shortens it.
+        owner_wait: seconds to wait for another inbox to let the file go.
 
     Returns:
-        The journal, and what was not handled when it was last left, in the order of its arrival.
+        The journal, and the messages that were not handled when it was last closed, in the order of their arrival.
 
     Raises:
-        ConfigurationError: another inbox has it, or it is no file of an inbox of this source.
+        ConfigurationError: another inbox has it, or it is not a file of an inbox of this source.
     """
-    # A thread of its own: an application's busy ones must not hold up acknowledgements.
+    # A thread of its own: an application's busy threads must not hold up acknowledgements.
     thread = anyio.CapacityLimiter(1)
-    file, entries = await anyio.to_thread.run_sync(partial(_open, path, source, window=window), limiter=thread)
-    return Journal(file, thread), entries
-
-
-def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]:
-    connection: sqlite3.Connection | None = None
-    try:
-        # Made here, because sqlite would make it for everybody, also behind a link; what it puts beside it has the same
-        # mode. One that is there is not opened: closing it again would take away the locks of another inbox here.
-        real = os.path.realpath(path)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(real, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(real, timeout=0, isolation_level=None, check_same_thread=False)
-        _take(connection, source)
-        file = File(connection, window=window)
-        return file, file.entries()
-    except OSError as error:
-        fault = f"cannot be opened: {error.strerror}"
-    except sqlite3.Error as error:
-        in_use = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-        fault = "is in use: one inbox owns it, so give each its own" if in_use else f"cannot be used: {error}"
-    except _ForeignFileError as error:
-        fault = str(error)
-    if connection is not None:
-        connection.close()
+    give_up_at = anyio.current_time() + owner_wait
+    while True:
+        try:
+            file, entries = await anyio.to_thread.run_sync(partial(_open, path, source, window=window), limiter=thread)
+        except FileInUseError:
+            if anyio.current_time() >= give_up_at:
+                fault = "is in use: one inbox owns it, so give each its own"
+                break
+            await anyio.sleep(_LOOK_AGAIN)
+        except OSError as error:
+            fault = f"cannot be opened: {error.strerror}"
+            break
+        except (FileError, ValueError) as error:  # the path may have a null character in it
+            fault = str(error)
+            break
+        else:
+            return Journal(file, thread), entries
     raise ConfigurationError(f"The inbox's file {path} {fault}.")
 
 
-def _take(connection: sqlite3.Connection, source: str) -> None:
-    """Own the file until the connection is closed, by whatever end of the process."""
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("BEGIN EXCLUSIVE")
-    _check(connection, source)
-    connection.execute("COMMIT")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-class _ForeignFileError(Exception):
-    """It is no file for this inbox."""
-
-
-def _check(connection: sqlite3.Connection, source: str) -> None:
-    """Whether it is ours; a new one becomes ours. Any other is left as it is."""
-    application, version, tables = (
-        connection.execute(question).fetchone()[0]
-        for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
-    )
-    if not application and not tables:
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        connection.execute("INSERT INTO source VALUES (?)", (source,))
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-    elif application != _APPLICATION or version != _VERSION:
-        raise _ForeignFileError("is no file of this version's inbox: give it another one")
-    elif connection.execute("SELECT name FROM source").fetchone()[0] != source:
-        raise _ForeignFileError("is that of an inbox with another source: give it another one")
+def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]:
+    owned = open_owned(path, _KIND)
+    try:
+        file = File(owned, source, window=window)
+        return file, file.entries()
+    except BaseException as error:
+        owned.close()
+        if isinstance(error, sqlite3.Error):
+            raise FileError(f"cannot be used: {error}") from None
+        raise
 
 
 class File:
     """The file itself, used in one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection, *, window: float, most: int = 100_000) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        owned: OwnedFile,
+        source: str,
+        *,
+        window: float,
+        most: int = 100_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._owned = owned
         self._window = window
         self._most = most
-        self._owed: list[int] = []  # what is handled and could not be taken away
+        self._owed: list[int] = []  # handled messages that could not be deleted
+        known: list[str] = [name for (name,) in self._execute("SELECT name FROM source")]
+        if not known:
+            self._execute("INSERT INTO source VALUES (?)", source)
+        elif known != [source]:
+            raise FileError("is that of an inbox with another source: give it another one")
         self._remembered: int = self._execute("SELECT count(*) FROM seen").fetchone()[0]
         self._last: int = self._execute("SELECT ifnull(max(number), 0) FROM message").fetchone()[0]
+        # Seconds for which this file has been open in its life, about: keys expire, and are forgotten, in the order in
+        # which they came, whatever the clock on the wall does.
+        newest: float | None = self._execute("SELECT max(until) FROM seen").fetchone()[0]
+        self._clock = clock
+        self._zero = clock() - (0.0 if newest is None else newest - window)
+        self.untidy = owned.untidy
 
     def entries(self) -> list[Entry]:
-        """What is not handled, in the order of its arrival."""
+        """Return the messages that are not handled, in the order of their arrival."""
         rows = self._execute("SELECT number, delivery_id, body FROM message ORDER BY number")
         return [
             Entry(number, None if id_ is None else id_.decode("utf-8", "surrogatepass"), body)
@@ -231,36 +247,59 @@ class File:
         ]
 
     def write(self, requests: Sequence[Add | int]) -> Sequence[Outcome]:
-        """Add messages and take handled ones away: all, or none if that fails. Return what became of each.
+        """Add messages and delete handled ones: all, or none if that fails. Return each one's result.
 
-        What could not be taken away is so with a later call.
+        Where the disk is full, or the path leads to another file by now, nothing is added. A handled message that
+        cannot be deleted now is deleted by a later call.
         """
-        before = self._remembered
-        finished = [each for each in requests if isinstance(each, int)]
+        before = self._remembered, self._last
+        adds = [each for each in requests if isinstance(each, Add)]
+        gone = [*self._owed[:_MOST_AT_ONCE], *(each for each in requests if isinstance(each, int))]
         try:
+            refusal = self._refusal(adds) if adds else None
             self._execute("BEGIN IMMEDIATE")
-            outcomes = self._add([each for each in requests if isinstance(each, Add)])
-            gone = [*self._owed[:_MOST_AT_ONCE], *finished]
+            outcomes: Sequence[Outcome] = [refusal] * len(adds) if refusal else self._add(adds)
             self._execute(_many(_FINISH, len(gone)), *gone)
             self._execute("COMMIT")
-        except sqlite3.Error as error:
-            self._remembered = before
-            self._owed += finished
+        except Exception as error:  # noqa: BLE001  # whatever it is: nothing was written
+            self._remembered, self._last = before
+            self.owe(requests)
             with contextlib.suppress(sqlite3.Error):
                 self._execute("ROLLBACK")
+            self._owned.relieve()
             return [error] * len(requests)
         del self._owed[:_MOST_AT_ONCE]
+        self._owned.relieve()
+        self.untidy = self._owned.untidy
         found = iter(outcomes)
         return [next(found) if isinstance(each, Add) else None for each in requests]
+
+    def owe(self, requests: Sequence[Add | int]) -> None:
+        """Note the handled messages among requests that could not be written."""
+        self._owed += [each for each in requests if isinstance(each, int)]
+
+    def tidy(self) -> None:
+        """Return some space to the disk. For as long as the file is `untidy`."""
+        self._owned.tidy()
+        self.untidy = self._owned.untidy
 
     def close(self) -> None:
         """Let it go."""
         if self._owed:
             self.write([])
-        self._connection.close()
+        self._owned.close()
+
+    def _refusal(self, adds: Sequence[Add]) -> FileError | None:
+        """Return why these messages cannot be added, or None if they can."""
+        try:
+            self._owned.check()
+            self._owned.check_room(sum(len(each.body) for each in adds))
+        except FileError as error:
+            return error
+        return None
 
     def _add(self, adds: list[Add]) -> list[int | None]:
-        now = time.time()
+        now = self._clock() - self._zero
         self._remembered -= self._execute("DELETE FROM seen WHERE until <= ?", now).rowcount
         asked = [key for add in adds for key in add.keys]
         seen = {key for (key,) in self._execute(_many(_SEEN, len(asked)), *asked)}
@@ -286,7 +325,7 @@ class File:
         return outcomes
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-        return self._connection.execute(statement, values)
+        return self._owned.connection.execute(statement, values)
 
 
 def _many(statement: str, rows: int) -> str:

@@ -232,7 +232,7 @@ class TestInProcess:
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 1
         assert re.fullmatch(
-            r"[^\n]+sandbox\.db cannot be opened, perhaps because another process has it: [^\n]+\n", result.output
+            r"The file [^\n]+sandbox\.db is in use, by another process or elsewhere in this one\.\n", result.output
         )
 
     def test_a_file_keeps_no_token_of_the_environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ class TestInProcess:
         (tmp_path / "diary").write_text("Dear diary, " * 100)
         result = CliRunner().invoke(app, ["sandbox", "--port", "0", "--db", str(tmp_path / "diary")])
         assert result.exit_code == 2
-        assert "no file of a sandbox's" in result.output
+        assert "is not the file of a sandbox" in result.output
 
     def test_ctrl_c_before_it_listens_is_quiet_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(*_: Any) -> None:

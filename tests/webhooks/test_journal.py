@@ -1,22 +1,27 @@
 """The journal waits for a thread, which virtual time would race past: so its tests run in real time."""
 
+import asyncio
 import contextlib
 import os
+import shutil
 import sqlite3
 import stat
 import sys
+import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from landbot_async import ConfigurationError
 from landbot_async.webhooks import journal as module
-from landbot_async.webhooks.journal import Entry, File, Journal, Outcome, open_journal
+from landbot_async.webhooks.journal import Add, Entry, File, Journal, Outcome, open_journal
 from tests.helpers import breath
+from tests.webhooks.deliveries import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -33,6 +38,10 @@ async def opened(
             group.cancel_scope.cancel()
     finally:
         await journal.aclose()
+
+
+def size(path: str | Path) -> int:
+    return os.stat(path).st_size
 
 
 def ignore(outcome: Outcome) -> None:
@@ -53,11 +62,11 @@ async def test_what_is_added_is_there_until_it_is_finished(path: Path) -> None:
         assert isinstance(first, int)
         assert isinstance(second, int)
         assert isinstance(third, int)
-        assert await journal.finish(first) is None
+        journal.finish(first)
     async with opened(path) as (journal, entries):
         assert entries == [Entry(second, None, b"two"), Entry(third, "tr\udce4ge", b"three")]
-        await journal.finish(second)
-        await journal.finish(third)
+        journal.finish(second)
+        journal.finish(third)
     async with opened(path) as (_, entries):
         assert entries == []
 
@@ -76,26 +85,46 @@ async def test_what_was_seen_is_seen_after_a_restart(path: Path) -> None:
     async with opened(path) as (journal, _):
         number = await journal.add(["d:1", "m:1"], "d1", b"one", ignore)
         assert isinstance(number, int)
-        await journal.finish(number)
+        journal.finish(number)
         assert await journal.add(["d:1"], "d1", b"one", ignore) is None
     async with opened(path) as (journal, _):
         assert await journal.add(["d:9", "m:1"], "d9", b"one", ignore) is None
         assert isinstance(await journal.add(["d:9"], "d9", b"nine", ignore), int)
 
 
-async def test_the_window_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time()
+async def test_the_window_ends(path: Path) -> None:
+    now = 0.0
     async with opened(path, window=60) as (journal, _):
+        journal._file._clock = lambda: now
+        journal._file._zero = 0.0
         await journal.add(["d:1"], "d1", b"one", ignore)
-        monkeypatch.setattr(time, "time", lambda: now + 59)
+        now = 59
         assert await journal.add(["d:1"], "d1", b"one", ignore) is None
-        monkeypatch.setattr(time, "time", lambda: now + 61)
+        now = 61
         assert isinstance(await journal.add(["d:1"], "d1", b"one", ignore), int)
         assert journal._file._remembered == 1
-        await journal.finish(0)
-        monkeypatch.setattr(time, "time", lambda: now + 1000)
-        await journal.finish(0)
+        now = 1000
+        await journal.add([], None, b"two", ignore)
         assert journal._file._remembered == 0
+
+
+@pytest.mark.parametrize("years", [10, -10])
+async def test_no_clock_that_jumps_makes_it_forget(path: Path, monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    real = time.time
+    async with opened(path, window=60) as (journal, _):
+        await journal.add(["d:1"], "d1", b"one", ignore)
+        monkeypatch.setattr(time, "time", lambda: real() + years * 365 * 86400)
+        assert await journal.add(["d:1"], "d1", b"one", ignore) is None
+        await journal.add(["d:2"], "d2", b"two", ignore)
+    monkeypatch.undo()
+    async with opened(path, window=60) as (journal, _):
+        journal._file._most = 2
+        assert await journal.add(["d:1"], "d1", b"one", ignore) is None
+        await journal.add(["d:3"], "d3", b"three", ignore)
+        # The oldest went.
+        assert await journal.add(["d:2"], "d2", b"two", ignore) is None
+        assert await journal.add(["d:3"], "d3", b"three", ignore) is None
+        assert isinstance(await journal.add(["d:1"], "d1", b"one", ignore), int)
 
 
 async def test_the_memory_is_bounded(path: Path) -> None:
@@ -113,7 +142,7 @@ async def test_what_many_ask_for_at_once_is_few_transactions(path: Path) -> None
     outcomes: list[Outcome] = []
     async with opened(path) as (journal, _):
         begun: list[str] = []
-        journal._file._connection.set_trace_callback(begun.append)
+        journal._file._owned.connection.set_trace_callback(begun.append)
         async with anyio.create_task_group() as group:
             for number in range(100):
                 # Each twice, so that duplicates meet within a transaction.
@@ -161,13 +190,16 @@ async def test_a_full_disk_fails_all_that_was_asked_for_and_nothing_after_it(pat
 
 
 @pytest.mark.parametrize("written", [True, False])
-async def test_what_a_full_disk_has_kept_goes_when_there_is_room(path: Path, written: bool) -> None:
+async def test_what_a_full_disk_has_kept_goes_when_there_is_room(
+    path: Path, written: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     async with opened(path) as (journal, _):
         numbers = [await journal.add([], None, b"x", ignore) for _ in range(3)]
         journal._file._execute("PRAGMA query_only = 1")
         for number in numbers:
             assert isinstance(number, int)
-            assert isinstance(await journal.finish(number), sqlite3.OperationalError)
+            journal.finish(number)
+        await until(lambda: caplog.text.count("cannot be deleted from the inbox's file yet") == 3)
         journal._file._execute("PRAGMA query_only = 0")
         if written:
             await journal.add(["d:4"], "d4", b"four", ignore)
@@ -177,11 +209,104 @@ async def test_what_a_full_disk_has_kept_goes_when_there_is_room(path: Path, wri
         assert [each.body for each in entries] == [b"four"] * written
 
 
+async def test_a_full_disk_takes_nothing_more_and_lets_go_of_what_is_handled(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 1 << 30
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(free))
+    async with opened(path) as (journal, _):
+        number = await journal.add([], None, b"x", ignore)
+        assert isinstance(number, int)
+        free = 1 << 17
+        refused = await journal.add(["d:1"], "d1", b"y", ignore)
+        assert str(refused) == "cannot grow: the disk is full"
+        journal.finish(number)
+        free = 1 << 20
+        assert isinstance(await journal.add(["d:1"], "d1", b"y", ignore), int)
+        # So little room is left that what is written goes out of the log at once.
+        assert size(f"{path}-wal") == 0
+    async with opened(path) as (_, entries):
+        assert [each.body for each in entries] == [b"y"]
+
+
+class Usage(NamedTuple):
+    free: int
+
+
+async def test_it_shrinks_when_what_it_held_is_handled(path: Path) -> None:
+    async with opened(path) as (journal, _):
+        numbers = [await journal.add([], None, b"x" * 500_000, ignore) for _ in range(30)]
+        assert size(path) > 10_000_000
+        for number in numbers:
+            assert isinstance(number, int)
+            journal.finish(number)
+        await until(lambda: size(path) + size(f"{path}-wal") < 4_000_000)
+    assert size(path) < 100_000
+
+
+async def test_a_file_in_its_place_takes_nothing(path: Path) -> None:
+    async with opened(path) as (journal, _):
+        await journal.add(["d:1"], "d1", b"one", ignore)
+        os.rename(path, path.parent / "moved.db")
+        for _ in range(2):
+            outcome = await journal.add(["d:2"], "d2", b"two", ignore)
+            assert "was moved, replaced or deleted" in str(outcome)
+            os.close(os.open(path, os.O_CREAT))
+        os.replace(path.parent / "moved.db", path)
+        assert isinstance(await journal.add(["d:2"], "d2", b"two", ignore), int)
+
+
+async def test_a_thread_that_cannot_be_started_is_an_error_and_no_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with opened(path) as (journal, _):
+        number = await journal.add(["d:1"], "d1", b"one", ignore)
+        assert isinstance(number, int)
+        with monkeypatch.context() as patch:
+            patch.setattr(anyio.to_thread, "run_sync", refuse)
+            journal.finish(number)
+            outcome = await journal.add(["d:2"], "d2", b"two", ignore)
+            assert isinstance(outcome, RuntimeError)
+        assert isinstance(await journal.add(["d:2"], "d2", b"two", ignore), int)
+    async with opened(path) as (_, entries):
+        assert [each.body for each in entries] == [b"two"]
+
+
 async def test_a_disk_that_is_gone_is_an_error_and_no_end(path: Path) -> None:
     async with opened(path) as (journal, _):
-        journal._file._connection.close()
-        outcome = await journal.finish(1)
-        assert isinstance(outcome, sqlite3.ProgrammingError)
+        journal._file._owned.connection.close()
+        for _ in range(2):
+            outcome = await journal.add([], None, b"one", ignore)
+            assert isinstance(outcome, sqlite3.ProgrammingError)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncio_s_own_cancellation_leaves_nobody_without_a_result(path: Path) -> None:
+    journal, _ = await open_journal(path, "platform", window=60)
+    outcomes: list[Outcome] = []
+    writing, go_on, write = threading.Event(), threading.Event(), journal._file.write
+
+    def slow(requests: Sequence[Add | int]) -> Sequence[Outcome]:
+        writing.set()
+        go_on.wait(10)
+        return write(requests)
+
+    journal._file.write = slow  # type: ignore[method-assign]
+    writer = asyncio.create_task(journal.run())
+    asker = asyncio.create_task(journal.add(["d:1"], "d1", b"one", outcomes.append))
+    await until(writing.is_set)
+    writer.cancel()
+    await asyncio.sleep(0.01)
+    assert not writer.done()
+    go_on.set()
+    assert isinstance(await asker, int)
+    with pytest.raises(asyncio.CancelledError):
+        await writer
+    await journal.aclose()
+    assert len(outcomes) == 1
 
 
 async def test_the_files_are_the_owners_alone(path: Path) -> None:
@@ -190,7 +315,7 @@ async def test_the_files_are_the_owners_alone(path: Path) -> None:
         async with opened(path) as (journal, _):
             await journal.add(["d:1"], "d1", b"one", ignore)
             names = sorted(os.listdir(path.parent))
-            assert names == ["inbox.db", "inbox.db-wal"]
+            assert names == ["inbox.db", "inbox.db-lock", "inbox.db-shm", "inbox.db-wal"]
             assert {stat.S_IMODE((path.parent / name).stat().st_mode) for name in names} == {0o600}
     finally:
         os.umask(before)
@@ -231,12 +356,27 @@ anyio.run(main)
 """
 
 
+async def test_it_waits_for_its_owner_as_long_as_it_is_told(path: Path) -> None:
+    async with anyio.create_task_group() as group, opened(path) as (journal, _):
+        await journal.add([], None, b"one", ignore)
+        begun = anyio.current_time()
+        with pytest.raises(ConfigurationError, match="is in use"):
+            await open_journal(path, "platform", window=60, owner_wait=0.2)
+        assert 0.2 <= anyio.current_time() - begun < 2
+        waiting = []
+
+        async def wait() -> None:
+            waiting.append(await open_journal(path, "platform", window=60, owner_wait=20))
+
+        group.start_soon(wait)
+        await anyio.sleep(0.1)
+    [(journal, entries)] = waiting
+    assert [each.body for each in entries] == [b"one"]
+    await journal.aclose()
+
+
 def _contents(path: Path) -> dict[str, bytes]:
     return {each.name: each.read_bytes() if each.is_file() else b"" for each in path.parent.iterdir()}
-
-
-def _text(path: Path) -> None:
-    path.write_text("no database, but long enough to have a header of a hundred bytes. " * 20)
 
 
 def _foreign(path: Path) -> None:
@@ -246,25 +386,16 @@ def _foreign(path: Path) -> None:
 
 def _newer(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA application_id = {module._APPLICATION}")
+        connection.execute(f"PRAGMA application_id = {module._KIND.application_id}")
         connection.execute("PRAGMA user_version = 99")
-
-
-def _half(path: Path) -> None:
-    """Ours, but without a table."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA application_id = {module._APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {module._VERSION}")
 
 
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
-        (_text, "cannot be used: file is not a database"),
-        (_foreign, "is no file of this version's inbox"),
-        (_newer, "is no file of this version's inbox"),
-        (_half, "cannot be used: no such table: source"),
-        (Path.mkdir, "cannot be used: unable to open database file"),
+        (_foreign, "is not the file of an inbox"),
+        (_newer, "is the file of an inbox of a newer version of landbot_async"),
+        (Path.mkdir, "is not a regular file"),
     ],
 )
 async def test_what_is_no_inbox_is_refused_and_left_as_it_is(path: Path, make: Any, fault: str) -> None:
@@ -273,6 +404,23 @@ async def test_what_is_no_inbox_is_refused_and_left_as_it_is(path: Path, make: A
     with pytest.raises(ConfigurationError, match=fault):
         await open_journal(path, "platform", window=60)
     assert _contents(path) == before
+
+
+async def test_a_path_that_no_system_takes(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="embedded null"):
+        await open_journal(path / "\0", "platform", window=60)
+
+
+async def test_a_file_that_turns_out_to_be_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: File) -> list[Entry]:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(File, "entries", fail)
+        with pytest.raises(ConfigurationError, match="cannot be used: database disk image is malformed"):
+            await open_journal(path, "platform", window=60)
+    async with opened(path):
+        pass
 
 
 async def test_a_directory_that_is_not_there(path: Path) -> None:
@@ -287,18 +435,7 @@ async def test_the_file_of_another_source_is_refused(path: Path) -> None:
         await open_journal(path, "platform", window=60)
 
 
-def _empty(path: Path) -> None:
-    path.touch()
-
-
 async def test_an_empty_file_becomes_an_inbox(path: Path) -> None:
-    _empty(path)
+    os.close(os.open(path, os.O_CREAT))
     async with opened(path) as (journal, _):
         assert isinstance(await journal.add([], None, b"x", ignore), int)
-
-
-def test_the_schema_is_what_a_file_needs() -> None:
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        module._take(connection, "platform")
-        file = File(connection, window=1)
-        assert file.entries() == []

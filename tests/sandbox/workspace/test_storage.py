@@ -1,19 +1,23 @@
 """A sandbox on disk: what is there again after an end, and after none."""
 
+import contextlib
 import os
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from landbot_async._core.sqlite import open_owned
 from landbot_async.sandbox import Asked, Sandbox
 from landbot_async.sandbox.workspace.records import BEGINNING
+from landbot_async.sandbox.workspace.storage import _KIND
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +90,7 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     path.touch(0o644)
     sandbox = Sandbox(customers=1, db=path)
     files = sorted(tmp_path.iterdir())
-    assert files[0] == path
+    assert [each.name for each in files] == ["sandbox.db", "sandbox.db-lock", "sandbox.db-shm", "sandbox.db-wal"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert sandbox.customer(1).id == 1
 
@@ -94,27 +98,68 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
 def test_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
     first = Sandbox(customers=1, db=path)
-    with pytest.raises(RuntimeError, match="another process"):
-        Sandbox(db=path)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"sandbox\.db is in use, by another process or elsewhere in this one\."):
+            Sandbox(db=path)
+        path.read_bytes()
     assert first.add_customer().id == 2
 
 
-@pytest.mark.parametrize("content", ["text", "sqlite", "newer"])
-def test_what_is_something_else_s_stays_so(tmp_path: Path, content: str) -> None:
+def _text(path: Path) -> None:
+    path.write_text("My diary. " * 500)
+
+
+def _foreign(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+
+
+def _kept(path: Path) -> None:
+    storage = Sandbox(customers=5, db=path)._storage
+    assert storage is not None
+    storage._file.close()
+
+
+def _changed(statement: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        _kept(path)
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (_text, "is not the file of a sandbox"),
+        (_foreign, "is not the file of a sandbox"),
+        (_changed("PRAGMA user_version = 2"), "is the file of a sandbox of a newer version of landbot_async"),
+        (_changed("UPDATE customers SET value = 'x'"), r"is damaged: a record cannot be read \(JSONDecodeError\)"),
+        (_changed("UPDATE customers SET value = '[]'"), r"is damaged: a record cannot be read \(TypeError\)"),
+        (_changed("UPDATE customers SET value = '{}'"), r"is damaged: a record cannot be read \(TypeError\)"),
+        (_changed("DELETE FROM about WHERE name = 'now'"), r"is damaged: a record cannot be read \(KeyError\)"),
+        (_changed("UPDATE about SET value = '1' WHERE name = 'next'"), r"is damaged: a record cannot be read"),
+        (_changed("UPDATE about SET value = '[3]' WHERE name = 'channels'"), r"is damaged: a record cannot be read"),
+        (_changed("UPDATE about SET value = x'ff' WHERE name = 'now'"), r"is damaged: a record cannot be read"),
+        (_changed("INSERT INTO messages VALUES (99, 77, '[1, 2, [1, 2, 3], 4, {}]')"), r"is damaged: a record cannot"),
+    ],
+)
+def test_what_is_no_sandbox_or_damaged_stays_as_it_is(tmp_path: Path, make: Callable[[Path], None], fault: str) -> None:
     path = tmp_path / "sandbox.db"
-    if content == "text":
-        path.write_text("My diary. " * 500)
-    elif content == "newer":
-        Sandbox(db=path)._storage.close()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
-    if content != "text":
-        with sqlite3.connect(path) as connection:
-            connection.execute("CREATE TABLE notes (text)" if content == "sqlite" else "PRAGMA user_version = 2")
-        connection.close()
+    make(path)
+    path.chmod(0o644)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="no file of a sandbox's"):
+    with pytest.raises(ValueError, match=fault) as raised:
         Sandbox(db=path)
-    if content == "text":
-        assert path.read_bytes() == before
+    assert "\n" not in str(raised.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["sandbox.db"]
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (before, 0o644)
+
+
+def test_a_file_begun_and_not_filled_is_new(tmp_path: Path) -> None:
+    open_owned(tmp_path / "sandbox.db", _KIND).close()
+    assert len(Sandbox(customers=3, db=tmp_path / "sandbox.db").customers) == 3
 
 
 def test_no_such_place(tmp_path: Path) -> None:
@@ -165,6 +210,6 @@ async def test_without_a_block_changes_are_kept_as_well(tmp_path: Path) -> None:
     first = Sandbox(customers=1, db=path)
     await first.handle(Asked("PUT", "/v1/customers/1/block/", {}, f"Token {first.token}", b""))
     assert first._storage is not None
-    first._storage._connection.close()
+    first._storage._file.close()
     assert Sandbox(db=path).customer(1).blocked
     await anyio.lowlevel.checkpoint()
