@@ -1,26 +1,72 @@
-"""`nox` runs all that main must pass; `nox -s tests-3.13` one of it.
+"""Everything that main must pass: `nox` runs it all, `nox -s tests-3.13` one session, `nox --list` shows them.
 
-uv makes the environments where it is installed, else virtualenv. Interpreters that are missing are left out.
+Environments are made by uv if it is installed, otherwise by virtualenv. Missing interpreters are left out.
 """
 
+from __future__ import annotations
+
+import os
 import shutil
 import sys
+from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
+ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-# The interpreter that runs nox is always among them, so that some test is run whatever is missing.
-PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE})
+# Always including the interpreter that runs nox, so that the tests run on any machine.
+PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE}, key=lambda version: int(version.partition(".")[2]))
+# Programs of the system that the tests in tests/browser use, each with its package in Debian.
+PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
+# On as many processes as there are cores. Tests in real time share one process, so that they do not disturb each other.
+IN_PARALLEL = ("-n", "auto", "--dist", "loadgroup")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "plain", "tests", "browser"]
+nox.options.sessions = ["programs", "lint", "types", "plain", "release", "tests", "browser"]
 
 
 def _group(*names: str) -> list[str]:
     return [package for name in names for package in nox.project.dependency_groups(PROJECT, name)]
+
+
+def _missing() -> list[str]:
+    return [name for name in PROGRAMS if shutil.which(name) is None]
+
+
+@nox.session(venv_backend="none")
+def programs(session: nox.Session) -> None:
+    """Install the programs that PyPI does not have: a browser, its driver and curl. Says so first."""
+    missing = _missing()
+    if not missing:
+        session.log(f"Found {', '.join(PROGRAMS)}: nothing to install.")
+        return
+    command = ["apt-get", "install", "-qq", "--no-install-recommends", *(PROGRAMS[name] for name in missing)]
+    text = f"{' '.join(command)} (needed by the tests of the sandbox's page and of Landbot's curl examples)"
+    rights = _rights(session)
+    if rights is None:
+        session.log(f"Missing: {', '.join(missing)}, and this user cannot install them. As root: {text}")
+        return
+    session.log(f"Installing as root: {text}")
+    session.run(*rights, "apt-get", "update", "-qq", external=True)
+    session.run(*rights, "env", "DEBIAN_FRONTEND=noninteractive", *command, external=True, silent=True)
+
+
+def _rights(session: nox.Session) -> list[str] | None:
+    """Return what starts a command that installs packages; None if there is no apt-get or no way to become root."""
+    if shutil.which("apt-get") is None:
+        return None
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") is None:
+        return None
+    if session.run("sudo", "-n", "true", external=True, silent=True, success_codes=range(256)) == "":
+        return ["sudo"]
+    # At a terminal sudo asks for the password.
+    return ["sudo"] if sys.stdin.isatty() else None
 
 
 @nox.session
@@ -40,50 +86,9 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
 
 
-@nox.session(python=PYTHONS)
-def tests(session: nox.Session) -> None:
-    """The tests, on each supported Python; every branch of the package and of the tests has to be run."""
-    session.install("-e", ".[all]", *_group("test"))
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    if not session.posargs:
-        session.run("coverage", "report")
-
-
-@nox.session
-def browser(session: nox.Session) -> None:
-    """The sandbox's page in a real browser; `nox -s browser -- --pictures` makes the pictures of the docs anew."""
-    for program in ("chromium", "chromedriver"):
-        if shutil.which(program) is None:
-            session.error(
-                f"{program} is missing: apt-get install chromium chromium-driver, or your system's word for it"
-            )
-    session.install("-e", ".[all]", *_group("browser"))
-    session.run(
-        "coverage",
-        "run",
-        "--source=tests/browser",
-        "--omit=",
-        "-m",
-        "pytest",
-        "-o",
-        "addopts=-ra --strict-markers -p no:cacheprovider -p no:asyncio",
-        "tests/browser",
-        *session.posargs,
-    )
-    session.run("coverage", "report")
-
-
-@nox.session
-def schemathesis(session: nox.Session) -> None:
-    """Schemathesis on both APIs of the served sandbox, at length; `nox -s schemathesis -- 1000` examples of each."""
-    session.install("-e", ".[all]", *_group("test"))
-    examples = session.posargs[0] if session.posargs else "200"
-    session.run("pytest", "tests/sandbox/test_schemathesis.py", env={"SCHEMATHESIS_EXAMPLES": examples})
-
-
 @nox.session
 def plain(session: nox.Session) -> None:
-    """The plain install: four packages and what they need themselves, and it works with those."""
+    """The plain install: it needs four packages only, and works with those."""
     session.install(".")
     session.run("python", "-c", PLAIN)
 
@@ -101,8 +106,98 @@ assert importlib.util.find_spec(plugin.value), plugin
 
 
 @nox.session
+def release(session: nox.Session) -> None:
+    """The built wheel, with exactly the oldest dependencies that it allows, tested from another folder."""
+    folder = Path(session.create_tmp())
+    elsewhere = folder / "elsewhere"
+    shutil.rmtree(folder / "dist", ignore_errors=True)
+    shutil.rmtree(elsewhere, ignore_errors=True)
+    session.install(*_group("release"))
+    session.run("python", "-m", "build", "--outdir", str(folder / "dist"), silent=True)
+    session.run("twine", "check", "--strict", *(str(path) for path in (folder / "dist").iterdir()))
+    [wheel] = (folder / "dist").glob("*.whl")
+    (folder / "oldest.txt").write_text("\n".join(_oldest()), encoding="utf-8")
+    session.install(f"{wheel}[all]", *_group("test"), "-c", str(folder / "oldest.txt"))
+    for name in ("tests", "docs", "examples", "benchmarks"):
+        shutil.copytree(ROOT / name, elsewhere / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("*.py"), ROOT / "pyproject.toml"):
+        shutil.copy(path, elsewhere)
+    with session.chdir(elsewhere):
+        session.run("python", "-c", "import landbot_async as it; assert 'site-packages' in it.__file__, it.__file__")
+        session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, *session.posargs)
+
+
+def _oldest() -> list[str]:
+    """Return `name==version` for each dependency of the package, with the version that it asks for at least."""
+    project = PROJECT["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    found = []
+    for requirement in map(Requirement, wanted):
+        if requirement.name != project["name"]:
+            [least] = [each.version for each in requirement.specifier if each.operator == ">="]
+            found.append(f"{requirement.name}=={least}")
+    return sorted(found)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests, on each supported Python; every branch of the package and of the tests has to run.
+
+    `nox -s tests-3.13 -- tests/core` runs some of them, without coverage.
+    """
+    session.install("-e", ".[all]", *_group("test"))
+    if session.posargs:
+        session.run("python", "-m", "pytest", *session.posargs)
+        return
+    # Coverage starts by itself in each process; tests/conftest.py keeps it out of the programs that tests start.
+    data = Path(session.create_tmp()).absolute() / "coverage"
+    for old in data.parent.glob("coverage*"):
+        old.unlink()
+    session.env.update(COVERAGE_FILE=str(data), COVERAGE_PARALLEL="true")
+    measured = {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")}
+    session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, env=measured)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The sandbox's page in a real browser; `nox -s browser -- --pictures` draws the pictures of the docs anew."""
+    if _missing():
+        text = f"{', '.join(_missing())} missing. Install: {' '.join(PROGRAMS.values())}. Then run: nox -s browser"
+        if "CI" in os.environ:
+            session.error(text)
+        session.skip(text)
+    session.install("-e", ".[all]", *_group("browser", "test"))
+    session.run(
+        "coverage",
+        "run",
+        "--source=tests/browser",
+        "--omit=",
+        "-m",
+        "pytest",
+        "-o",
+        "addopts=-ra --strict-markers -p no:cacheprovider -p no:asyncio -p no:trio -p no:schemathesis",
+        "tests/browser",
+        *session.posargs,
+    )
+    session.run("coverage", "report")
+
+
+@nox.session
+def schemathesis(session: nox.Session) -> None:
+    """Schemathesis on both APIs of the served sandbox, at length; `nox -s schemathesis -- 1000` examples of each."""
+    session.install("-e", ".[all]", *_group("test"))
+    examples = session.posargs[0] if session.posargs else "200"
+    session.run("pytest", "tests/sandbox/apis/test_schemathesis.py", env={"SCHEMATHESIS_EXAMPLES": examples})
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
-    """The benchmarks, with the tables they print and the pictures they write."""
+    """The benchmarks, with the tables they print and the pictures they draw."""
     session.install(".[sandbox]", *_group("benchmarks"))
     for name in session.posargs or ("limiter", "overhead", "structure", "sandbox", "inbox"):
         session.run("python", f"benchmarks/{name}.py")

@@ -1,5 +1,6 @@
 """Every async test runs on asyncio and on trio, in virtual time: waiting costs nothing and is exact."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,20 @@ REAL_TIME: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
     "asyncio": lambda: ("asyncio", {}),
     "trio": lambda: ("trio", {}),
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the coverage of the processes that run tests, and not of the programs that tests start."""
+    starts_others = config.getoption("numprocesses", None)
+    if not starts_others:
+        os.environ.pop("COVERAGE_PROCESS_START", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests in real time in one process, where they do not compete with each other."""
+    for item in items:
+        if item.get_closest_marker("real_time"):
+            item.add_marker(pytest.mark.xdist_group("real_time"))
 
 
 @pytest.fixture(params=["asyncio", "trio"])
