@@ -29,6 +29,10 @@ class ExitCode(enum.IntEnum):
     RATE_LIMIT = 6
     UNREACHABLE = 7
     UNKNOWN = 8
+    SOME_FAILED = 9
+    STOPPED = 10
+    SOME_UNKNOWN = 11
+    FILE = 12
     HANGUP = 129
     INTERRUPTED = 130
     READER_GONE = 141
@@ -45,6 +49,10 @@ MEANINGS: Final = {
     ExitCode.RATE_LIMIT: "still over the rate limit after a minute (429)",
     ExitCode.UNREACHABLE: "Landbot failed (5xx) or could not be reached",
     ExitCode.UNKNOWN: "unknown whether it was sent: look before you send it again",
+    ExitCode.SOME_FAILED: "finished, but some failed",
+    ExitCode.STOPPED: "stopped, some are still queued: the same command continues",
+    ExitCode.SOME_UNKNOWN: "finished, but the outcome of some is unknown: reconcile",
+    ExitCode.FILE: "the file is in use by another process, or cannot grow",
     ExitCode.HANGUP: "the terminal was closed (SIGHUP)",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.READER_GONE: "the reader of the output stopped reading",
