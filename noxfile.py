@@ -71,7 +71,7 @@ def _rights(session: nox.Session) -> list[str] | None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: style, errors, format."""
+    """Run ruff: style, errors, format."""
     session.install(*_group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -79,7 +79,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy and pyright, both strict."""
+    """Run mypy and pyright, both strict."""
     session.install(".[all]", *_group("test", "browser", "types", "benchmarks"), "nox")
     session.run("mypy")
     session.run("pyright")
@@ -88,7 +88,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def plain(session: nox.Session) -> None:
-    """The plain install: it needs four packages only, and works with those."""
+    """Check the plain install: it needs four packages only, and works with those."""
     session.install(".")
     session.run("python", "-c", PLAIN)
 
@@ -107,7 +107,7 @@ assert importlib.util.find_spec(plugin.value), plugin
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """The built wheel, with exactly the oldest dependencies that it allows, tested from another folder."""
+    """Test the built wheel with exactly the oldest dependencies that it allows, from another folder."""
     folder = Path(session.create_tmp())
     elsewhere = folder / "elsewhere"
     shutil.rmtree(folder / "dist", ignore_errors=True)
@@ -144,7 +144,7 @@ def _oldest() -> list[str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests, on each supported Python; every branch of the package and of the tests has to run.
+    """Run the tests on each supported Python; every branch of the package and of the tests has to run.
 
     `nox -s tests-3.13 -- tests/core` runs some of them, without coverage.
     """
@@ -165,7 +165,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The sandbox's page in a real browser; `nox -s browser -- --pictures` draws the pictures of the docs anew."""
+    """Test the sandbox's page in Chromium; `nox -s browser -- --pictures` redraws the pictures of the docs."""
     if _missing():
         text = f"{', '.join(_missing())} missing. Install: {' '.join(PROGRAMS.values())}. Then run: nox -s browser"
         if "CI" in os.environ:
@@ -189,7 +189,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def schemathesis(session: nox.Session) -> None:
-    """Schemathesis on both APIs of the served sandbox, at length; `nox -s schemathesis -- 1000` examples of each."""
+    """Run schemathesis on both APIs of the served sandbox at length; `nox -s schemathesis -- 1000` sets examples."""
     session.install("-e", ".[all]", *_group("test"))
     examples = session.posargs[0] if session.posargs else "200"
     session.run("pytest", "tests/sandbox/apis/test_schemathesis.py", env={"SCHEMATHESIS_EXAMPLES": examples})
@@ -197,7 +197,7 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """The benchmarks, with the tables they print and the pictures they draw."""
+    """Run the benchmarks, which print tables and draw pictures."""
     session.install(".[sandbox]", *_group("benchmarks"))
     for name in session.posargs or ("limiter", "overhead", "structure", "sandbox", "inbox"):
         session.run("python", f"benchmarks/{name}.py")

@@ -55,7 +55,7 @@ Parser = Literal["h11", "httptools"]
 
 
 def message(number: int) -> bytes:
-    """The documented delivery of a text, from one of some hundred customers."""
+    """Return the documented delivery of a text, from one of some hundred customers."""
     customer, at = 473548616 + number % CUSTOMERS, 1747943104.006807 + number / 1000
     body = {
         "type": "text",
@@ -146,7 +146,7 @@ def _run_server(kind: Kind, parser: Parser, durable: str | None, pipe: Connectio
 
 
 class Spent(NamedTuple):
-    """What a server has done so far."""
+    """Counts of a server so far."""
 
     handled: int
     cpu: float  # seconds
@@ -173,7 +173,7 @@ class Server:
         self._process.join()
 
     def spent(self) -> Spent:
-        """What it has done so far."""
+        """Return its counts so far."""
         self._pipe.send(True)
         spent: Spent = self._pipe.recv()
         return spent
@@ -210,7 +210,7 @@ class _Client(asyncio.Protocol):
 
 
 class Round(NamedTuple):
-    """What one round came to."""
+    """The result of one round."""
 
     rate: float  # deliveries per second
     median: float  # seconds until the acknowledgement
@@ -289,7 +289,7 @@ def _beside(taken: Sequence[Round], bare: Sequence[Round]) -> tuple[float, float
 
 
 async def _held(before: int, more: int) -> list[int]:
-    """Bytes that this process holds at the most, after so many deliveries and after so many more."""
+    """Return the peak memory of this process in bytes, after so many deliveries and after so many more."""
     counting, sizes = Counting(None), list[int]()
     async with counting.inbox:
         number = 0

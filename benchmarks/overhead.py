@@ -1,4 +1,4 @@
-"""What the library costs on top of what it stands on. Every figure is a ratio or a difference taken in one run.
+"""The cost of the library on top of its dependencies. Every figure is a ratio or a difference taken in one run.
 
 * A call: CPU time (the process's own, so that waiting and other programs do not count) of `send_text` and of
   `customers.get` beside the same request made with bare `httpx.AsyncClient`, one after the other. The limiter is one
@@ -46,10 +46,10 @@ class NoLimit:
     """A limiter that never waits."""
 
     async def acquire(self) -> None:
-        """Go."""
+        """Return at once."""
 
     async def pause(self, seconds: float) -> None:
-        """Nothing to hold up."""
+        """Ignore the pause."""
 
 
 # A call
@@ -58,7 +58,7 @@ Call = Callable[[], Awaitable[object]]
 
 
 class Echo(httpx.AsyncBaseTransport):
-    """A server that is no more than a function."""
+    """A server that is only a function."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=ONE_CUSTOMER if request.method == "GET" else ACCEPTED)
@@ -74,7 +74,7 @@ async def _cpu(call: Call, count: int) -> float:
 async def _calls(
     base_url: str, transport: httpx.AsyncBaseTransport | None, rounds: int
 ) -> dict[str, list[list[float]]]:
-    """Seconds of CPU for each kind of call: a list for the bare client, one for ours, one for ours over a lent pool."""
+    """Measure seconds of CPU for each call: a list for the bare client, for ours, and for ours over a borrowed pool."""
     headers = {"Authorization": f"Token {TOKEN}", "Accept": "application/json"}
     async with (
         httpx.AsyncClient(transport=transport, headers=headers) as bare,
@@ -178,7 +178,7 @@ def measure_imports(rounds: int) -> list[Target]:
 
 
 class Listing(httpx.AsyncBaseTransport):
-    """Pages of customers, made when they are asked for."""
+    """Pages of customers, made on request."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -202,7 +202,7 @@ async def _walk(total: int) -> None:
 
 
 def _peak(total: int, traced: bool) -> int:
-    """Bytes at the most, in this process: as Python counts them, or all that it holds."""
+    """Return the peak memory of this process in bytes: as Python counts it, or all that it holds."""
     asyncio.run(_walk(100))  # what is made once is no part of it
     if traced:
         tracemalloc.start()

@@ -1,4 +1,4 @@
-"""How much the served sandbox takes, and how long it takes to make up a crowd.
+"""Requests per second that the served sandbox handles, and the time it takes to make up many customers.
 
 * Requests a second: `landbot sandbox --window off` in a process of its own on one core, as users start it (plain
   uvicorn, neither httptools nor uvloop), asked by 16 connections from another core that send their next request when
@@ -35,7 +35,7 @@ LENGTH: Final = re.compile(rb"content-length: (\d+)")
 
 
 class Kind(NamedTuple):
-    """A request that is made again and again."""
+    """A request that is repeated."""
 
     name: str
     method: str
@@ -43,7 +43,7 @@ class Kind(NamedTuple):
     body: bytes = b""
 
     def encoded(self) -> bytes:
-        """As it goes over the wire."""
+        """Return the request as bytes on the wire."""
         head = (
             f"{self.method} {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Token {TOKEN}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n"
@@ -77,19 +77,19 @@ class Served:
         os.sched_setaffinity(self._process.pid, {min(os.sched_getaffinity(0))})
 
     def cpu(self) -> float:
-        """Seconds of CPU that it has used."""
+        """Return the seconds of CPU that it has used."""
         with open(f"/proc/{self._process.pid}/stat", encoding="ascii") as file:
             user, system = file.read().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._process.terminate()
         self._process.communicate()
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """The least that an ASGI application can do."""
+    """Answer as the smallest possible ASGI application."""
     body = b'{"success": true}'
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await receive()
@@ -114,7 +114,7 @@ def serve_bare() -> None:
 
 
 class _Client(asyncio.Protocol):
-    """Asks, and asks again when it was answered."""
+    """A client that sends the next request when it has the response."""
 
     def __init__(self, request: bytes) -> None:
         self._request, self._received = request, b""
@@ -136,7 +136,7 @@ class _Client(asyncio.Protocol):
 
 
 async def _load(port: int, request: bytes, seconds: float) -> tuple[int, float]:
-    """Answers, and the seconds that they took."""
+    """Return the number of responses and the seconds they took."""
     loop = asyncio.get_running_loop()
     begun = time.perf_counter()
     pairs = [await loop.create_connection(lambda: _Client(request), "127.0.0.1", port) for _ in range(CONNECTIONS)]

@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: virtual time, servers in another process, customers as Landbot sends them, tables."""
+"""Shared parts of the benchmarks: virtual time, servers in another process, customers as Landbot sends them, tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUSED = b'{"errors":{"rate":["Too many requests"]}}'
 
 
 class _NoWaiting(selectors.DefaultSelector):
-    """A selector that moves the clock on instead of waiting.
+    """A selector that advances the clock instead of waiting.
 
     A turn of the loop takes a microsecond: some limiters go round until the clock has moved.
     """
@@ -41,7 +41,7 @@ class _NoWaiting(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """asyncio without the waiting: ten minutes of requests take seconds, and every run of a seed is the same."""
+    """An asyncio loop that never waits: ten minutes of requests take seconds, and each run with a seed is the same."""
 
     def __init__(self) -> None:
         self._virtual = _NoWaiting()
@@ -56,14 +56,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class Count(NamedTuple):
-    """What one server has seen."""
+    """Counts of one server."""
 
     accepted: int
     refused: int
 
 
 class _Server:
-    """One address and its window. Its verdict falls at the time a request has arrived whole."""
+    """One address and its window. It decides when a request has arrived completely."""
 
     def __init__(self, window: Window, found: bytes) -> None:
         self._window = window
@@ -80,7 +80,7 @@ class _Server:
 
 
 class _Http(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as little of it as a benchmark needs."""
+    """A minimal HTTP/1.1 with keep-alive."""
 
     def __init__(self, server: _Server) -> None:
         self._server = server
@@ -119,7 +119,7 @@ def _run_servers(names: Sequence[WindowName], found: bytes, pipe: Connection) ->
 
 
 class Servers:
-    """A server for each window, all in one other process, so that they and we do not wait for each other."""
+    """A server for each window, all in one other process, so that client and servers do not block each other."""
 
     def __init__(self, names: Sequence[WindowName], found: bytes = ACCEPTED) -> None:
         context = multiprocessing.get_context("spawn")
@@ -138,7 +138,7 @@ class Servers:
         self._process.join()
 
     def counts(self) -> list[Count]:
-        """What each has accepted and refused so far."""
+        """Return the counts of each server so far."""
         self._pipe.send(True)
         counts: list[Count] = self._pipe.recv()
         return counts
@@ -148,7 +148,7 @@ class Servers:
 
 
 def customer(number: int) -> dict[str, Any]:
-    """A customer as Landbot sends one: the keys that are always or often there, and two custom fields shown twice."""
+    """Return a customer as Landbot sends one: the usual keys, and two custom fields shown twice."""
     city, plan = ("València", "Barcelona", "Sevilla")[number % 3], ("free", "team")[number % 2]
     return {
         "id": 100_000 + number,
@@ -178,7 +178,7 @@ def customer(number: int) -> dict[str, Any]:
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns: the first to the left, the others to the right."""
+    """Print rows in columns, the first aligned left and the others right."""
     texts = [[str(cell) for cell in row] for row in [head, *rows]]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
     print(f"\n{title}")
@@ -193,7 +193,7 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 
 
 class Target(NamedTuple):
-    """What is promised, and what came out."""
+    """A target and the measured value."""
 
     promise: str
     measured: str
@@ -201,7 +201,7 @@ class Target(NamedTuple):
 
 
 def verdict(targets: Sequence[Target]) -> None:
-    """Print every target with what became of it."""
+    """Print every target with its result."""
     table(
         "Targets",
         ["promise", "measured", "verdict"],

@@ -51,7 +51,7 @@ MOST = 1.5  # times pydantic: the target
 
 
 def _fields(model: type, required: object, **instead: object) -> dict[str, tuple[Any, Any]]:
-    """The types and defaults of a model's own fields, of which the others' models are made."""
+    """Return the types and defaults of a model's own fields, from which the other libraries' models are made."""
     hints = {**get_type_hints(model), **instead}
     known = [each for each in attrs.fields(model) if each.name not in ("extra", "_absent")]
     defaults = {each.name: required if each.default is attrs.NOTHING else each.default and {} for each in known}
@@ -112,7 +112,7 @@ def ours(rows: list[dict[str, Any]]) -> list[Customer]:
 
 
 def unchecked(rows: list[dict[str, Any]]) -> list[Any]:
-    """What our reader would be if it believed everything: the same code, without a look at any type."""
+    """Return our reader without type checks: the same code otherwise."""
     model, made = _model(Customer), list[Any]()
     model.read(rows[0], LENIENT)  # so that its layout is the latest
     layout = model._latest
@@ -123,7 +123,7 @@ def unchecked(rows: list[dict[str, Any]]) -> list[Any]:
 
 
 def motley(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of which hardly two have the same keys and nulls."""
+    """Return rows of which hardly two have the same keys and nulls."""
     chance = random.Random(1)
     always = ("id", "custom_fields")
     return [
@@ -137,7 +137,7 @@ def motley(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _measure(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Microseconds of CPU for a page, each round."""
+    """Measure microseconds of CPU for a page in each round."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, decoding in ways.items():
@@ -162,7 +162,7 @@ def _report(title: str, times: dict[str, list[float]], base: str) -> None:
 
 
 def _check(decoded: list[dict[str, Any]]) -> None:
-    """All that is measured does the same work."""
+    """Check that everything measured does the same work."""
     found = ours(decoded)
     if not found == unchecked(decoded) == with_cattrs(decoded):
         raise RuntimeError("they read different customers")
@@ -183,7 +183,7 @@ def _page() -> list[dict[str, Any]]:
 
 
 def measure_page(rounds: int) -> list[Target]:
-    """A page beside pydantic and msgspec, from decoded JSON and from bytes."""
+    """Measure a page beside pydantic and msgspec, from decoded JSON and from bytes."""
     decoded = _page()
     body = json.dumps({"success": True, "total": 2000, "customers": decoded}).encode()
     answer = Response(200, {}, body)
@@ -222,7 +222,7 @@ def measure_page(rounds: int) -> list[Target]:
 
 
 def measure_exactness(rounds: int) -> None:
-    """What it costs to look at every type, and what rows cost that are all different."""
+    """Measure the cost of checking every type, and of rows that are all different."""
     decoded = _page()
     mixed, adapter = motley(decoded), TypeAdapter[Any](_of(list, PydanticCustomer))
     cost = _measure(

@@ -1,18 +1,18 @@
-"""A chat of your own, bridged to a Landbot bot: both halves of APIchat in one program, and no table between them.
+"""A bridge between a chat of your own and a Landbot bot: both directions of APIchat in one program, without a table.
 
-By itself it runs in this process, against the sandbox, with a user who speaks by script:
+By default it runs in this process, against the sandbox, with a scripted user:
 
     python examples/bridge.py
 
-With the token of a channel of type APIchat it is the real thing, and you are the user, at the terminal (Ctrl-D ends
-it). It serves on port 8000 with aiohttp. APIchat sends no token with its messages, so nobody must guess the address:
-let an https proxy or tunnel lead to it, and give the channel the URL `https://<your host>/<BRIDGE_SECRET>`.
+With the token of a channel of type APIchat it talks to Landbot, and you are the user, at the terminal (Ctrl-D ends it).
+It serves on port 8000 with aiohttp. APIchat sends no token with its messages, so the address must be secret: put an
+https proxy or tunnel in front, and give the channel the URL `https://<your host>/<BRIDGE_SECRET>`.
 
     export LANDBOT_CHANNEL_TOKEN=…
     export BRIDGE_SECRET=…  # long and random
     python examples/bridge.py
 
-A bridge for Telegram, SMS or an app has something else in place of `ForeignChat`, and is otherwise the same.
+A bridge for Telegram, SMS or an app replaces `ForeignChat`; the rest stays the same.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ PREFIX = "mychat-"
 USER = "ana"
 
 
-# The foreign chat: what you have already
+# The foreign chat, which you already have
 
 
 class Said(NamedTuple):
-    """What a user said. If they pressed a button: its label, and the data that it carries."""
+    """A user's message. If they pressed a button: its label, and the data that it carries."""
 
     user: str
     text: str
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 
 class ForeignChat:
-    """A tiny messenger, in memory. Its buttons carry data that come back when they are pressed, as Telegram's do."""
+    """A tiny messenger in memory. Pressing a button returns the button's data, as in Telegram."""
 
     def __init__(self) -> None:
         self.listener: Callable[[Said], None] | None = None
@@ -54,20 +54,20 @@ class ForeignChat:
         self._shown = anyio.Event()
 
     def say(self, user: str, text: str) -> None:
-        """Be a user: say something, or press the button that says so."""
+        """Say something as a user; a text that equals a button's label presses that button."""
         print(f"{user:>6}: {text}", flush=True)
         if self.listener is not None:
             self.listener(Said(user, text, self._buttons.get(user, {}).get(text)))
 
     def show(self, user: str, text: str, buttons: Sequence[tuple[str, str]] = ()) -> None:
-        """Show a user something."""
+        """Show a text and buttons to a user."""
         print(f"{'bot':>6}: {text}", *(f"[{label}]" for label, _ in buttons), flush=True)
         self._buttons[user] = dict(buttons)
         self._shown.set()
         self._shown = anyio.Event()
 
     async def silence(self, seconds: float) -> None:
-        """Wait until nothing was shown for so long."""
+        """Return when nothing has been shown for this many seconds."""
         while True:
             with anyio.move_on_after(seconds) as waiting:
                 await self._shown.wait()
@@ -79,17 +79,17 @@ class ForeignChat:
 
 
 def customer_token(user: str) -> str:
-    """Who a user is to Landbot: their own id behind a prefix, so nobody has to write it down."""
+    """Return a user's customer token: their own id behind a prefix, so that no table is needed."""
     return PREFIX + user
 
 
 def user_of(token: str | None) -> str | None:
-    """Whose customer token it is; None if it is none of this bridge's."""
+    """Return the user that a customer token belongs to; None if the token is not from this bridge."""
     return token.removeprefix(PREFIX) if token is not None and token.startswith(PREFIX) else None
 
 
 class Bridge:
-    """Carries what users say to the bot, and what the bot answers to the users. Its tasks run in `group`."""
+    """A bridge that carries users' messages to the bot and the bot's messages to users; its tasks run in `group`."""
 
     def __init__(self, chat: ForeignChat, apichat: AsyncApichat, group: TaskGroup) -> None:
         self._chat = chat
@@ -103,10 +103,10 @@ class Bridge:
         self.inbox.on(DialogMessage)(self._dialog)
         self.inbox.on()(self._anything_else)
 
-    # To the bot: one user's words one after another, those of different users side by side.
+    # To the bot: each user's messages one after another, different users in parallel.
 
     def hear(self, said: Said) -> None:
-        """Take what a user said."""
+        """Queue a user's message for the bot."""
         if said.user in self._waiting:
             self._waiting[said.user].append(said)
         else:
@@ -128,10 +128,10 @@ class Bridge:
         except LandbotError as error:
             if error.safe_to_retry:
                 self._chat.show(said.user, "(That did not get through. Please say it again.)")
-            else:  # the bot may have heard it, and would hear it twice
+            else:  # the bot may have got it, and would get it twice
                 self._chat.show(said.user, "(That may not have got through. Say it again if there is no answer.)")
 
-    # To the users: the inbox has seen to duplicates and order.
+    # To the users: the inbox takes care of duplicates and order.
 
     async def _text(self, message: TextMessage) -> None:
         self._show(message, message.text)
@@ -147,7 +147,7 @@ class Bridge:
 
     def _show(self, message: Message, text: str, buttons: Sequence[tuple[str, str]] = ()) -> None:
         user = user_of(message.customer.token)
-        if user is not None:  # else it is of another program, or of somebody who guessed the address
+        if user is not None:  # otherwise it is from another program, or from somebody who guessed the address
             self._chat.show(user, text, buttons)
 
 
@@ -155,7 +155,7 @@ class Bridge:
 
 
 async def demo() -> None:
-    """A conversation with the sandbox's bot, all in this process."""
+    """Hold a conversation with the sandbox's bot, in this process."""
     chat = ForeignChat()
     async with Sandbox() as sandbox, sandbox.apichat() as apichat, anyio.create_task_group() as group:
         bridge = Bridge(chat, apichat, group)
@@ -168,15 +168,15 @@ async def demo() -> None:
 
 
 async def serve(secret: str) -> None:
-    """The same with Landbot itself: the bot's answers come in over HTTP, and the user is at the terminal."""
-    from aiohttp import web  # noqa: PLC0415  # the demo does without
+    """Connect the terminal to Landbot: the bot's messages arrive over HTTP, and the user types."""
+    from aiohttp import web  # noqa: PLC0415  # the demo does not need it
 
     chat = ForeignChat()
     async with AsyncApichat() as apichat, anyio.create_task_group() as group:
         bridge = Bridge(chat, apichat, group)
         app = web.Application()
         app.router.add_post(f"/{secret}", bridge.inbox.aiohttp)
-        runner = web.AppRunner(app, access_log=None)  # its lines would show the secret
+        runner = web.AppRunner(app, access_log=None)  # its lines would contain the secret
         await runner.setup()
         try:
             async with bridge.inbox:

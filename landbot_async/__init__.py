@@ -1,7 +1,7 @@
 """An async client for Landbot that keeps its word: ten requests a second, and no message sent twice.
 
-Each name below is imported when it is first asked for. So the pytest plugin in this package costs a test run nothing
-until a test uses it.
+Names are imported when they are first used, so that the pytest plugin in this package costs a test run nothing until a
+test uses it.
 """
 
 from importlib import import_module

@@ -1,8 +1,7 @@
 """The fixtures `landbot_sandbox` and `landbot_client`, for the tests of programs that use this library.
 
-pytest finds them where the package is installed (entry point `pytest11`, as `landbot_async`). Until a test asks for
-one, nothing of the library is imported. The fixtures need no event loop, so they serve the tests of anyio,
-pytest-asyncio and pytest-trio alike.
+pytest finds them through the entry point `pytest11` of the installed package. Nothing of the library is imported until
+a test uses one of them. The fixtures need no event loop, so they work with anyio, pytest-asyncio and pytest-trio.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def landbot_sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    """A `Sandbox` of the test's own, with the limit off.
+    """Return a new `Sandbox` for the test, with the limit off.
 
-    `@pytest.mark.landbot_sandbox(customers=3, window="sliding")` gives it options; of a test's, its class's and its
-    module's the nearest wins, each by itself. Deliveries and the bot need its task group: `async with landbot_sandbox:`
-    in the test.
+    `@pytest.mark.landbot_sandbox(customers=3, window="sliding")` gives it options. Markers of the test, its class and
+    its module are merged; for each option the one closest to the test wins. Deliveries and the bot need the sandbox's
+    task group: `async with landbot_sandbox:` in the test.
     """
     from landbot_async.sandbox import Sandbox  # noqa: PLC0415  # nothing is imported until it is used
 
@@ -45,5 +44,5 @@ def landbot_sandbox(request: pytest.FixtureRequest) -> Sandbox:
 
 @pytest.fixture
 def landbot_client(landbot_sandbox: Sandbox) -> AsyncLandbot:
-    """An `AsyncLandbot` wired to `landbot_sandbox`. It holds no connection, so nothing has to be closed."""
+    """Return an `AsyncLandbot` for `landbot_sandbox`. It holds no connections, so it need not be closed."""
     return landbot_sandbox.client()
