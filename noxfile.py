@@ -26,7 +26,7 @@ IN_PARALLEL = ("-n", "auto", "--dist", "loadgroup")
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["programs", "lint", "types", "plain", "release", "tests", "browser"]
+nox.options.sessions = ["programs", "lint", "types", "names", "plain", "release", "tests", "browser"]
 
 
 def _group(*names: str) -> list[str]:
@@ -80,10 +80,18 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Run mypy and pyright, both strict."""
-    session.install(".[all]", *_group("test", "browser", "types", "benchmarks"), "nox")
+    session.install(".[all]", *_group("test", "browser", "types", "benchmarks", "names"), "nox")
     session.run("mypy")
+    session.run("mypy", ".ci/public_names.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
+
+
+@nox.session
+def names(session: nox.Session) -> None:
+    """Check that public names and signatures changed only where the changelog says so; `-- --write` with a release."""
+    session.install(*_group("names"))
+    session.run("python", ".ci/public_names.py", *session.posargs)
 
 
 @nox.session
