@@ -39,7 +39,8 @@ else:
 
 # Bytes of free pages, and of write-ahead log, that a file keeps for its next use.
 _KEPT: Final = 1 << 20
-_PAGES_A_STEP: Final = 500
+_MANY_PAGES: Final = 500
+_FEW_PAGES: Final = 5
 # Bytes. With less free space than this the log is emptied after each write; below the reserve nothing is added. So
 # there is always room to delete what is done, and a full disk does not stay full of it.
 _LITTLE_ROOM: Final = 16 << 20
@@ -65,6 +66,8 @@ class FileKind(NamedTuple):
         statements: make the tables of a new file.
         synchronous: SQLite's setting. With `"FULL"`, what is committed survives a power cut; with `"NORMAL"`, the end
             of the process.
+        secure_delete: SQLite's setting. With `"ON"`, what is deleted is overwritten, with `"FAST"` only where that
+            needs no page to be written.
     """
 
     noun: str
@@ -72,6 +75,7 @@ class FileKind(NamedTuple):
     version: int
     statements: tuple[str, ...]
     synchronous: str = "FULL"
+    secure_delete: str = "FAST"
 
 
 class FileError(Exception):
@@ -114,9 +118,14 @@ class OwnedFile:
         if self._room() < 2 * size + _RESERVE:
             raise DiskFullError("cannot grow: the disk is full")
 
+    @property
+    def little_room(self) -> bool:
+        """True if the disk is nearly full."""
+        return self._room() < _LITTLE_ROOM
+
     def relieve(self) -> None:
-        """Empty the log if there is little room on the disk."""
-        if self._room() < _LITTLE_ROOM:
+        """Empty the log if there is little room."""
+        if self.little_room:
             self._empty_log()
 
     @property
@@ -130,9 +139,11 @@ class OwnedFile:
     def tidy(self) -> None:
         """Return space to the disk, in a step of some milliseconds. For as long as the file is `untidy`."""
         with contextlib.suppress(sqlite3.Error):
+            little_room = self.little_room
             if pages := self._spare_pages():
-                self._run(f"PRAGMA incremental_vacuum({min(pages, _PAGES_A_STEP)})")
-            else:
+                self._run(f"PRAGMA incremental_vacuum({min(pages, _FEW_PAGES if little_room else _MANY_PAGES)})")
+            # The data file itself shrinks when the log is written back to it.
+            if little_room or not self._spare_pages():
                 self._empty_log()
 
     def close(self) -> None:
@@ -166,8 +177,14 @@ class OwnedFile:
             return math.inf  # `check` tells
 
     def _spare_pages(self) -> int:
-        """Return how many free pages there are beyond those that are kept; none while half of the file is in use."""
-        spare = self._value("freelist_count") - _KEPT // self._page_size
+        """Return how many free pages to return to the disk: all but some, and none while half of the file is in use.
+
+        While there is little room, all of them.
+        """
+        free = self._value("freelist_count")
+        if self.little_room:
+            return free
+        spare = free - _KEPT // self._page_size
         return spare if spare > 0 and 2 * spare > self._value("page_count") else 0
 
 
@@ -310,6 +327,8 @@ def _prepare(connection: sqlite3.Connection, kind: FileKind) -> None:
     run("PRAGMA journal_mode = WAL")
     run(f"PRAGMA synchronous = {kind.synchronous}")
     run(f"PRAGMA journal_size_limit = {_KEPT}")
+    # Some systems make SQLite overwrite every page that becomes free, which needs room where there is none.
+    run(f"PRAGMA secure_delete = {kind.secure_delete}")
     # Now SQLite makes the log's companion, if there was none.
     run("SELECT count(*) FROM sqlite_schema").fetchone()
 

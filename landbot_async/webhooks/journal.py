@@ -47,6 +47,8 @@ _FINISH = "DELETE FROM message WHERE number IN ([?])"
 _FORGET_OLDEST = "DELETE FROM seen WHERE key IN (SELECT key FROM seen ORDER BY until LIMIT ?)"
 # Requests in a transaction: far fewer values than SQLite allows in a statement.
 _MOST_AT_ONCE = 1000
+# Deletions in a transaction while there is little room for one.
+_FEW = 10
 # Seconds between two looks at a file that another process has.
 _LOOK_AGAIN = 0.05
 
@@ -71,28 +73,22 @@ class Add(NamedTuple):
     body: bytes | bytearray
 
 
-class _Request(NamedTuple):
-    """A message to add, or the number of one to delete, and a function that is told the result."""
-
-    what: Add | int
-    on_done: Callable[[Outcome], None]
-
-
 class Journal:
     """One inbox's file, for any number of tasks. See `open_journal`."""
 
     def __init__(self, file: File, thread: anyio.CapacityLimiter) -> None:
         self._file = file
         self._thread = thread
-        self._requests: list[_Request] = []
+        self._adds: list[tuple[Add, Callable[[Outcome], None]]] = []
+        self._handled: list[int] = []
         self._news = Notifier()
 
     async def run(self) -> None:
         """Write what is asked for, until cancelled."""
         while True:
-            while self._requests:
-                await self._write_all()
-            if self._file.untidy:
+            if self._adds or self._handled or self._file.unfinished:
+                await uninterrupted(self._write)
+            elif self._file.untidy:
                 await uninterrupted(self._in_thread, self._file.tidy)
             else:
                 await self._news.wait()
@@ -112,48 +108,39 @@ class Journal:
             on_done(outcome)
             written.set()
 
-        self._ask(Add(keys, delivery_id, body), done)
+        self._adds.append((Add(keys, delivery_id, body), done))
+        self._news.notify()
         await written.wait()
         return result[0]
 
     def finish(self, number: int) -> None:
-        """Delete a message that is handled, with the next write. An error is logged, and the deletion tried again."""
-        self._ask(number, _log_failure)
+        """Delete a message that is handled, with the next write. If it fails, that is logged and tried again."""
+        self._handled.append(number)
+        self._news.notify()
 
     async def aclose(self) -> None:
         """Write what is left, and let the file go."""
         await uninterrupted(self._close)
 
     async def _close(self) -> None:
-        while self._requests:
-            await self._write_all()
+        while self._adds or self._handled:
+            await self._write()
         await self._in_thread(self._file.close)
 
-    def _ask(self, what: Add | int, on_done: Callable[[Outcome], None]) -> None:
-        self._requests.append(_Request(what, on_done))
-        self._news.notify()
-
-    async def _write_all(self) -> None:
-        requests, self._requests = self._requests[:_MOST_AT_ONCE], self._requests[_MOST_AT_ONCE:]
-        await uninterrupted(self._write, requests)
-
-    async def _write(self, requests: Sequence[_Request]) -> None:
+    async def _write(self) -> None:
+        adds, self._adds = self._adds[:_MOST_AT_ONCE], self._adds[_MOST_AT_ONCE:]
+        handled, self._handled = self._handled, []
+        self._file.forget(handled)
         outcomes: Sequence[Outcome]
         try:
-            outcomes = await self._in_thread(partial(self._file.write, [each.what for each in requests]))
+            outcomes = await self._in_thread(partial(self._file.write, [add for add, _ in adds]))
         except Exception as error:  # noqa: BLE001  # no thread could be started: each of them has to hear of it
-            self._file.owe([each.what for each in requests])
-            outcomes = [error] * len(requests)
-        for request, outcome in zip(requests, outcomes, strict=True):
-            request.on_done(outcome)
+            outcomes = [error] * len(adds)
+        for (_, on_done), outcome in zip(adds, outcomes, strict=True):
+            on_done(outcome)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._thread)
-
-
-def _log_failure(outcome: Outcome) -> None:
-    if isinstance(outcome, Exception):
-        log.error("a handled message cannot be deleted from the inbox's file yet: it is tried again", exc_info=outcome)
 
 
 async def open_journal(
@@ -223,7 +210,8 @@ class File:
         self._owned = owned
         self._window = window
         self._most = most
-        self._owed: list[int] = []  # handled messages that could not be deleted
+        self._handled: list[int] = []  # to be deleted
+        self._failing = False
         known: list[str] = [name for (name,) in self._execute("SELECT name FROM source")]
         if not known:
             self._execute("INSERT INTO source VALUES (?)", source)
@@ -237,6 +225,9 @@ class File:
         self._clock = clock
         self._zero = clock() - (0.0 if newest is None else newest - window)
         self.untidy = owned.untidy
+        """True if `tidy` has something to do."""
+        self.unfinished = False
+        """True if the last write went well, and has left something to delete."""
 
     def entries(self) -> list[Entry]:
         """Return the messages that are not handled, in the order of their arrival."""
@@ -246,37 +237,37 @@ class File:
             for number, id_, body in rows
         ]
 
-    def write(self, requests: Sequence[Add | int]) -> Sequence[Outcome]:
-        """Add messages and delete handled ones: all, or none if that fails. Return each one's result.
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Note handled messages. They are deleted with the next write."""
+        self._handled += numbers
 
-        Where the disk is full, or the path leads to another file by now, nothing is added. A handled message that
-        cannot be deleted now is deleted by a later call.
+    def write(self, adds: Sequence[Add]) -> Sequence[Outcome]:
+        """Add messages, all or none, and delete handled ones. Return the result of each that was to be added.
+
+        Where the disk is nearly full, or the path leads to another file by now, nothing is added. Messages that could
+        not be deleted are deleted by a later call.
         """
         before = self._remembered, self._last
-        adds = [each for each in requests if isinstance(each, Add)]
-        gone = [*self._owed[:_MOST_AT_ONCE], *(each for each in requests if isinstance(each, int))]
+        outcomes: Sequence[Outcome]
         try:
             refusal = self._refusal(adds) if adds else None
             self._execute("BEGIN IMMEDIATE")
-            outcomes: Sequence[Outcome] = [refusal] * len(adds) if refusal else self._add(adds)
+            outcomes = [refusal] * len(adds) if refusal else self._add(adds)
+            gone = self._handled[: _FEW if self._owned.little_room else _MOST_AT_ONCE]
             self._execute(_many(_FINISH, len(gone)), *gone)
             self._execute("COMMIT")
         except Exception as error:  # noqa: BLE001  # whatever it is: nothing was written
             self._remembered, self._last = before
-            self.owe(requests)
             with contextlib.suppress(sqlite3.Error):
                 self._execute("ROLLBACK")
-            self._owned.relieve()
-            return [error] * len(requests)
-        del self._owed[:_MOST_AT_ONCE]
+            outcomes = [error] * len(adds)
+            self._fail(error)
+        else:
+            del self._handled[: len(gone)]
+            self.unfinished, self._failing = bool(self._handled), False
         self._owned.relieve()
         self.untidy = self._owned.untidy
-        found = iter(outcomes)
-        return [next(found) if isinstance(each, Add) else None for each in requests]
-
-    def owe(self, requests: Sequence[Add | int]) -> None:
-        """Note the handled messages among requests that could not be written."""
-        self._owed += [each for each in requests if isinstance(each, int)]
+        return outcomes
 
     def tidy(self) -> None:
         """Return some space to the disk. For as long as the file is `untidy`."""
@@ -284,10 +275,17 @@ class File:
         self.untidy = self._owned.untidy
 
     def close(self) -> None:
-        """Let it go."""
-        if self._owed:
+        """Delete what is handled, as far as that can be done, and let the file go."""
+        self.unfinished = bool(self._handled)
+        while self.unfinished:
             self.write([])
         self._owned.close()
+
+    def _fail(self, error: Exception) -> None:
+        self.unfinished = False
+        if self._handled and not self._failing:
+            self._failing = True
+            log.error("the inbox's file cannot be written: what is handled stays in it for now", exc_info=error)
 
     def _refusal(self, adds: Sequence[Add]) -> FileError | None:
         """Return why these messages cannot be added, or None if they can."""
@@ -298,7 +296,7 @@ class File:
             return error
         return None
 
-    def _add(self, adds: list[Add]) -> list[int | None]:
+    def _add(self, adds: Sequence[Add]) -> list[int | None]:
         now = self._clock() - self._zero
         self._remembered -= self._execute("DELETE FROM seen WHERE until <= ?", now).rowcount
         asked = [key for add in adds for key in add.keys]
