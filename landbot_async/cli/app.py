@@ -8,7 +8,7 @@ import typer
 
 from landbot_async import __version__
 
-from .commands import api, demo, export, fields, hooks, reading, sandbox, sending
+from .commands import api, demo, export, fields, hooks, listen, reading, sandbox, sending
 from .exit_codes import MEANINGS
 from .typer_app import new_app
 
@@ -22,6 +22,7 @@ app.add_typer(fields.app, name="field")
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(api.app)
 app.add_typer(export.app)
+app.add_typer(listen.app)
 app.add_typer(sandbox.app)
 app.add_typer(demo.app)
 

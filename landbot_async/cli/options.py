@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -33,6 +34,18 @@ def whole_number(least: int, what: str) -> Callable[[str], int]:
 
 identity: Final = whole_number(1, "an id")
 count: Final = whole_number(1, "a count")
+
+
+def web_address(text: str) -> str:
+    """Return the text if it is the address of a server."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not any(map(str.isspace, text))
+    except ValueError:
+        usable = False
+    if not usable:
+        raise typer.BadParameter(f"{text!r} is not an http(s) address")
+    return text
 
 
 def encodable(text: str | None) -> str | None:

@@ -6,15 +6,26 @@ import asyncio
 import socket
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .app import SandboxApp
+
+class Application(Protocol):
+    """An ASGI application that can be told to end what would never end by itself."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ...
+
+    def stop(self) -> None:
+        """End responses that would go on for ever."""
+        ...
 
 
-class Protocol(H11Protocol):
+class LandbotProtocol(H11Protocol):
     """Uvicorn's own; besides, the application gets the `transport`, in the scope's `state`, and may break it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -26,11 +37,11 @@ class Protocol(H11Protocol):
 class Server(uvicorn.Server):
     """Uvicorn's own, that calls back when it listens, ends what is under way with it, and raises no signal again."""
 
-    def __init__(self, app: SandboxApp, started: Callable[[], None]) -> None:
+    def __init__(self, app: Application, started: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Protocol,
+                http=LandbotProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -40,7 +51,7 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=75,
             )
         )
-        self._sandbox_app = app
+        self._application = app
         self._tell = started
         self.ended_by: int = 0
         """The signal that ended it, if one did."""
@@ -52,7 +63,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End, and with it streams that would never end by themselves."""
-        self._sandbox_app.stop()
+        self._application.stop()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
