@@ -18,8 +18,8 @@ import anyio
 import typer
 from attrs import frozen
 
+from landbot_async._core.urls import this_machine
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.server.access import is_loopback
 from landbot_async.sandbox.server.app import SandboxApp
 from landbot_async.sandbox.server.control import Variable
 from landbot_async.sandbox.server.uvicorn_server import Server, listen
@@ -117,7 +117,7 @@ def announce(serving: Serving, root: str, variables: list[Variable]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has read enough
         discard_output()
-    if not is_loopback(serving.host):
+    if not this_machine(serving.host):
         say(
             f"Warning: everybody who can reach {serving.host} can use this sandbox, read its conversations and move"
             " its time."

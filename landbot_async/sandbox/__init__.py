@@ -5,18 +5,24 @@
             await landbot.customers.send_text(1, "Hello")
         assert sandbox.sent[0].text == "Hello"
 
-It runs on the event loop's clock, so tests in virtual time wait for nothing.
+It runs on the event loop's clock, so tests in virtual time take no time.
 """
 
 from __future__ import annotations
 
-from .apis.base import Answered, Asked, Broken
+from .apis.base import SandboxDisconnect, SandboxRequest, SandboxResponse
 from .deliveries.delivery import DeliveryAttempt
-from .feed import Feed, Happening
+from .feed import Feed, SandboxEvent
 from .network.faults import Fault, FaultName
 from .network.windows import WindowName
 from .sandbox import Sandbox
 from .workspace.records import SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+
+# Former names.
+Asked = SandboxRequest
+Answered = SandboxResponse
+Broken = SandboxDisconnect
+Happening = SandboxEvent
 
 __all__ = [
     "Answered",
@@ -30,7 +36,11 @@ __all__ = [
     "Sandbox",
     "SandboxChannel",
     "SandboxCustomer",
+    "SandboxDisconnect",
+    "SandboxEvent",
     "SandboxMessage",
+    "SandboxRequest",
+    "SandboxResponse",
     "Sent",
     "WindowName",
 ]

@@ -1,4 +1,4 @@
-"""What should have reached customers, and what a test is told where it did not."""
+"""The checks behind `assert_sent` and `assert_nothing_sent`, and what a failing test is told."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from .workspace.records import Sent
 
-# Whoever sent a thousand messages wants to see some of them.
+# Lines of a failure's text: a test that sent a thousand messages wants to see some.
 MOST_SHOWN = 20
 
 
-def not_as_wanted(sent: Sequence[Sent], customer_id: int, text: str | None, type: str | None, times: int) -> str | None:
-    """What is wrong where not exactly `times` such messages reached the customer."""
+def unexpected(sent: Sequence[Sent], customer_id: int, text: str | None, type: str | None, times: int) -> str | None:
+    """Return what is wrong unless exactly `times` such messages reached the customer; otherwise None."""
     theirs = [each for each in sent if each.customer_id == customer_id]
     found = sum(text in (None, each.text) and type in (None, each.type) for each in theirs)
     if found == times:
@@ -26,8 +26,8 @@ def not_as_wanted(sent: Sequence[Sent], customer_id: int, text: str | None, type
     return f"{wanted}: wanted {times}, found {found}\n{shown}"
 
 
-def not_nothing(sent: Sequence[Sent], customer_id: int | None) -> str | None:
-    """What is wrong where something reached the customer, or anybody."""
+def something_sent(sent: Sequence[Sent], customer_id: int | None) -> str | None:
+    """Return what is wrong if something reached the customer, or (None) anybody; otherwise None."""
     found = [each for each in sent if customer_id in (None, each.customer_id)]
     whom = "anybody" if customer_id is None else f"customer {customer_id}"
     return f"wanted nothing to reach {whom}, found {len(found)}:\n{_lines(found)}" if found else None

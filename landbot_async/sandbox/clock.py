@@ -1,5 +1,6 @@
-"""The sandbox's clock; and virtual time for asyncio, as `trio.testing.MockClock` is for trio, where waiting costs
-nothing and is exact.
+"""The sandbox's clock, and an event loop for asyncio in virtual time.
+
+In virtual time waiting costs nothing and is exact; for trio there is `trio.testing.MockClock`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import anyio
 
 
 class Clock:
-    """The event loop's clock, and as far ahead of it as it was moved. It never goes back.
+    """The event loop's clock plus whatever it was moved ahead. It never goes back.
 
     Args:
-        epoch: Unix seconds at its beginning, which is when an event loop first looks at it.
+        epoch: Unix seconds at its beginning, which is when an event loop first reads it.
     """
 
     def __init__(self, epoch: float) -> None:
@@ -25,7 +26,7 @@ class Clock:
         self._started = False
 
     def at(self) -> float:
-        """Seconds on this clock: those of the event loop's and of every tick. Outside a loop it stands still."""
+        """Return the seconds on this clock: the event loop's plus every tick. Outside a loop it stands still."""
         try:
             at = anyio.current_time() + self._ahead
         except RuntimeError:
@@ -34,33 +35,33 @@ class Clock:
             self._started = True
             self._zero += self._last - at
         elif at < self._last:
-            # Another event loop, whose clock began anew: here time goes on.
+            # Another event loop, whose clock started over: this one continues.
             self._ahead += self._last - at
             at = self._last
         self._last = at
         return at
 
     def unix(self, at: float) -> float:
-        """Unix seconds of a time on this clock."""
+        """Return the Unix seconds of a time on this clock."""
         return self._zero + at
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return the Unix seconds."""
         return self.unix(self.at())
 
     def tick(self, seconds: float) -> None:
-        """Move on by so much at once."""
+        """Move on by `seconds` at once."""
         self.at()
         self._ahead += seconds
         self._last += seconds
 
     def resume(self, now: float) -> None:
-        """Begin no earlier than at `now`, in Unix seconds."""
+        """Start no earlier than at `now`, in Unix seconds."""
         self._zero = max(self._zero, now - self._last)
 
 
 class _NoWaiting(selectors.DefaultSelector):
-    """A selector that moves the loop's clock instead of waiting, unless sockets have something to say."""
+    """A selector that moves the loop's clock instead of waiting, unless a socket is ready."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class _NoWaiting(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         if not timeout:
-            # At once, or nothing is planned: only a socket or a thread can go on.
+            # Nothing to wait for, or nothing is planned: only a socket or a thread can continue.
             return super().select(timeout)
         ready = super().select(0)
         self.now += 0.0 if ready else timeout
@@ -88,5 +89,5 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = 1e-9
 
     def time(self) -> float:
-        """Seconds since the loop was made, as the loop sees it."""
+        """Return the seconds since the loop was made, as the loop sees it."""
         return self._selector_clock.now

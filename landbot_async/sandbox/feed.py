@@ -1,4 +1,4 @@
-"""What happened in a sandbox, for whoever watches: the last of it, and the rest as it comes."""
+"""The feed of a sandbox: its last thousand events, and new ones as they come."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 
 from landbot_async._core.event_loop import Notifier
 
-# Happenings that are kept, and that a subscriber may lag behind.
+# Events that are kept, and that a subscriber may lag behind.
 KEPT: Final = 1000
 
 Kind: TypeAlias = Literal["request", "message", "delivery", "customer"]
 
 
-class Happening(NamedTuple):
+class SandboxEvent(NamedTuple):
     """Something that happened, ready for JSON, without any token.
 
     Attributes:
-        number: counts them, from 1.
-        kind: what it was, and so what is in `data`.
-        at: Unix seconds of the sandbox.
+        number: counts the events, from 1.
+        kind: the kind of event, which decides the keys of `data`.
+        at: when it happened, in Unix seconds of the sandbox.
+        data: the details.
     """
 
     number: int
@@ -31,50 +32,53 @@ class Happening(NamedTuple):
 
 
 class Stream:
-    """Happenings as they come, for one subscriber. One that is too slow loses the oldest; nobody waits for it."""
+    """Events as they come, for one subscriber. A subscriber that is too slow loses the oldest; nothing waits for it."""
 
     def __init__(self) -> None:
-        self._held: deque[Happening] = deque(maxlen=KEPT)
-        self._arrived = Notifier()
+        self._held: deque[SandboxEvent] = deque(maxlen=KEPT)
+        self._added = Notifier()
 
-    def push(self, happening: Happening) -> None:
-        """Hold one more."""
-        self._held.append(happening)
-        self._arrived.notify()
+    def push(self, event: SandboxEvent) -> None:
+        """Add an event."""
+        self._held.append(event)
+        self._added.notify()
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Happening:
+    async def __anext__(self) -> SandboxEvent:
         while not self._held:
-            await self._arrived.wait()
+            await self._added.wait()
         return self._held.popleft()
 
 
 class Feed:
-    """Keeps the last thousand happenings and tells subscribers of new ones."""
+    """The last thousand events, and the subscribers who are told of new ones.
+
+    Attributes:
+        last: the number of the newest event.
+    """
 
     def __init__(self) -> None:
-        self._kept: deque[Happening] = deque(maxlen=KEPT)
+        self._kept: deque[SandboxEvent] = deque(maxlen=KEPT)
         self._streams: set[Stream] = set()
         self.last: int = 0
-        """The number of the newest."""
 
     def add(self, kind: Kind, at: float, data: dict[str, Any]) -> None:
-        """Tell of something."""
+        """Add an event."""
         self.last += 1
-        happening = Happening(self.last, kind, at, data)
-        self._kept.append(happening)
+        event = SandboxEvent(self.last, kind, at, data)
+        self._kept.append(event)
         for stream in self._streams:
-            stream.push(happening)
+            stream.push(event)
 
-    def since(self, number: int) -> list[Happening]:
-        """Those after `number` that are still kept, in order."""
-        return [happening for happening in self._kept if happening.number > number]
+    def since(self, number: int) -> list[SandboxEvent]:
+        """Return the events after `number` that are still kept, in order."""
+        return [event for event in self._kept if event.number > number]
 
     @contextlib.asynccontextmanager
     async def subscribe(self) -> AsyncGenerator[Stream]:
-        """The happenings from here on: `async with feed.subscribe() as stream: async for happening in stream: ...`."""
+        """Receive events from now on: `async with feed.subscribe() as stream: async for event in stream: ...`."""
         stream = Stream()
         self._streams.add(stream)
         try:

@@ -3,7 +3,7 @@
 import pytest
 
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.assertions import MOST_SHOWN, not_as_wanted, not_nothing
+from landbot_async.sandbox.assertions import MOST_SHOWN, something_sent, unexpected
 from landbot_async.sandbox.workspace.records import Sent
 
 SENT = [
@@ -26,15 +26,15 @@ SENT = [
     ],
 )
 def test_as_wanted(customer_id: int, text: str | None, type: str | None, times: int) -> None:
-    assert not_as_wanted(SENT, customer_id, text, type, times) is None
+    assert unexpected(SENT, customer_id, text, type, times) is None
     for other in (times - 1, times + 1):
-        said = not_as_wanted(SENT, customer_id, text, type, other)
+        said = unexpected(SENT, customer_id, text, type, other)
         assert said is not None
         assert f"to customer {customer_id}: wanted {other}, found {times}\n" in said
 
 
 def test_what_is_shown_is_the_customers_own() -> None:
-    assert not_as_wanted(SENT, 1, "Good morning", "text", 1) == (
+    assert unexpected(SENT, 1, "Good morning", "text", 1) == (
         "text 'Good morning' to customer 1: wanted 1, found 0\n"
         "what reached customer 1:\n"
         "  customer 1: text 'Hello'\n"
@@ -44,24 +44,24 @@ def test_what_is_shown_is_the_customers_own() -> None:
 
 
 def test_else_what_reached_others_or_nothing() -> None:
-    assert not_as_wanted(SENT[:2], 3, None, None, 1) == (
+    assert unexpected(SENT[:2], 3, None, None, 1) == (
         "message to customer 3: wanted 1, found 0\n"
         "nothing reached customer 3; what reached others:\n"
         "  customer 1: text 'Hello'\n"
         "  customer 2: text 'Hello'"
     )
-    assert not_as_wanted([], 3, None, None, 1) == "message to customer 3: wanted 1, found 0\nnothing reached anybody"
+    assert unexpected([], 3, None, None, 1) == "message to customer 3: wanted 1, found 0\nnothing reached anybody"
 
 
 def test_nothing() -> None:
-    assert not_nothing(SENT, 3) is None
-    assert not_nothing([], None) is None
-    assert not_nothing(SENT, 2) == "wanted nothing to reach customer 2, found 1:\n  customer 2: text 'Hello'"
-    assert (not_nothing(SENT, None) or "").startswith("wanted nothing to reach anybody, found 4:\n")
+    assert something_sent(SENT, 3) is None
+    assert something_sent([], None) is None
+    assert something_sent(SENT, 2) == "wanted nothing to reach customer 2, found 1:\n  customer 2: text 'Hello'"
+    assert (something_sent(SENT, None) or "").startswith("wanted nothing to reach anybody, found 4:\n")
 
 
 def test_of_many_some_are_shown() -> None:
-    said = not_nothing(SENT[:1] * (MOST_SHOWN + 5), None) or ""
+    said = something_sent(SENT[:1] * (MOST_SHOWN + 5), None) or ""
     assert said.count("customer 1") == MOST_SHOWN
     assert said.endswith("\n  and 5 more")
 

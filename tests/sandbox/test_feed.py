@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from landbot_async.sandbox import Feed, Happening, Sandbox
+from landbot_async.sandbox import Feed, Sandbox, SandboxEvent
 from landbot_async.sandbox.feed import KEPT
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ def test_the_last_of_it_is_kept() -> None:
         feed.add("customer", number / 2, {"id": number})
     assert feed.last == KEPT + 10
     assert [each.number for each in feed.since(0)] == list(range(11, KEPT + 11))
-    assert feed.since(feed.last - 1) == [Happening(KEPT + 10, "customer", (KEPT + 10) / 2, {"id": KEPT + 10})]
+    assert feed.since(feed.last - 1) == [SandboxEvent(KEPT + 10, "customer", (KEPT + 10) / 2, {"id": KEPT + 10})]
     assert feed.since(feed.last) == []
 
 
@@ -95,7 +95,7 @@ async def test_requests_and_what_they_do() -> None:
     customers = [data for kind, data in happened if kind == "customer"]
     assert [(each["id"], each["last_text"], each.get("deleted")) for each in customers] == [
         (1, "Hi", None),
-        (2, None, True),
+        (2, "Can I change my appointment to Friday?", True),
     ]
     assert json.loads(json.dumps(happened)) == [list(each) for each in happened]
     assert sandbox.token not in json.dumps(happened)

@@ -29,7 +29,7 @@ from landbot_async import (
     TotalTimeoutError,
     UnprocessableEntityError,
 )
-from landbot_async.sandbox import Answered, Asked, Broken, Sandbox, WindowName
+from landbot_async.sandbox import Sandbox, SandboxDisconnect, SandboxRequest, SandboxResponse, WindowName
 
 SEND = "/customers/{customer_id}/send_text/"
 AT_ONCE = RetryPolicy(base=0)
@@ -607,11 +607,11 @@ def test_faults_are_listed_as_they_stand() -> None:
 async def test_a_request_as_values() -> None:
     async with Sandbox(customers=1) as sandbox:
         sandbox.fault("cut")
-        asked = Asked("GET", "/v1/customers/1/", {}, f"Token {sandbox.token}", b"")
-        assert await sandbox.handle(asked) == Broken("cut")
+        asked = SandboxRequest("GET", "/v1/customers/1/", {}, f"Token {sandbox.token}", b"")
+        assert await sandbox.handle(asked) == SandboxDisconnect("cut")
         answered = await sandbox.handle(asked)
-        assert isinstance(answered, Answered)
+        assert isinstance(answered, SandboxResponse)
         assert answered.status == 200
         sandbox.fault("refused")
-        assert await sandbox.handle(asked) == Broken("refused")
+        assert await sandbox.handle(asked) == SandboxDisconnect("refused")
         assert sandbox.received == 2

@@ -1,4 +1,4 @@
-"""APIchat over the same workspace: what the owner of a channel says there as a customer.
+"""APIchat over the same workspace: a channel's owner writes there as a customer.
 
 Source: dev.landbot.io, "APIchat".
 """
@@ -6,111 +6,103 @@ Source: dev.landbot.io, "APIchat".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
 from landbot_async._core.routes import APICHAT_ROUTES
 from landbot_async.sandbox.workspace.records import Json, RefusedError, SandboxChannel
 from landbot_async.sandbox.workspace.workspace import Workspace
 
-from .base import Answered, Api, Asked, Found, Paths, address, body_of, encoded, filled, optional
+from .base import Found, HttpApi, Paths, SandboxRequest, SandboxResponse, encoded, token_of
+from .bodies import body_of, degrees, filled, member, optional, url
 
 _DETAILS: Final = ("name", "email", "phone")
 _FIELD_NAME: Final = re.compile("[a-z0-9_]+")
-_DEGREES: Final = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,30})?")
 
 
-class Apichat(Api):
-    """Answers requests for one workspace and the tokens of its channels."""
+class Apichat(HttpApi):
+    """APIchat of one workspace and the tokens of its channels."""
 
-    name = "apichat"
+    name = limit = "apichat"
     prefix = "/chat/v1"
     paths: Paths = Paths(((route.method, route.template) for route in APICHAT_ROUTES), {"customer_token": "[^/]+"})
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
 
-    def find(self, asked: Asked) -> Found:
-        """What the request's path leads to, as it came: an encoded slash belongs to a customer's token."""
-        return self.paths.find(asked.path)
+    def find(self, request: SandboxRequest) -> Found:
+        """Return the operation of the path as it came: an encoded slash belongs to a customer's token."""
+        return self.paths.find(request.path)
 
-    def known(self, asked: Asked) -> bool:
-        """Whether the request carries the token of a channel."""
-        return self._channel(asked) is not None
+    def identify(self, request: SandboxRequest) -> str | None:
+        """Return the token if it is a channel's."""
+        token = token_of(request.authorization)
+        return token if self._channel(token) is not None else None
 
-    def failure(self, status: int, field: str, message: str) -> Answered:
-        """A failure, in words."""
+    def failure(self, status: int, field: str, message: str) -> SandboxResponse:
+        """Return an error in words."""
         return encoded(status, {"success": False, "error": f"{field}: {message}"})
 
-    def unauthorized(self, asked: Asked) -> Answered:
-        """A 401."""
-        missing = asked.authorization is None
-        detail = "Authentication credentials were not provided." if missing else "Invalid token."
+    def unauthorized(self, detail: str) -> SandboxResponse:
+        """Return a 401."""
         return encoded(401, {"success": False, "error": detail})
 
-    def work(self, asked: Asked, found: Found) -> Answered:
-        """Let the customer say what is asked, and note what is told of them."""
-        channel = self._channel(asked)
+    def work(self, request: SandboxRequest, found: Found, token: str) -> SandboxResponse:
+        """Take a message from a customer and note what is known of them; return the customer."""
+        channel = self._channel(token)
         if channel is None or channel.type != "apichat":
-            raise RefusedError(403, channel="This channel is none of APIchat's")
-        body = body_of(asked)
+            raise RefusedError(403, channel="This is not an APIchat channel")
+        body = body_of(request)
         kind, text, data = _message(body)
         details, fields = _details(body)
-        customer = self.workspace.visitor(channel.id, unquote(found.ids["customer_token"]), at=asked.at)
+        customer = self.workspace.visitor(channel.id, unquote(found.ids["customer_token"]), at=request.at)
         for name, value in details.items():
             setattr(customer, name, value)
         customer.fields.update(fields)
-        self.workspace.hear(customer.id, kind, text, at=asked.at, data=data)
-        return encoded(200, {"success": True})
+        self.workspace.hear(customer.id, kind, text, at=request.at, data=data)
+        shown = {name: getattr(customer, name) for name in ("id", "name", "phone", "email", "token")}
+        return encoded(201, {"success": True, "customer": shown})
 
-    def _channel(self, asked: Asked) -> SandboxChannel | None:
-        given = asked.authorization
+    def _channel(self, token: str | None) -> SandboxChannel | None:
         channels = self.workspace.channels.values()
-        return next((channel for channel in channels if given == f"Token {channel.token}"), None)
+        return next((channel for channel in channels if channel.token == token), None)
 
 
 def _message(body: Json) -> tuple[str, str, Json]:
-    """What is said: its type, what there is to read of it, and its data as message hooks show it."""
-    message = body.get("message")
+    """Return the type of the message, its text, and its data as message hooks show it."""
+    message = member(body, "message")
     if not isinstance(message, dict):
         raise RefusedError(422, message="An object is required.")
     kind = filled(message, "type")
     if kind == "text":
         text, payload = filled(message, "message"), optional(message, "payload")
-        return (
-            ("text", text, {"body": text}) if payload is None else ("button", text, {"body": text, "payload": payload})
-        )
+        if payload is None:
+            return "text", text, {"body": text}
+        return "button", text, {"body": text, "payload": payload}
     if kind in ("image", "audio", "video", "document"):
         caption = optional(message, "message")
-        return kind, caption or "", {"url": address(message, "url"), "caption": caption}
+        return kind, caption or "", {"url": url(message, "url"), "caption": caption}
     if kind == "location":
-        data: Json = {name: _degrees(message, name, most) for name, most in (("latitude", 90), ("longitude", 180))}
-        where = optional(message, "address")
-        return (
-            kind,
-            where or f"{data['latitude']},{data['longitude']}",
-            {**data, **({"address": where} if where else {})},
-        )
+        place: Json = {
+            name: degrees(message, name, most, digits=True) for name, most in (("latitude", 90), ("longitude", 180))
+        }
+        address = optional(message, "address")
+        if address is None:
+            return kind, f"{place['latitude']},{place['longitude']}", place
+        return kind, address, {**place, "address": address}
     raise RefusedError(422, type="Not a valid choice.")
 
 
-def _degrees(message: Mapping[str, Any], name: str, most: int) -> float:
-    """Degrees, which APIchat takes in digits."""
-    value = message.get(name)
-    if isinstance(value, str) and _DEGREES.fullmatch(value) and -most <= float(value) <= most:
-        return float(value)
-    raise RefusedError(422, **{name: "A string with a number in range is required."})
-
-
 def _details(body: Json) -> tuple[Json, Json]:
-    """What is told of the customer: what all of them have, and custom fields."""
-    given = {} if body.get("customer") is None else body["customer"]
-    if not isinstance(given, dict):
+    """Return what the body tells of the customer: the details that all have, and custom fields."""
+    told = member(body, "customer")
+    if told is None:
+        return {}, {}
+    if not isinstance(told, dict):
         raise RefusedError(422, customer="An object is required.")
-    details = {name: optional(given, name) for name in _DETAILS if name in given}
-    fields = {name: value for name, value in given.items() if name not in _DETAILS}
+    details = {name: optional(told, name) for name in _DETAILS if name in told}
+    fields = {name: value for name, value in told.items() if name not in _DETAILS}
     for name in fields:
         if not _FIELD_NAME.fullmatch(name):
-            raise RefusedError(422, customer="The name of a field takes a-z, 0-9 and _ alone.")
+            raise RefusedError(422, customer="The name of a field may hold only a-z, 0-9 and _.")
     return details, fields

@@ -1,6 +1,6 @@
-"""What both APIs share: a request and its answer as values, and the doors a request passes before it is understood.
+"""Requests and responses as values, and what all APIs have in common: paths, tokens, bodies, and the order of checks.
 
-It knows paths, tokens and JSON, and neither sockets nor waiting: whatever carries HTTP can sit on top.
+Nothing here knows sockets or waits, so any carrier of HTTP can sit on top.
 """
 
 from __future__ import annotations
@@ -10,32 +10,31 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from typing import Final, NamedTuple
 
 from landbot_async.sandbox.workspace.records import Json, RefusedError
 
 # Bytes that a body may have.
 MAX_BODY: Final = 1_000_000
-_PORT: Final = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}"
-# As the descriptions have it, so the escapes are those that all regular expressions share.
-ADDRESS: Final = (
-    r"^https?://([^\u0000-\u0020/?#@]*@)?([^\u0000-\u0020/?#@:\[\]]+|\[::1\])"
-    rf"(:({_PORT}))?([/?#][^\u0000-\u0020]*)?$"
-)
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-
-Break: TypeAlias = Literal["refused", "cut", "lost_answer", "half_body"]
+# Whatever holds this in its body is stopped by a firewall in front of the APIs.
+_FIREWALLED: Final = b"#{"
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_HTML: Final = "text/html"
+# Django REST Framework splits the header at ASCII white space.
+_WORDS: Final = re.compile(r"[^ \t\n\r\f\v]+")
 
 
-class Asked(NamedTuple):
-    """A request.
+class SandboxRequest(NamedTuple):
+    """A request to the sandbox.
 
     Attributes:
-        path: as it came, percent-encoded and without the query.
-        query: its parameters, decoded.
-        authorization: that header, if there is one.
-        at: when it arrived, in seconds of the sandbox's clock.
+        method: the HTTP method.
+        path: the whole path as it came, percent-encoded, without the query; such as `/v1/channels/`.
+        query: the parameters of the query, decoded.
+        authorization: the header of that name, if there is one.
+        body: the body; a form if `content_type` says so, otherwise JSON.
+        at: when it arrived, in seconds on the sandbox's clock.
+        content_type: the header of that name, if there is one.
     """
 
     method: str
@@ -44,168 +43,164 @@ class Asked(NamedTuple):
     authorization: str | None
     body: bytes
     at: float = 0.0
+    content_type: str | None = None
 
 
-class Answered(NamedTuple):
-    """An answer. `headers` are those besides the type of its content."""
+class SandboxResponse(NamedTuple):
+    """A response of the sandbox. Without a `content_type` there is no such header, as with an empty 204."""
 
     status: int
     body: bytes = b""
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = _NOTHING
+    content_type: str | None = "application/json"
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
-class Broken(NamedTuple):
-    """No answer: the connection breaks.
+class SandboxDisconnect(NamedTuple):
+    """The end of a connection that brings no response, or only half of one.
 
     Attributes:
-        how: `"refused"`: there never was a connection. `"cut"`: before the work. `"lost_answer"`: after it.
-            `"half_body"`: after half the body of `answered`.
-        answered: what would have been the answer.
+        how: the name of the fault that breaks the connection; `FAULTS` has what it does.
+        response: the response of which half is sent, if any.
     """
 
-    how: Break
-    answered: Answered | None = None
+    how: str
+    response: SandboxResponse | None = None
+
+    @property
+    def answered(self) -> SandboxResponse | None:
+        """The former name of `response`."""
+        return self.response
 
 
 class Found(NamedTuple):
-    """What a path leads to: its template, the ids in it, and the methods it takes (none: there is no such path)."""
+    """An operation: its template, the ids in the path, and the methods it takes. Without methods there is no path."""
 
     template: str | None
     ids: Mapping[str, str]
     methods: tuple[str, ...]
 
 
-NOT_FOUND: Final = Answered(404, b"<!doctype html><title>Not Found</title><h1>Not Found</h1>", "text/html")
-FIREWALL: Final = Answered(403, b"<!doctype html><title>403 Forbidden</title><h1>403 Forbidden</h1>", "text/html")
+NOT_FOUND: Final = SandboxResponse(404, b"<!doctype html><title>Not Found</title><h1>Not Found</h1>", _HTML)
+# Without a body there is no content type either.
+NO_CONTENT: Final = SandboxResponse(204, content_type=None)
+FIREWALL: Final = SandboxResponse(403, b"<!doctype html><title>403 Forbidden</title><h1>403 Forbidden</h1>", _HTML)
 
 
 class Paths:
-    """Where the templates of an API lead."""
+    """The templates of an API, and a quick way from a path to its template."""
 
     def __init__(self, calls: Iterable[tuple[str, str]], patterns: Mapping[str, str]) -> None:
         methods: dict[str, tuple[str, ...]] = {}
         for method, template in calls:
             methods[template] = (*methods.get(template, ()), method)
         self.templates: tuple[str, ...] = tuple(methods)
-        # Looked up by the number of their segments and the first of them: there are few of each.
-        self._rooms: dict[tuple[int, str], list[tuple[re.Pattern[str], str, tuple[str, ...]]]] = {}
+        # Indexed by the number of segments and the first of them: there are few templates of each kind.
+        self._index: dict[tuple[int, str], list[tuple[re.Pattern[str], str, tuple[str, ...]]]] = {}
         for template, taken in methods.items():
             pattern = re.sub(r"{(\w+)}", lambda name: f"(?P<{name[1]}>{patterns[name[1]]})", template)
-            self._rooms.setdefault(_room(template), []).append((re.compile(pattern), template, taken))
+            self._index.setdefault(_shape(template), []).append((re.compile(pattern), template, taken))
 
     def find(self, path: str) -> Found:
-        """What a path leads to."""
-        for pattern, template, methods in self._rooms.get(_room(path), ()):
+        """Return the operation that a path leads to."""
+        for pattern, template, methods in self._index.get(_shape(path), ()):
             found = pattern.fullmatch(path)
             if found is not None:
                 return Found(template, found.groupdict(), methods)
         return Found(None, {}, ())
 
 
-def _room(path: str) -> tuple[int, str]:
+def _shape(path: str) -> tuple[int, str]:
     return path.count("/"), path[1:].partition("/")[0]
 
 
-class Api(ABC):
-    """Answers the requests below a prefix.
+class HttpApi(ABC):
+    """An API below a prefix.
 
     Attributes:
-        name: what the feed calls it.
-        prefix: what its paths begin with, without the slash that ends it.
+        name: the API's name in the feed.
+        prefix: the beginning of its paths, without the slash that ends it.
+        limit: the API whose rate limit counts its requests: APIs that share a token may share a limit.
     """
 
     name: str
     prefix: str
+    limit: str
     paths: Paths
 
     @abstractmethod
-    def known(self, asked: Asked) -> bool:
-        """Whether the request carries a token that is good here: only then the limit of that token counts it."""
+    def find(self, request: SandboxRequest) -> Found:
+        """Return the operation that the request's path (without the prefix) leads to."""
 
     @abstractmethod
-    def failure(self, status: int, field: str, message: str) -> Answered:
-        """A failure in the API's own shape."""
+    def identify(self, request: SandboxRequest) -> str | None:
+        """Return the request's token if it is valid here. Only then does the limit of that token count the request."""
 
     @abstractmethod
-    def unauthorized(self, asked: Asked) -> Answered:
-        """The 401 that the request deserves."""
+    def failure(self, status: int, field: str, message: str) -> SandboxResponse:
+        """Return an error in the API's own shape."""
 
     @abstractmethod
-    def work(self, asked: Asked, found: Found) -> Answered:
-        """Do what is asked and say so, or raise `RefusedError`."""
+    def unauthorized(self, detail: str) -> SandboxResponse:
+        """Return a 401."""
 
     @abstractmethod
-    def find(self, asked: Asked) -> Found:
-        """What the request's path leads to."""
+    def work(self, request: SandboxRequest, found: Found, token: str) -> SandboxResponse:
+        """Do what is asked and return its response, or raise `RefusedError`."""
 
-    def too_many(self) -> Answered:
-        """The 429 of the limit."""
+    def shown_path(self, request: SandboxRequest, found: Found) -> str:
+        """Return the request's path (with the prefix) as the feed may show it: without any token."""
+        return self.prefix + request.path
+
+    def too_many(self) -> SandboxResponse:
+        """Return the 429 of the limit."""
         return self.failure(429, "rate", "Too many requests")
 
-    def respond(self, asked: Asked, found: Found | None = None) -> Answered:
-        """Let the request through the doors and do what it asks."""
-        if b"#{" in asked.body:
-            return FIREWALL
-        found = self.find(asked) if found is None else found
+    def respond(self, request: SandboxRequest, found: Found, token: str | None) -> SandboxResponse:
+        """Check the request in the order of Django REST Framework, and do what it asks.
+
+        `found` and `token` are what `find` and `identify` have returned for it.
+        """
         if not found.methods:
             return NOT_FOUND
-        if not self.known(asked):
-            return self.unauthorized(asked)
-        if asked.method not in found.methods:
-            refused = self.failure(405, "method", f'Method "{asked.method}" not allowed.')
+        if token is None:
+            refused = self.unauthorized(_refusal(request.authorization))
+            return refused._replace(headers={"WWW-Authenticate": "Token"})
+        if request.method not in found.methods:
+            refused = self.failure(405, "method", f'Method "{request.method}" not allowed.')
             return refused._replace(headers={"Allow": ", ".join(found.methods)})
-        if len(asked.body) > MAX_BODY:
+        if len(request.body) > MAX_BODY:
             return self.failure(413, "body", "The body is too large.")
         try:
-            return self.work(asked, found)
+            return self.work(request, found, token)
         except RefusedError as refusal:
             field, messages = next(iter(refusal.errors.items()))
             return self.failure(refusal.status, field, messages[0])
 
 
-def encoded(status: int, value: Json) -> Answered:
-    """An answer in JSON."""
-    return Answered(status, json.dumps(value, ensure_ascii=False).encode())
+def firewalled(body: bytes) -> bool:
+    """Return True if a firewall stops a request with this body before any API sees it."""
+    return _FIREWALLED in body
 
 
-def body_of(asked: Asked) -> Json:
-    """The JSON object that the request carries, or a 400."""
-    try:
-        body: Any = json.loads(asked.body or b"{}")
-        # What cannot be written again (nan, half of a character) is no JSON either.
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        raise RefusedError(400, body="JSON parse error") from None
-    if not isinstance(body, dict):
-        raise RefusedError(400, body="Expected an object")
-    return body
+def token_of(authorization: str | None) -> str | None:
+    """Return the token in an Authorization header, as Django REST Framework reads it; None if it holds none.
+
+    The word `Token` may be in any case, and any white space may follow it.
+    """
+    words = _WORDS.findall(authorization or "")
+    return words[1] if len(words) == 2 and words[0].lower() == "token" else None
 
 
-def filled(body: Mapping[str, Any], name: str) -> str:
-    """A text with something in it, or a 422 that names it."""
-    text = body.get(name)
-    if not isinstance(text, str) or not text.strip():
-        raise RefusedError(422, **{name: "This field may not be blank."})
-    return text
+def _refusal(authorization: str | None) -> str:
+    """Return what Django REST Framework says of a header whose token is missing or not valid."""
+    words = _WORDS.findall(authorization or "")
+    if not words or words[0].lower() != "token":
+        return "Authentication credentials were not provided."
+    if len(words) == 1:
+        return "Invalid token header. No credentials provided."
+    return "Invalid token." if len(words) == 2 else "Invalid token header. Token string should not contain spaces."
 
 
-def optional(body: Mapping[str, Any], name: str) -> str | None:
-    """Like `filled`, or None."""
-    return None if body.get(name) is None else filled(body, name)
-
-
-def address(body: Mapping[str, Any], name: str) -> str:
-    """An http(s) URL, or a 422 that names it."""
-    url = filled(body, name)
-    if not is_address(url):
-        raise RefusedError(422, **{name: "Enter a valid URL."})
-    return url
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an http(s) URL, as far as can be seen."""
-    try:
-        return re.fullmatch(ADDRESS, text) is not None and urlsplit(text).hostname is not None
-    except ValueError:  # "[bad]" is no address
-        return False
+def encoded(status: int, value: Json) -> SandboxResponse:
+    """Return a response in JSON."""
+    return SandboxResponse(status, json.dumps(value, ensure_ascii=False).encode())

@@ -1,4 +1,7 @@
-"""The Platform API over a workspace, from the parts of a request to the parts of an answer."""
+"""The Platform API over a workspace: a table of operations, each a function from a request to the JSON it returns.
+
+Source: dev.landbot.io, Platform API. `GET /agents/` is not published there; four programs use it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from landbot_async._core import routes
-from landbot_async._core.routes import ROUTES, Route
+from landbot_async.sandbox.workspace.directory import OWN_AGENT
 from landbot_async.sandbox.workspace.records import Json, RefusedError
-from landbot_async.sandbox.workspace.workspace import OWN_AGENT, Workspace, envelope, page
+from landbot_async.sandbox.workspace.workspace import Workspace
 
-from .base import Answered, Api, Asked, Found, Paths, address, body_of, encoded, filled, is_address, optional
+from .base import NO_CONTENT, Found, HttpApi, Paths, SandboxRequest, SandboxResponse, encoded, token_of
+from .bodies import Form, body_of, degrees, filled, flag, is_url, member, optional, url, whole
 
-Handler: TypeAlias = Callable[[Workspace, Asked, Mapping[str, Any]], Json | None]
+Handler: TypeAlias = Callable[[Workspace, SandboxRequest, Mapping[str, Any]], Json | None]
 
 FIELD_TYPES: Final = ("string", "integer", "float", "boolean", "date", "datetime", "object")
-# Digits of ASCII alone: int() would take "٣" for 3.
+_TEXTS: Final = ("string", "date", "datetime")
+# ASCII digits only: int() would take "٣" for 3.
 _NUMBER: Final = "[0-9]{1,18}"
 _PATTERNS: Final = {
     **dict.fromkeys(("channel_id", "hook_id", "customer_id", "agent_id", "bot_id"), _NUMBER),
@@ -25,163 +30,119 @@ _PATTERNS: Final = {
 }
 
 
-class Platform(Api):
-    """Answers requests for one workspace and its agent's token."""
-
-    name = "platform"
-    prefix = "/v1"
-    paths: Paths = Paths(((route.method, route.template) for route in ROUTES), _PATTERNS)
-
-    def __init__(self, workspace: Workspace, token: str) -> None:
-        self.workspace = workspace
-        self._credentials = f"Token {token}"
-
-    def find(self, asked: Asked) -> Found:
-        """What the request's path leads to."""
-        return self.paths.find(unquote(asked.path))
-
-    def known(self, asked: Asked) -> bool:
-        """Whether the request carries the token."""
-        return asked.authorization == self._credentials
-
-    def failure(self, status: int, field: str, message: str) -> Answered:
-        """A failure, by field."""
-        return encoded(status, {"errors": {field: [message]}})
-
-    def unauthorized(self, asked: Asked) -> Answered:
-        """A 401: one text for no token, another for a wrong one."""
-        missing = asked.authorization is None
-        detail = "Authentication credentials were not provided." if missing else "Invalid token."
-        return encoded(401, {"detail": detail})
-
-    def work(self, asked: Asked, found: Found) -> Answered:
-        """Do what is asked and say so."""
-        ids = {name: text if name == "field_name" else int(text) for name, text in found.ids.items()}
-        done = HANDLERS[_ROUTES[asked.method, found.template]](self.workspace, asked, ids)
-        if asked.method == "DELETE":
-            return Answered(204)
-        return encoded(200, {"success": True} if done is None else done)
-
-
-_ROUTES: Final[Mapping[tuple[str, str | None], Route]] = {(route.method, route.template): route for route in ROUTES}
-
-
-def _number(asked: Asked, name: str, default: int, most: int | None = None) -> int:
-    text = asked.query.get(name, str(default))
+def _number(request: SandboxRequest, name: str, default: int, most: int | None = None) -> int:
+    text = request.query.get(name, str(default))
     # More digits than int() takes are in no range.
     if not re.fullmatch(r"\d{1,4300}", text, re.ASCII) or (most is not None and int(text) > most):
         raise RefusedError(422, **{name: "A valid integer in range is required."})
     return int(text)
 
 
-def _optional_number(asked: Asked, name: str) -> int | None:
-    return _number(asked, name, 0) if name in asked.query else None
+def _optional_number(request: SandboxRequest, name: str) -> int | None:
+    return _number(request, name, 0) if name in request.query else None
 
 
-def _optional_flag(asked: Asked, name: str) -> bool | None:
-    text = asked.query.get(name)
+def _optional_flag(request: SandboxRequest, name: str) -> bool | None:
+    text = request.query.get(name)
     if text is not None and text not in ("true", "false"):
         raise RefusedError(422, **{name: "Must be true or false."})
     return None if text is None else text == "true"
 
 
-def _stretch(asked: Asked) -> tuple[int, int]:
-    return _number(asked, "offset", 0), _number(asked, "limit", 20, most=100)
+def _stretch(request: SandboxRequest) -> tuple[int, int]:
+    return _number(request, "offset", 0), _number(request, "limit", 20, most=100)
 
 
-def _listing(asked: Asked, key: str, items: list[Any]) -> Json:
-    return page(items, key, *_stretch(asked))
+def _page(request: SandboxRequest, key: str, items: list[Any]) -> Json:
+    offset, limit = _stretch(request)
+    return _page_of(items[offset : offset + limit], key, len(items))
 
 
-def _list_channels(workspace: Workspace, asked: Asked, _ids: Mapping[str, Any]) -> Json:
-    found = workspace.list_channels(type=asked.query.get("type"), active=_optional_flag(asked, "active"))
-    return _listing(asked, "channels", found)
+def _page_of(items: list[Any], key: str, total: int) -> Json:
+    """Return the JSON of a page that is already cut out of its listing."""
+    return {"success": True, "total": total, key: [item.json() for item in items]}
 
 
-def _get_channel(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Json:
+def _list_channels(workspace: Workspace, request: SandboxRequest, _ids: Mapping[str, Any]) -> Json:
+    found = workspace.list_channels(type=request.query.get("type"), active=_optional_flag(request, "active"))
+    return _page(request, "channels", found)
+
+
+def _get_channel(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
     return {"success": True, "channel": workspace.channel(ids["channel_id"]).json()}
 
 
-def _list_customers(workspace: Workspace, asked: Asked, _ids: Mapping[str, Any]) -> Json:
-    search_by = asked.query.get("search_by", "name")
+def _list_customers(workspace: Workspace, request: SandboxRequest, _ids: Mapping[str, Any]) -> Json:
+    search_by = request.query.get("search_by", "name")
     if search_by not in ("name", "email", "phone"):
         raise RefusedError(422, search_by="Not a valid choice.")
     equal = {
-        "channel_id": _optional_number(asked, "channel_id"),
-        "agent_id": _optional_number(asked, "agent_id"),
-        "archived": _optional_flag(asked, "archived"),
-        "opt_in": _optional_flag(asked, "opt_in"),
+        "channel_id": _optional_number(request, "channel_id"),
+        "agent_id": _optional_number(request, "agent_id"),
+        "archived": _optional_flag(request, "archived"),
+        "opt_in": _optional_flag(request, "opt_in"),
     }
-    search = asked.query.get("search")
+    search = request.query.get("search")
     if search is None and all(value is None for value in equal.values()):
         # The usual walk, and it costs the same however far it has come.
-        offset, limit = _stretch(asked)
-        return envelope(workspace.listing.page(offset, limit), "customers", len(workspace.listing))
-    return _listing(asked, "customers", workspace.list_customers(search=search, search_by=search_by, **equal))
+        offset, limit = _stretch(request)
+        return _page_of(workspace.listing.page(offset, limit), "customers", len(workspace.listing))
+    return _page(request, "customers", workspace.list_customers(search=search, search_by=search_by, **equal))
 
 
-def _get_customer(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Json:
+def _get_customer(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
     return {"success": True, "customer": workspace.customer(ids["customer_id"]).json()}
 
 
-def _delete_customer(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> None:
+def _delete_customer(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> None:
     workspace.delete_customer(ids["customer_id"])
 
 
 def _marks(**marks: bool) -> Handler:
-    return lambda workspace, _asked, ids: workspace.mark(ids["customer_id"], **marks)
+    return lambda workspace, _request, ids: workspace.mark(ids["customer_id"], **marks)
 
 
-def _opt_out(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> None:
+def _opt_out(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> None:
     workspace.opt_out(ids["customer_id"])
 
 
-def _assign(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    agent_id, by_name = ids.get("agent_id", OWN_AGENT), "agent_id" in ids
-    workspace.assign(ids["customer_id"], agent_id, by_name=by_name, at=asked.at)
+def _assign(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    agent_id, by_id = ids.get("agent_id", OWN_AGENT), "agent_id" in ids
+    workspace.assign(ids["customer_id"], agent_id, by_id=by_id, at=request.at)
 
 
-def _unassign(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    workspace.assign(ids["customer_id"], None, at=asked.at)
+def _unassign(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    workspace.assign(ids["customer_id"], None, at=request.at)
 
 
-def _assign_bot(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    body = body_of(asked)
-    launch = body.get("launch", True)
-    if not isinstance(launch, bool):
-        raise RefusedError(422, launch="Must be a valid boolean.")
-    node = optional(body, "node")
-    workspace.assign_bot(ids["customer_id"], ids["bot_id"], launch=launch, node=node, at=asked.at)
+def _assign_bot(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    body = body_of(request)
+    launch, node = flag(body, "launch", default=True), optional(body, "node")
+    workspace.assign_bot(ids["customer_id"], ids["bot_id"], launch=launch, node=node, at=request.at)
 
 
-def _send_text(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    text = filled(body_of(asked), "message")
-    workspace.send(ids["customer_id"], "text", text, at=asked.at, body=text)
+def _send_text(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    text = filled(body_of(request), "message")
+    workspace.send(ids["customer_id"], "text", text, at=request.at, body=text)
 
 
-def _send_image(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    body = body_of(asked)
-    url = address(body, "url")
+def _send_image(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    body = body_of(request)
+    image = url(body, "url")
     caption = optional(body, "caption")
-    workspace.send(ids["customer_id"], "image", caption or "", at=asked.at, url=url, caption=caption)
+    workspace.send(ids["customer_id"], "image", caption or "", at=request.at, url=image, caption=caption)
 
 
-def _send_location(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    body, place = body_of(asked), dict[str, float]()
-    for name, most in (("latitude", 90), ("longitude", 180)):
-        value = body.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not -most <= value <= most:
-            raise RefusedError(422, **{name: "A valid number in range is required."})
-        place[name] = value
+def _send_location(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    body = body_of(request)
+    place = {name: degrees(body, name, most) for name, most in (("latitude", 90), ("longitude", 180))}
     text = f"{place['latitude']},{place['longitude']}"
-    workspace.send(ids["customer_id"], "location", text, at=asked.at, **place)
+    workspace.send(ids["customer_id"], "location", text, at=request.at, **place)
 
 
-def _send_template(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> None:
-    body = body_of(asked)
-    template_id, params = body.get("template_id"), body.get("template_params")
-    if not isinstance(template_id, int) or isinstance(template_id, bool):
-        raise RefusedError(422, template_id="A valid integer is required.")
+def _send_template(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> None:
+    body = body_of(request)
+    template_id, params = whole(body, "template_id"), member(body, "template_params")
     if not isinstance(params, dict):
         raise RefusedError(422, template_params="Must be an object.")
     texts = _gaps(params.get("body"), "body")
@@ -193,7 +154,7 @@ def _send_template(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -
         if button is not None:
             _gaps(button, "button")
     language = filled(body, "template_language")
-    workspace.send_template(ids["customer_id"], template_id, language, texts, at=asked.at)
+    workspace.send_template(ids["customer_id"], template_id, language, texts, at=request.at)
 
 
 def _gaps(part: Any, name: str) -> list[str]:
@@ -206,69 +167,78 @@ def _gaps(part: Any, name: str) -> list[str]:
 def _check_header(header: Any) -> None:
     if not isinstance(header, dict):
         raise RefusedError(422, template_params="The header must be an object.")
-    url = header.get("url", "https://example.org/")
-    if not isinstance(url, str) or not is_address(url) or not isinstance(header.get("filename", ""), str):
+    address = header.get("url", "https://example.org/")
+    if not isinstance(address, str) or not is_url(address) or not isinstance(header.get("filename", ""), str):
         raise RefusedError(422, template_params="The header's url must be a valid URL, its filename a text.")
     if "params" in header:
         _gaps(header, "header")
 
 
-def _list_messages(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Json:
+def _list_agents(workspace: Workspace, request: SandboxRequest, _ids: Mapping[str, Any]) -> Json:
+    return _page(request, "agents", workspace.agents)
+
+
+def _list_messages(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
     return {"success": True, "messages": workspace.customer(ids["customer_id"]).transcript()}
 
 
-def _list_templates(workspace: Workspace, asked: Asked, _ids: Mapping[str, Any]) -> Json:
-    channel_id = _optional_number(asked, "channel_id")
+def _list_templates(workspace: Workspace, request: SandboxRequest, _ids: Mapping[str, Any]) -> Json:
+    channel_id = _optional_number(request, "channel_id")
     shown = [each.json() for each in workspace.templates if channel_id in (None, each.channel_id)]
     return {"success": True, "templates": shown}
 
 
-def _list_hooks(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> Json:
-    return _listing(asked, "hooks", workspace.list_hooks(ids["channel_id"]))
+def _list_hooks(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
+    return _page(request, "hooks", workspace.list_hooks(ids["channel_id"]))
 
 
-def _create_hook(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> Json:
-    body = body_of(asked)
-    url, token, name = address(body, "url"), optional(body, "token"), optional(body, "name")
-    return {"success": True, "hook": workspace.add_hook(ids["channel_id"], url, token, name, at=asked.at).json()}
+def _create_hook(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
+    body = body_of(request)
+    address, token, name = url(body, "url"), optional(body, "token"), optional(body, "name")
+    return {
+        "success": True,
+        "hook": workspace.add_hook(ids["channel_id"], address, token, name, created=workspace.unix(request.at)).json(),
+    }
 
 
-def _get_hook(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Json:
+def _get_hook(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
     return {"success": True, "hook": workspace.hook(ids["channel_id"], ids["hook_id"]).json()}
 
 
-def _delete_hook(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> None:
+def _delete_hook(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> None:
     workspace.delete_hook(ids["channel_id"], ids["hook_id"])
 
 
-def _get_field(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> Json:
+def _get_field(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
     return {"success": True, "field": workspace.customer(ids["customer_id"]).field_json(ids["field_name"])}
 
 
 def _writes_field(*, create: bool) -> Handler:
-    def write(workspace: Workspace, asked: Asked, ids: Mapping[str, Any]) -> Json:
-        body = body_of(asked)
+    def write(workspace: Workspace, request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
+        body = body_of(request)
         kind = filled(body, "type")
         if kind not in FIELD_TYPES:
             raise RefusedError(422, type="Not a valid choice.")
         if "value" not in body:
             raise RefusedError(422, value="This field is required.")
-        extra = body.get("extra")
+        value = body["value"]
+        if isinstance(body, Form) and kind not in _TEXTS:
+            value = member(body, "value")
+        extra = member(body, "extra")
         if extra is not None and not isinstance(extra, dict):
             raise RefusedError(422, extra="Must be an object.")
-        written = workspace.write_field(
-            ids["customer_id"], ids["field_name"], kind, body["value"], create=create, extra=extra
-        )
+        written = workspace.write_field(ids["customer_id"], ids["field_name"], kind, value, create=create, extra=extra)
         return {"success": True, "field": written}
 
     return write
 
 
-def _delete_field(workspace: Workspace, _asked: Asked, ids: Mapping[str, Any]) -> None:
+def _delete_field(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> None:
     workspace.delete_field(ids["customer_id"], ids["field_name"])
 
 
-HANDLERS: Final[Mapping[Route, Handler]] = {
+_HANDLERS: Final[Mapping[routes.Route, Handler]] = {
+    routes.Route("GET", "/agents/", idempotent=True, key="agents"): _list_agents,
     routes.LIST_CHANNELS: _list_channels,
     routes.GET_CHANNEL: _get_channel,
     routes.LIST_TEMPLATES: _list_templates,
@@ -298,3 +268,42 @@ HANDLERS: Final[Mapping[Route, Handler]] = {
     routes.UPDATE_FIELD: _writes_field(create=False),
     routes.DELETE_FIELD: _delete_field,
 }
+
+# By method and template, so that a request is looked up without building a route.
+HANDLERS: Final = {(route.method, route.template): handler for route, handler in _HANDLERS.items()}
+
+
+class Platform(HttpApi):
+    """The Platform API of one workspace and its agent's token."""
+
+    name = limit = "platform"
+    prefix = "/v1"
+    paths: Paths = Paths(HANDLERS, _PATTERNS)
+
+    def __init__(self, workspace: Workspace, token: str) -> None:
+        self.workspace = workspace
+        self._token = token
+
+    def find(self, request: SandboxRequest) -> Found:
+        """Return the operation that the request's path leads to."""
+        return self.paths.find(unquote(request.path))
+
+    def identify(self, request: SandboxRequest) -> str | None:
+        """Return the agent's token if the request carries it."""
+        return self._token if token_of(request.authorization) == self._token else None
+
+    def failure(self, status: int, field: str, message: str) -> SandboxResponse:
+        """Return an error by field."""
+        return encoded(status, {"errors": {field: [message]}})
+
+    def unauthorized(self, detail: str) -> SandboxResponse:
+        """Return a 401."""
+        return encoded(401, {"detail": detail})
+
+    def work(self, request: SandboxRequest, found: Found, token: str) -> SandboxResponse:
+        """Do what is asked and return its response, or raise `RefusedError`."""
+        ids: dict[str, Any] = {name: text if name == "field_name" else int(text) for name, text in found.ids.items()}
+        done = HANDLERS[request.method, found.template or ""](self.workspace, request, ids)
+        if request.method == "DELETE":
+            return NO_CONTENT
+        return encoded(200, {"success": True} if done is None else done)

@@ -1,4 +1,4 @@
-"""Deliveries as values: which a message makes, what each carries, when it is tried again, what came of it.
+"""Deliveries as values: which ones a message makes, what each carries, when it is tried again, and its attempts.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
 """
@@ -31,14 +31,17 @@ class DeliveryAttempt:
     Attributes:
         id: counts the deliveries; the attempts of one share it.
         hook_id: the message hook; None for the URL of an APIchat channel.
-        url: where to, without what a URL can hide: user, password and query.
+        customer_id: the customer of the conversation.
+        url: the receiver's URL, without the parts that may hold secrets: user, password and query.
         attempt: counts the attempts, from 1.
-        at: Unix seconds, when it ended.
-        status: what was answered; None where nothing was.
-        error: why there was no answer, in one line.
-        next_at: Unix seconds of the next attempt; None where there is none.
-        delivery_id: the `sentry-trace`, which is the message's own.
-        body: what was posted, decoded.
+        at: when it ended, in Unix seconds.
+        status: the status of the receiver's response; None if there was none.
+        error: why there was no response, in one line.
+        next_at: when the next attempt is made, in Unix seconds; None if there is none.
+        delivery_id: the `sentry-trace`, which belongs to the message.
+        content: the body that was posted.
+        sender: who wrote the message: `"customer"`, `"bot"`, `"agent"` or `"sys"`.
+        answer: the beginning of the receiver's response; None if there was none.
     """
 
     id: int
@@ -51,18 +54,28 @@ class DeliveryAttempt:
     error: str | None
     next_at: float | None
     delivery_id: str
-    body: Json = field(repr=False)
+    content: bytes = field(repr=False)
+    sender: str
+    answer: str | None = field(default=None, repr=False)
+
+    @property
+    def body(self) -> Json:
+        """The body that was posted, decoded."""
+        body: Json = json.loads(self.content)
+        return body
 
     def json(self) -> Json:
-        """As the feed and the control path show it, but for the time, which the feed has of its own."""
+        """Return it as the feed and the control path show it, except for the time, which the feed has of its own."""
         return {
             "id": self.id,
             "hook_id": self.hook_id,
             "customer_id": self.customer_id,
+            "sender": self.sender,
             "url": self.url,
             "attempt": self.attempt,
             "status": self.status,
             "error": self.error,
+            "answer": self.answer,
             "next_at": self.next_at,
             "delivery_id": self.delivery_id,
             "body": self.body,
@@ -71,66 +84,82 @@ class DeliveryAttempt:
 
 @define(eq=False)
 class Delivery:
-    """A message for one URL. `attempts` counts those that were made; `id` is given to it on its way."""
+    """A message for one URL.
+
+    Attributes:
+        event: True for an assignment and the like, which Landbot delivers late.
+        id: counts the deliveries; set when it is posted.
+        attempts: how many attempts were made.
+    """
 
     hook_id: int | None
     customer_id: int
     url: str = field(repr=False)
     token: str | None = field(repr=False)
     delivery_id: str
-    body: Json = field(repr=False)
     content: bytes = field(repr=False)
+    sender: str = "customer"
+    event: bool = False
     id: int = 0
     attempts: int = 0
 
+    @property
+    def receiver(self) -> tuple[int | None, str]:
+        """The hook or the channel's URL that receives it: a slow one holds up no other."""
+        return self.hook_id, self.url
+
     def headers(self) -> dict[str, str]:
-        """What goes with it: the hook's token, if it has one, and what tells copies and retries of a message."""
-        told = {"Authorization": f"Token {self.token}"} if self.token is not None else {}
+        """Return its headers: the hook's token, if any, and the id that copies and retries of a message share."""
+        token = {"Authorization": f"Token {self.token}"} if self.token is not None else {}
         return {
+            "Accept-Encoding": "identity",
             "Content-Type": "application/json",
             "User-Agent": "landbot/webhooks",
             "sentry-trace": self.delivery_id,
-            **told,
+            **token,
         }
 
     def wait(self, status: int | None) -> float | None:
-        """Seconds until the next attempt, after one that was answered so (None: not); None where there is none."""
+        """Return the seconds until the next attempt, after one with this status (None: no response).
+
+        None if there is no next attempt.
+        """
         done = status is not None and 200 <= status < 300
         return None if done or self.attempts > len(WAITS) else WAITS[self.attempts - 1]
 
 
-def deliveries(
+def deliveries_of(
     message: SandboxMessage,
     customer: SandboxCustomer,
     channel: SandboxChannel,
     hooks: list[SandboxHook],
     key: str,
 ) -> Iterator[Delivery]:
-    """The deliveries that a message makes: one to each hook, and one to the URL of an APIchat channel.
+    """Return the deliveries that a message makes: one to each hook, and one to the URL of an APIchat channel.
 
-    `key` makes the ids of messages those of one sandbox alone.
+    `key` makes the ids of messages unique among sandboxes.
     """
     bridge = channel.type == "apichat"
-    spoken = message.sender.type in ("bot", "agent")
+    sender, event = message.sender.type, message.type == "event"
     digest = hashlib.blake2b(f"{key}/{message.id}".encode(), digest_size=40).digest()
     trace = f"{digest[:16].hex()}-{digest[16:24].hex()}-1"
-    # What an APIchat customer says does not fire hooks: whoever has the hook is who sent it.
-    if hooks and not (bridge and message.sender.type == "customer"):
-        body = envelopes.platform(message, customer, channel, str(uuid.UUID(bytes=digest[24:], version=4)))
-        content = _encoded(body)
+    # What an APIchat customer writes does not fire hooks: the hook's owner is who sent it.
+    if hooks and not (bridge and sender == "customer"):
+        uuid_ = str(uuid.UUID(bytes=digest[24:], version=4))
+        content = _encoded(envelopes.platform(message, customer, channel, uuid_))
         for hook in hooks:
-            yield Delivery(hook.id, customer.id, hook.url, hook.token, trace, body, content)
-    if bridge and spoken and channel.url is not None:
-        body = envelopes.apichat(message, customer, channel)
-        yield Delivery(None, customer.id, channel.url, None, trace, body, _encoded(body))
+            yield Delivery(hook.id, customer.id, hook.url, hook.token, trace, content, sender, event)
+    if bridge and sender in ("bot", "agent") and channel.url is not None:
+        content = _encoded(envelopes.apichat(message, customer, channel))
+        yield Delivery(None, customer.id, channel.url, None, trace, content, sender, event)
 
 
 def _encoded(body: Json) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def shown(url: str) -> str:
-    """A URL without what it may hide: user, password and query."""
+def without_secrets(url: str) -> str:
+    """Return a URL without the parts that may hold secrets: user, password and query."""
     try:
         parts = urlsplit(url)
         port = "" if parts.port is None else f":{parts.port}"

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from landbot_async.sandbox.workspace.records import Json, SandboxChannel, SandboxCustomer, SandboxMessage
 
-# What hooks call a kind of channel that the API calls otherwise.
+# The names that hooks give to types of channels, where the API has another.
 _CHANNEL_TYPES: Final = {"webchat": "landbot"}
-# So that nobody takes one for the other: `_raw.chat` is not the customer's id.
+# `_raw.chat` is not the customer's id, so that no receiver takes one for the other.
 _CHATS: Final = 1_000_000
 
 
 def platform(message: SandboxMessage, customer: SandboxCustomer, channel: SandboxChannel, uuid: str) -> Json:
-    """What a message hook is posted."""
+    """Return the body for a message hook."""
     timestamp = _timestamp(message, channel)
     sender = message.sender
     return {
@@ -58,7 +58,7 @@ def platform(message: SandboxMessage, customer: SandboxCustomer, channel: Sandbo
 
 
 def apichat(message: SandboxMessage, customer: SandboxCustomer, channel: SandboxChannel) -> Json:
-    """What the URL of an APIchat channel is posted: one flat message, and nothing that would tell who posts it."""
+    """Return the body for the URL of an APIchat channel: one flat message, and nothing that proves who posts it."""
     sender = message.sender
     human = {"name": sender.name, "email": f"agent{sender.id}@example.org"}
     agent = {"id": sender.id, "type": "bot"} if sender.type == "bot" else {"id": sender.id, "type": "human", **human}
@@ -84,7 +84,7 @@ def apichat(message: SandboxMessage, customer: SandboxCustomer, channel: Sandbox
 
 
 def _timestamp(message: SandboxMessage, channel: SandboxChannel) -> float:
-    """Unix seconds: whole ones for what a WhatsApp customer says, microseconds for all else."""
+    """Return Unix seconds: whole ones for a WhatsApp customer's message, microseconds for any other."""
     whole = channel.type == "whatsapp" and message.sender.type == "customer"
     return int(message.at) if whole else round(message.at, 6)
 
@@ -102,11 +102,11 @@ def _customer(customer: SandboxCustomer, channel: SandboxChannel) -> Json:
 
 
 def _mangled(value: Any) -> Any:
-    """A custom field as hooks show it: what holds others becomes a string."""
+    """Return a custom field as hooks show it: a list or an object becomes a string."""
     return str(value) if isinstance(value, list | dict) else value
 
 
 def _samurai(message: SandboxMessage) -> Mapping[str, int]:
-    """Who wrote it, in Landbot's older way: bots are negative, agents positive, a customer is absent."""
+    """Return the sender in Landbot's older way: bots are negative, agents positive, a customer is absent."""
     kind, number, _ = message.sender
     return {} if kind == "customer" else {"samurai": -number if kind == "bot" else number}

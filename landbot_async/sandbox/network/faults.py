@@ -1,21 +1,75 @@
-"""Faults on demand: what goes wrong, how often and where. Seeded, so that a run can be repeated."""
+"""Faults on demand: what can go wrong, and how often and where it does. Seeded, so that a run can be repeated.
+
+`FAULTS` is the table of all named faults. The validation, the network, both carriers (the in-process transport and the
+server) and the documents read it, so a new fault is a new row; a new way to break a connection also needs an entry in
+each carrier.
+"""
 
 from __future__ import annotations
 
 import random
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, define
+from attrs import asdict, define, field, frozen
+
+from landbot_async._core.arguments import choice, finite_number, whole_number
 
 FaultName: TypeAlias = Literal["lost_answer", "cut", "refused", "half_body", "html", "latency"]
-"""`lost_answer`: the work is done, then the connection breaks. `half_body`: the same, after half the answer's body.
-`cut`: it breaks before the work, after the request was read. `refused`: nobody listens, so nothing is sent. `html`:
-a page of something in front of the API, with status 200. `latency`: nothing but late."""
+"""The names of `FAULTS`."""
+
+Connection: TypeAlias = Literal["refuse", "close", "half", "keep"]
+"""How a carrier treats the connection: it never opens (`refuse`), it closes without a response (`close`) or after half
+of the response's body (`half`), or it brings the response (`keep`).
+"""
+
+
+@frozen
+class FaultKind:
+    """A kind of fault: a row of the table.
+
+    Attributes:
+        strikes: if the fault comes before the work, so that nothing is done, or after it; a fault that may do either
+            has `after_the_work` to choose.
+        response: what the API responds with: its own response, or an error or a web page in its place.
+        connection: what the carrier does.
+        meaning: what it looks like to a client, in one sentence.
+    """
+
+    strikes: Literal["before", "after", "either"]
+    response: Literal["own", "error", "page"]
+    connection: Connection
+    meaning: str
+
+
+FAULTS: Final[Mapping[str, FaultKind]] = {
+    "refused": FaultKind("before", "own", "refuse", "Nothing listens, so nothing of the request is sent."),
+    "cut": FaultKind("before", "own", "close", "The connection breaks after the request, before the work."),
+    "lost_answer": FaultKind("after", "own", "close", "The work is done, then the connection breaks."),
+    "half_body": FaultKind("after", "own", "half", "The work is done, then the response breaks off in its body."),
+    "html": FaultKind("either", "page", "keep", "Something in front of the API sends a web page with status 200."),
+    "latency": FaultKind("after", "own", "keep", "Nothing but a late response."),
+}
+STATUS: Final = FaultKind("either", "error", "keep", "The API responds with this status.")
+"""The kind of a fault that is a status."""
 
 
 @define
 class Fault:
-    """Something to go wrong. `times` counts down; None never ends. The answer comes `latency` seconds later."""
+    """A fault that is planned.
+
+    Attributes:
+        what: a status (200 to 599), or a name in `FAULTS`.
+        times: how often it still strikes; None never ends.
+        probability: how likely it is each time, from 0 to 1.
+        method: the only HTTP method that it strikes; None is any.
+        route: the only route that it strikes; None is any.
+        after_the_work: True does what was asked before responding so.
+        latency: seconds that the response takes longer.
+
+    Raises:
+        ValueError, TypeError: an argument is out of range, there is no such fault, or it could never strike.
+    """
 
     what: int | FaultName
     times: int | None
@@ -24,14 +78,35 @@ class Fault:
     route: str | None
     after_the_work: bool
     latency: float = 0.0
+    kind: FaultKind = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.what, str):
+            choice("what", self.what, tuple(FAULTS))
+            self.kind = FAULTS[self.what]
+        else:
+            whole_number("what", self.what, at_least=200, at_most=599)
+            self.kind = STATUS
+        if self.after_the_work and self.kind.strikes != "either":
+            raise ValueError(f"after_the_work goes with a status or a page, not with {self.what!r}")
+        if self.times is not None:
+            whole_number("times", self.times, at_least=0)
+        finite_number("probability", self.probability, at_least=0, at_most=1)
+        finite_number("latency", self.latency, at_least=0)
+        if self.what == "latency" and not self.latency:
+            raise ValueError("latency must be above 0 seconds where nothing else goes wrong")
 
     def json(self) -> dict[str, Any]:
-        """As the page and the control path show it."""
-        return asdict(self)
+        """Return it as the page and the control path show it."""
+        return asdict(self, filter=lambda attribute, _: attribute.init)
+
+    def matches(self, method: str, route: str) -> bool:
+        """Return True if it may strike such a request."""
+        return self.times != 0 and self.method in (None, method) and self.route in (None, route)
 
 
 class Faults:
-    """Those that are planned, in the order they were asked for."""
+    """The faults that are planned, in the order in which they were asked for."""
 
     def __init__(self, seed: int) -> None:
         self._planned: list[Fault] = []
@@ -39,32 +114,27 @@ class Faults:
 
     @property
     def planned(self) -> list[Fault]:
-        """Those that may still strike."""
+        """The faults that may still strike."""
         return [fault for fault in self._planned if fault.times != 0]
 
     def plan(self, fault: Fault) -> None:
-        """Plan one more."""
+        """Add a fault."""
         self._planned.append(fault)
 
     def clear(self) -> None:
-        """Plan none."""
+        """Remove all faults."""
         self._planned.clear()
 
     def next(self, method: str, route: str) -> Fault | None:
-        """The fault that strikes this request, if one does."""
+        """Return the fault that strikes this request, if any, and count it."""
         for fault in self._planned:
-            if (
-                fault.times != 0
-                and fault.method in (None, method)
-                and fault.route in (None, route)
-                and self._random.random() < fault.probability
-            ):
+            if fault.matches(method, route) and self._random.random() < fault.probability:
                 if fault.times is not None:
                     fault.times -= 1
                 return fault
         return None
 
     def put_back(self, fault: Fault | None) -> None:
-        """Leave the fault for another request: the one it was meant for never met it."""
+        """Leave the fault for another request: the one that it was meant for never met it."""
         if fault is not None and fault.times is not None:
             fault.times += 1

@@ -1,39 +1,50 @@
-"""The way to the APIs and back: time, faults, the limit, and the count of it all. Whatever carries HTTP uses it."""
+"""The way to the APIs and back: time, faults, the limit, and the count of it all. Each carrier of HTTP uses it."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 import anyio
 
-from landbot_async.sandbox.apis.base import NOT_FOUND, Answered, Api, Asked, Broken, Found
+from landbot_async.sandbox.apis.base import (
+    FIREWALL,
+    NOT_FOUND,
+    Found,
+    HttpApi,
+    SandboxDisconnect,
+    SandboxRequest,
+    SandboxResponse,
+    firewalled,
+)
 from landbot_async.sandbox.clock import Clock
 from landbot_async.sandbox.feed import Feed
+from landbot_async.sandbox.pace import Pace
 
 from .faults import Fault, Faults
 from .windows import Window
 
-PAGE: Final = Answered(200, b"<!doctype html><title>Landbot</title><h1>Something else is here</h1>", "text/html")
+# Characters of an error's body that the feed tells.
+MOST_OF_AN_ERROR: Final = 300
+PAGE: Final = SandboxResponse(200, b"<!doctype html><title>Landbot</title><h1>Something else is here</h1>", "text/html")
 
 
 class Arrival(NamedTuple):
-    """A request on its way to an API (None: to none of them), and the fault it will meet."""
+    """A request on its way to an API (None: to none of them), and the fault that it will meet."""
 
-    asked: Asked
-    api: Api | None
+    request: SandboxRequest
+    api: HttpApi | None
     found: Found
     fault: Fault | None
 
     @property
     def refused(self) -> bool:
-        """Whether nobody listens."""
-        return self.fault is not None and self.fault.what == "refused"
+        """True if no connection opens."""
+        return self.fault is not None and self.fault.kind.connection == "refuse"
 
 
-class Gate:
-    """Carries requests to the APIs, as servers behind a network would.
+class Network:
+    """The network in front of the APIs.
 
     Attributes:
         received: how many requests arrived.
@@ -42,120 +53,123 @@ class Gate:
 
     def __init__(
         self,
-        apis: Sequence[Api],
+        apis: Sequence[HttpApi],
         window: Callable[[], Window],
         faults: Faults,
         clock: Clock,
         feed: Feed,
         *,
-        latency: float,
-        jitter: float,
-        seed: int,
+        pace: Pace,
     ) -> None:
         self._apis = apis
         self._window = window
-        self._windows: dict[tuple[str, str | None], Window] = {}
+        self._windows: dict[tuple[str, str], Window] = {}
         self._faults = faults
         self._clock = clock
         self._feed = feed
-        self._latency, self._jitter = latency, jitter
-        self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
+        self._pace = pace
         self.received: int = 0
         self.refused: int = 0
 
-    async def handle(self, asked: Asked) -> Answered | Broken:
-        """Answer one request, or break the connection as the planned fault says."""
-        return await self.carry(self.meet(asked))
-
-    def meet(self, asked: Asked) -> Arrival:
-        """Say where a request goes and what it meets. Whoever asks has to `carry` it."""
+    def accept(self, request: SandboxRequest) -> Arrival:
+        """Find the API and the fault that a request will meet. The caller has to `carry` it then."""
         for api in self._apis:
-            if asked.path.startswith(api.prefix + "/"):
-                below = asked._replace(path=asked.path[len(api.prefix) :])
+            if request.path.startswith(api.prefix + "/"):
+                below = request._replace(path=request.path[len(api.prefix) :])
                 found = api.find(below)
-                return Arrival(below, api, found, self._faults.next(asked.method, found.template or below.path))
-        return Arrival(asked, None, Found(None, {}, ()), self._faults.next(asked.method, asked.path))
+                return Arrival(below, api, found, self._faults.next(request.method, found.template or below.path))
+        return Arrival(request, None, Found(None, {}, ()), self._faults.next(request.method, request.path))
 
-    async def carry(self, arrival: Arrival, read: Callable[[], Awaitable[bytes]] | None = None) -> Answered | Broken:
-        """Let a request travel, arrive, and its answer travel back. Cancelled before it arrives, it meets nothing.
+    async def carry(
+        self, arrival: Arrival, read: Callable[[], Awaitable[bytes]] | None = None
+    ) -> SandboxResponse | SandboxDisconnect:
+        """Let a request travel and arrive, and its response travel back.
 
-        `read` brings the body, where it is not there yet; a request has arrived when all of it has.
+        A request that is cancelled before it arrives has no effect and uses up no fault. `read` brings the body if it
+        is not there yet; a request has arrived when all of it has.
         """
         fault, begun = arrival.fault, self._clock.at()
         if arrival.refused:
-            return Broken("refused")
+            return SandboxDisconnect("refused")
         try:
-            await self._travel()
-            body = arrival.asked.body if read is None else await read()
+            await anyio.sleep(self._pace.travel())
+            body = arrival.request.body if read is None else await read()
         except BaseException:
             self._faults.put_back(fault)
             raise
         self.received += 1
-        asked = arrival.asked._replace(at=self._clock.at(), body=body)
-        result, over_limit = self._result(arrival._replace(asked=asked))
-        status = None
+        now, work = self._clock.at(), self._pace.work()
+        self._pace.responds_at = now + work
+        result, over_limit = self._result(arrival._replace(request=arrival.request._replace(at=now, body=body)))
+        self._pace.responds_at = 0.0
+        outcome: SandboxResponse | None = None
         try:
-            await self._travel(fault.latency if fault is not None and not over_limit else 0.0)
-            status = result.status if isinstance(result, Answered) else None
+            # Even without a delay this lets others run and can be cancelled, as a network does and can.
+            late = fault.latency if fault is not None and not over_limit else 0.0
+            await anyio.sleep(self._pace.travel() + work + late)
+            outcome = result if isinstance(result, SandboxResponse) else None
         finally:
-            self._tell(arrival, status, begun, over_limit=over_limit)
+            self._tell(arrival, outcome, begun, over_limit=over_limit)
         return result
 
-    def _result(self, arrival: Arrival) -> tuple[Answered | Broken, bool]:
-        """What comes of a request that has arrived, and whether it is the limit's refusal.
+    def _result(self, arrival: Arrival) -> tuple[SandboxResponse | SandboxDisconnect, bool]:
+        """Return the result of a request that has arrived, and True if it is the limit's refusal.
 
-        Nothing here waits, so nobody can be cancelled between a deed and its record.
+        Nothing here waits, so a cancellation cannot come between a change and its record.
         """
-        asked, api, found, fault = arrival
-        what = None if fault is None else fault.what
-        if what == "cut":
-            return Broken("cut"), False
-        if api is not None and api.known(asked) and not self._admit(api, asked):
+        request, api, found, fault = arrival
+        if fault is not None and fault.kind.strikes == "before":
+            return SandboxDisconnect(str(fault.what)), False
+        if firewalled(request.body):
+            self._faults.put_back(fault)
+            return FIREWALL, False
+        token = None if api is None else api.identify(request)
+        if api is not None and token is not None and not self._admit((api.limit, token), request.at):
             self._faults.put_back(fault)
             self.refused += 1
             return api.too_many(), True
-        instead = self._instead(api, what)
-        if instead is not None and not (fault and fault.after_the_work):
+        instead = None if fault is None else self._instead(api, fault)
+        if instead is not None and fault is not None and not fault.after_the_work:
             return instead, False
-        answered = NOT_FOUND if api is None else api.respond(asked, found)
-        if what == "lost_answer" or (what == "half_body" and not answered.body):
-            return Broken("lost_answer"), False
-        if what == "half_body":
-            return Broken("half_body", answered), False
-        return instead or answered, False
+        response = NOT_FOUND if api is None else api.respond(request, found, token)
+        connection = "keep" if fault is None else fault.kind.connection
+        if connection == "keep":
+            return instead or response, False
+        if connection == "half" and response.body:
+            return SandboxDisconnect("half_body", response), False
+        return SandboxDisconnect("lost_answer"), False  # half of nothing is nothing
 
-    def _instead(self, api: Api | None, what: int | str | None) -> Answered | None:
-        """The answer that a fault gives instead of the API's."""
-        if what == "html":
+    def _instead(self, api: HttpApi | None, fault: Fault) -> SandboxResponse | None:
+        """Return the response that a fault gives in place of the API's own."""
+        if fault.kind.response == "page":
             return PAGE
-        if not isinstance(what, int):
+        if fault.kind.response == "own":
             return None
-        shaped = api or self._apis[0]
-        return shaped.too_many() if what == 429 else shaped.failure(what, "sandbox", "A fault on demand")
+        status, shape = int(fault.what), api or self._apis[0]
+        return shape.too_many() if status == 429 else shape.failure(status, "sandbox", "A fault on demand")
 
-    def _admit(self, api: Api, asked: Asked) -> bool:
-        key = api.name, asked.authorization
-        if key not in self._windows:
-            self._windows[key] = self._window()
-        return self._windows[key].admit(asked.at)
+    def _admit(self, key: tuple[str, str], at: float) -> bool:
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = self._window()
+        return window.admit(at)
 
-    def _tell(self, arrival: Arrival, status: int | None, begun: float, *, over_limit: bool) -> None:
-        asked, api, found, _ = arrival
+    def _tell(self, arrival: Arrival, response: SandboxResponse | None, begun: float, *, over_limit: bool) -> None:
+        request, api, found, fault = arrival
         at = self._clock.at()
+        failed = response is not None and response.status >= 400
         self._feed.add(
             "request",
             self._clock.unix(at),
             {
                 "api": (api or self._apis[0]).name,
-                "method": asked.method,
-                "path": (api.prefix if api else "") + asked.path,
+                "method": request.method,
+                "path": request.path if api is None else api.shown_path(request, found),
                 "route": found.template,
-                "status": status,
+                "status": None if response is None else response.status,
+                "error": response.body.decode()[:MOST_OF_AN_ERROR] if failed and response is not None else None,
+                "fault": None if fault is None or over_limit else fault.what,
                 "refused": over_limit,
                 "seconds": at - begun,
             },
         )
-
-    async def _travel(self, longer: float = 0.0) -> None:
-        # Even without a delay it lets others run and can be cancelled, as a network does and can.
-        await anyio.sleep(self._latency / 2 + self._random.random() * self._jitter + longer)

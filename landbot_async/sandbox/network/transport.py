@@ -1,52 +1,85 @@
-"""The sandbox as a transport of httpx: requests reach it without a socket, and see latency, limit and faults."""
+"""The sandbox as a transport of httpx: requests reach it without a socket, and meet latency, limit and faults."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 import anyio
 import httpx
 
 from landbot_async._core.http import transport_error
-from landbot_async.sandbox.apis.base import Answered, Asked, Broken
+from landbot_async.sandbox.apis.base import SandboxDisconnect, SandboxRequest, SandboxResponse
 
-from .network import Gate
+from .faults import FAULTS, Connection
+from .network import Network
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
-    """Carries requests to a `Gate`. Of an attempt's time-outs it keeps the one for reading: all else is at once."""
+    """Carries requests to a `Network`. Of an attempt's time-outs only that for reading applies: all else is instant."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request, or fail as the planned fault says."""
+        """Return the response to one request, or fail as the planned fault says."""
         path, _, _ = request.url.raw_path.partition(b"?")
-        authorization = request.headers.get("authorization")
-        asked = Asked(request.method, path.decode("ascii"), dict(request.url.params), authorization, b"")
-        arrival = self._gate.meet(asked)
+        headers = request.headers
+        arrival = self._network.accept(
+            SandboxRequest(
+                request.method,
+                path.decode("ascii"),
+                dict(request.url.params),
+                headers.get("authorization"),
+                b"",
+                content_type=headers.get("content-type"),
+            )
+        )
         trace = request.extensions.get("trace") or _no_trace
         if arrival.refused:
             await trace("connection.connect_tcp.started", {})
             await trace("connection.connect_tcp.failed", {})
-            raise transport_error("ConnectError", "the sandbox refuses the connection", request)
-        await trace("http11.send_request_headers.started", {})
+        else:
+            await trace("http11.send_request_headers.started", {})
         patience = request.extensions.get("timeout", {}).get("read")
         with anyio.move_on_after(math.inf if patience is None else patience):
-            return _response(await self._gate.carry(arrival, request.aread), request)
-        raise transport_error("ReadTimeout", "the sandbox did not answer in time", request)
+            result = await self._network.carry(arrival, request.aread)
+            if isinstance(result, SandboxResponse):
+                return _response(result)
+            return _BREAKS[FAULTS[result.how].connection](result, request)
+        raise transport_error("ReadTimeout", "the sandbox did not respond in time", request)
 
 
-def _response(result: Answered | Broken, request: httpx.Request) -> httpx.Response:
-    if isinstance(result, Answered):
-        headers = {"content-type": result.content_type, **result.headers}
-        return httpx.Response(result.status, headers=headers, content=result.body)
-    if result.answered is None:
-        raise transport_error("ReadError", "the sandbox breaks the connection", request)
-    status, body, content_type, _ = result.answered
-    headers = {"content-type": content_type, "content-length": str(len(body))}
-    return httpx.Response(status, headers=headers, stream=_Half(body, request))
+def _response(response: SandboxResponse, stream: httpx.AsyncByteStream | None = None) -> httpx.Response:
+    headers = dict(response.headers)
+    if response.content_type is not None:
+        headers["content-type"] = response.content_type
+    if stream is None:
+        return httpx.Response(response.status, headers=headers, content=response.body)
+    headers["content-length"] = str(len(response.body))
+    return httpx.Response(response.status, headers=headers, stream=stream)
+
+
+def _refuse(_: SandboxDisconnect, request: httpx.Request) -> httpx.Response:
+    raise transport_error("ConnectError", "the sandbox refuses the connection", request)
+
+
+def _close(_: SandboxDisconnect, request: httpx.Request) -> httpx.Response:
+    raise transport_error("ReadError", "the sandbox breaks the connection", request)
+
+
+def _half(disconnect: SandboxDisconnect, request: httpx.Request) -> httpx.Response:
+    response = disconnect.response or SandboxResponse(200)
+    return _response(response, _Half(response.body, request))
+
+
+# What each way to break a connection looks like to httpx.
+_BREAKS: Final[Mapping[Connection, Callable[[SandboxDisconnect, httpx.Request], httpx.Response]]] = {
+    "refuse": _refuse,
+    "close": _close,
+    "half": _half,
+}
 
 
 class _Half(httpx.AsyncByteStream):

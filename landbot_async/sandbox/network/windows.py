@@ -1,6 +1,7 @@
-"""How a server may count ten requests a second. Landbot does not say which it is, so a client has to survive them all.
+"""Ways in which a server may count ten requests a second.
 
-A window is asked with the time of each request, in seconds that never go back, and says whether to take it.
+Landbot does not say which is its own, so a client has to survive them all. A window is asked with the time of each
+request, in seconds that never go back, and says if the request is accepted.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ WindowName: TypeAlias = Literal["sliding", "counting", "fixed", "gcra", "off"]
 
 
 class Window(Protocol):
-    """Takes a request or refuses it."""
+    """A way to count requests."""
 
     def admit(self, now: float) -> bool:
-        """Whether a request that arrives at `now` is taken."""
+        """Return True if a request that arrives at `now` is accepted."""
         ...
 
 
@@ -28,7 +29,7 @@ class Sliding:
         self._arrivals: deque[float] = deque()
 
     def admit(self, now: float) -> bool:
-        """Whether a request that arrives at `now` is taken."""
+        """Return True if a request that arrives at `now` is accepted."""
         while self._arrivals and self._arrivals[0] <= now - self._per:
             self._arrivals.popleft()
         taken = len(self._arrivals) < self._rate
@@ -46,7 +47,7 @@ class Fixed:
         self._count = 0
 
     def admit(self, now: float) -> bool:
-        """Whether a request that arrives at `now` is taken."""
+        """Return True if a request that arrives at `now` is accepted."""
         window = int(now // self._per)
         if window != self._window:
             self._window, self._count = window, 0
@@ -55,14 +56,14 @@ class Fixed:
 
 
 class Gcra:
-    """A leaky bucket that holds `rate` and drains `rate` in `per` seconds."""
+    """A leaky bucket that holds `rate` requests and drains `rate` in `per` seconds."""
 
     def __init__(self, rate: int, per: float) -> None:
         self._gap, self._depth = per / rate, per
         self._full_until = float("-inf")
 
     def admit(self, now: float) -> bool:
-        """Whether a request that arrives at `now` is taken."""
+        """Return True if a request that arrives at `now` is accepted."""
         full_until = max(self._full_until, now) + self._gap
         if full_until - now > self._depth + 1e-9:
             return False
@@ -74,7 +75,7 @@ class Off:
     """No limit."""
 
     def admit(self, now: float) -> bool:
-        """Takes everything."""
+        """Accept every request."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application: both APIs on a short way of their own, the page and the control path by Starlette."""
+"""The ASGI application: the APIs on a short path of their own, the page and the control path through Starlette."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.apis.base import MAX_BODY, NOT_FOUND, Answered, Asked, Broken
+from landbot_async.sandbox.apis.apichat import Apichat
+from landbot_async.sandbox.apis.base import MAX_BODY, NOT_FOUND, SandboxDisconnect, SandboxRequest, SandboxResponse
+from landbot_async.sandbox.apis.opt_in import OptIn
+from landbot_async.sandbox.apis.platform import Platform
 
-from . import responses as wire
-from .access import Guard
+from . import responses
+from .access import AccessPolicy
 from .control import Control, Variable
 
-APIS: Final = ("/v1/", "/chat/v1/")
+APIS: Final = tuple(f"{api.prefix}/" for api in (Platform, Apichat, OptIn))
 CONTROL: Final = "/_sandbox/"
 SCRIPTS: Final = ("api", "connection", "conversation", "customers", "deliveries", "dom", "page", "strip")
 FILES: Final = {
@@ -36,19 +39,19 @@ DESCRIPTIONS: Final = {"/openapi.json": ("platform.json", "/v1"), "/chat/openapi
 
 
 class SandboxApp:
-    """Serves a sandbox.
+    """A sandbox as an ASGI application.
 
     Args:
-        sandbox: what is served; open, if its hooks are to be told.
-        host: the name or address that is listened on.
-        token: the run's own, which the control path asks for.
-        variables: what a program needs in its environment, for the page to show.
+        sandbox: the sandbox; open, if deliveries are to be made.
+        host: the name or address that the server listens on.
+        token: the token that the control path requires.
+        variables: the environment variables that a program needs, for the page to show.
     """
 
     def __init__(self, sandbox: Sandbox, *, host: str, token: str, variables: Iterable[Variable] = ()) -> None:
         self._sandbox = sandbox
-        self._guard = Guard(host, token)
-        self._under_way: set[CancelScope] = set()
+        self._policy = AccessPolicy(host, token)
+        self._running: set[CancelScope] = set()
         self._rest = Starlette(
             routes=[
                 Route("/", functools.partial(_page, token)),
@@ -58,64 +61,67 @@ class SandboxApp:
             ],
             exception_handlers={HTTPException: _refused},
         )
-        # A path without its slash is not there, as with Landbot.
+        # A path without its slash does not exist, as with Landbot.
         self._rest.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        with CancelScope() as under_way:
-            self._under_way.add(under_way)
+        """Respond to one request."""
+        with CancelScope() as running:
+            self._running.add(running)
             try:
-                await self._answer(scope, receive, send)
+                await self._route(scope, receive, send)
             finally:
-                self._under_way.discard(under_way)
-        if under_way.cancelled_caught:
-            await wire.cut(scope, receive)
+                self._running.discard(running)
+        if running.cancelled_caught:
+            await responses.cut(scope, receive)
 
     def stop(self) -> None:
-        """Break what is under way: streams that would never end, answers that were to come late."""
-        for under_way in tuple(self._under_way):
-            under_way.cancel()
+        """Break what is in progress: streams that would never end, responses that were to come late."""
+        for running in tuple(self._running):
+            running.cancel()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         path: str = scope["path"]
-        refusal = self._guard.refusal(headers)
+        refusal = self._policy.refusal(headers)
         if refusal is not None:
-            await wire.answer(send, _error(*refusal))
+            await responses.respond(send, _error(*refusal))
         elif path.startswith(APIS):
-            await self._ask(scope, headers, receive, send)
-        elif path.startswith(CONTROL) and not self._guard.may_control(headers):
-            await wire.answer(send, _error(401, "The header X-Sandbox-Token is missing or not this run's"))
+            await self._serve_api(scope, headers, receive, send)
+        elif path.startswith(CONTROL) and not self._policy.may_control(headers):
+            await responses.respond(send, _error(401, "The header X-Sandbox-Token is missing or not this run's"))
         else:
-            await self._rest(scope, receive, wire.with_headers(send))
+            await self._rest(scope, receive, responses.with_headers(send))
 
-    async def _ask(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+    async def _serve_api(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         authorization = headers.get(b"authorization")
         query: bytes = scope["query_string"]
-        body = await wire.read(receive, MAX_BODY)
+        body = await responses.read_body(receive, MAX_BODY)
         if body is None:
-            return  # the client has gone before it had said all
-        asked = Asked(
-            scope["method"],
-            scope["raw_path"].decode("ascii"),
-            dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
-            None if authorization is None else authorization.decode("latin-1"),
-            body,
+            return  # the client has gone before the end of its request
+        content_type = headers.get(b"content-type")
+        result = await self._sandbox.handle(
+            SandboxRequest(
+                scope["method"],
+                scope["raw_path"].decode("ascii"),
+                dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
+                None if authorization is None else authorization.decode("latin-1"),
+                body,
+                content_type=None if content_type is None else content_type.decode("latin-1"),
+            )
         )
-        answered = await self._sandbox.handle(asked)
-        if isinstance(answered, Broken):
-            await wire.break_off(answered, scope, receive, send)
+        if isinstance(result, SandboxDisconnect):
+            await responses.disconnect(result, scope, receive, send)
         else:
-            await wire.answer(send, answered)
+            await responses.respond(send, result)
 
 
-def _error(status: int, text: str) -> Answered:
-    return Answered(status, json.dumps({"error": text}).encode())
+def _error(status: int, text: str) -> SandboxResponse:
+    return SandboxResponse(status, json.dumps({"error": text}).encode())
 
 
 async def _page(token: str, _request: Request) -> Response:
-    # The page has the token in its own text, which no other page can read; in an address it would be in the history.
+    # The token is in the page's own text, which no other page can read; in a URL it would be in the history.
     return Response(_read("page/index.html").replace("SANDBOX_TOKEN", token), media_type="text/html")
 
 
@@ -130,7 +136,7 @@ async def _description(name: str, path: str, request: Request) -> Response:
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:
-    error = cast("HTTPException", refusal)  # Starlette's own word for it is wider
+    error = cast("HTTPException", refusal)  # Starlette's own annotation is wider
     if request.url.path.startswith(CONTROL):
         return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
     if error.status_code == 404:

@@ -33,10 +33,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from landbot_async.sandbox import Sandbox, SandboxChannel, SandboxCustomer
-from landbot_async.sandbox.apis.base import MAX_BODY, is_address
-from landbot_async.sandbox.feed import Happening
+from landbot_async.sandbox.apis.base import MAX_BODY
+from landbot_async.sandbox.apis.bodies import is_url, parse_json
+from landbot_async.sandbox.feed import SandboxEvent
 
-from . import responses as wire
+from .responses import read_body
 
 Json: TypeAlias = dict[str, Any]
 Work: TypeAlias = Callable[[Request, Json], Any]
@@ -119,7 +120,7 @@ class Control:
 
     def _change_channel(self, request: Request, given: Json) -> Json:
         details = _checked(given, CHANNEL)
-        if not (details.get("url") is None or is_address(details["url"])):
+        if not (details.get("url") is None or is_url(details["url"])):
             raise ValueError("url must be an http(s) URL")
         try:
             if "url" in details and self._sandbox.channel(_id(request, "channel_id")).type != "apichat":
@@ -227,7 +228,7 @@ class _Events(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def event(happening: Happening) -> bytes:
+def event(happening: SandboxEvent) -> bytes:
     """A happening as a server-sent event. JSON has no line breaks, so its data is one line."""
     data = json.dumps({"at": happening.at, **happening.data}, ensure_ascii=False)
     return f"id: {happening.number}\nevent: {happening.kind}\ndata: {data}\n\n".encode()
@@ -250,20 +251,18 @@ def _endpoint(work: Work) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _given(request: Request) -> Json:
-    body = await wire.read(request.receive, MAX_BODY)
+    body = await read_body(request.receive, MAX_BODY)
     if body is None:
         raise HTTPException(400, "The body is not whole")  # and nobody is there to hear it
     if len(body) > MAX_BODY:
         raise HTTPException(413, "The body is too large")
     try:
-        given = json.loads(body or b"{}")
-        # What cannot be written again (nan, half of a character) is no JSON either.
-        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
+        value = parse_json(body)
+    except ValueError:
         raise HTTPException(400, "The body is not JSON") from None
-    if not isinstance(given, dict):
+    if not isinstance(value, dict):
         raise HTTPException(400, "The body is not a JSON object")
-    return given
+    return value
 
 
 def _checked(details: Json, known: Mapping[str, tuple[type, ...]]) -> Json:

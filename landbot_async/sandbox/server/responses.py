@@ -1,6 +1,6 @@
-"""What goes over the connection: a body in, an answer out, or what a broken connection looks like.
+"""The bytes on the connection: a body in, a response out, or a broken connection.
 
-ASGI has no word for breaking a connection, so `server.Protocol` puts its `transport` into the state of the scope.
+ASGI has no message for breaking a connection, so `uvicorn_server.Protocol` puts its `transport` into the scope's state.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from landbot_async.sandbox.apis.base import Answered, Broken
+from landbot_async.sandbox.apis.base import SandboxDisconnect, SandboxResponse
+from landbot_async.sandbox.network.faults import FAULTS
 
 from .access import HEADERS
 
-LINGER_NOT: Final = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that sends a reset."""
 
 
-async def read(receive: Receive, most: int) -> bytes | None:
-    """The body of a request, cut behind the first byte that is too many; None if the client went away meanwhile."""
+async def read_body(receive: Receive, most: int) -> bytes | None:
+    """Return the body of a request, cut after the first byte too many; None if the client has gone meanwhile."""
     body = bytearray()
     while True:
         message = await receive()
@@ -32,14 +33,14 @@ async def read(receive: Receive, most: int) -> bytes | None:
             return bytes(body[: most + 1])
 
 
-async def answer(send: Send, answered: Answered) -> None:
-    """Send an answer."""
-    await send(_start(answered))
-    await send({"type": "http.response.body", "body": answered.body})
+async def respond(send: Send, response: SandboxResponse) -> None:
+    """Send a response."""
+    await send(_start(response))
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def with_headers(send: Send) -> Send:
-    """A `send` whose answers have the guard's headers too."""
+    """Return a `send` that adds the headers of every response of the server."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -49,16 +50,17 @@ def with_headers(send: Send) -> Send:
     return sending
 
 
-async def break_off(broken: Broken, scope: Scope, receive: Receive, send: Send) -> None:
+async def disconnect(result: SandboxDisconnect, scope: Scope, receive: Receive, send: Send) -> None:
     """Break the connection as a fault says."""
     transport = _transport(scope)
-    if broken.answered is not None:
-        await send(_start(broken.answered))
-        half = broken.answered.body[: len(broken.answered.body) // 2]
+    connection = FAULTS[result.how].connection
+    if connection == "half" and result.response is not None:
+        await send(_start(result.response))
+        half = result.response.body[: len(result.response.body) // 2]
         await send({"type": "http.response.body", "body": half, "more_body": True})
-    if broken.how == "refused":
-        # A server that listens cannot refuse a connection: a reset is the nearest to it.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+    if connection == "refuse":
+        # A listening server cannot refuse a connection: a reset is the nearest to it.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     transport.close()
     await _gone(receive)
 
@@ -69,15 +71,13 @@ async def cut(scope: Scope, receive: Receive) -> None:
     await _gone(receive)
 
 
-def _start(answered: Answered) -> Message:
-    headers = [
-        (b"content-type", answered.content_type.encode()),
-        *((name.encode(), value.encode()) for name, value in answered.headers.items()),
-        *HEADERS,
-    ]
-    if answered.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(answered.body)))
-    return {"type": "http.response.start", "status": answered.status, "headers": headers}
+def _start(response: SandboxResponse) -> Message:
+    headers = [*((name.encode(), value.encode()) for name, value in response.headers.items()), *HEADERS]
+    if response.content_type is not None:
+        headers.append((b"content-type", response.content_type.encode()))
+    if response.status not in (204, 304):
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
@@ -86,6 +86,6 @@ def _transport(scope: Scope) -> asyncio.Transport:
 
 
 async def _gone(receive: Receive) -> None:
-    # Uvicorn takes an application that ends without an answer for a broken one, unless the client is gone.
+    # Uvicorn takes an application that ends without a response for a broken one, unless the client is gone.
     while (await receive())["type"] != "http.disconnect":
         pass

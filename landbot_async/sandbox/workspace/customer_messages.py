@@ -1,4 +1,4 @@
-"""What a customer can say: from the words of whoever writes as one to what a message hook shows."""
+"""Messages that a test or the page writes as a customer: their text and data, as message hooks show them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from .records import Json
 
-# What each type needs besides; any other type takes anything.
-NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+# What each type requires; any other type takes anything.
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("body",),
     "button": ("body",),
     "image": ("url",),
@@ -19,19 +19,19 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def spoken(kind: str, text: str | None, data: Mapping[str, Any]) -> tuple[str, Json]:
-    """What there is to read of a message, and its data.
+def message_content(kind: str, text: str | None, data: Mapping[str, Any]) -> tuple[str, Json]:
+    """Return the text of a message, and its data.
 
     Raises:
-        ValueError: it lacks what its type needs.
+        ValueError: the message lacks what its type requires.
     """
-    needs = NEEDS.get(kind, ())
+    required = REQUIRED.get(kind, ())
     shown: Json = dict(data)
-    if "url" in needs:
+    if "url" in required:
         shown.setdefault("caption", text)
     elif text is not None and kind != "location":
         shown["body"] = text
-    missing = [name for name in needs if shown.get(name) in (None, "")]
+    missing = [name for name in required if shown.get(name) in (None, "")]
     if missing:
         named = "text" if missing[0] == "body" else missing[0]
         raise ValueError(f"{named} is missing: a message of type {kind!r} needs it")

@@ -1,4 +1,4 @@
-"""Customers who are made up, from a seed."""
+"""Made-up customers, from a seed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ _LAST_NAMES = ("Almeida", "Bianchi", "Chen", "Dubois", "Eriksson", "Fernández",
 _NAMES = tuple(f"{first} {last}" for first in _FIRST_NAMES for last in _LAST_NAMES)
 _CITIES = ("València", "Lisboa", "Kraków", "Lyon", "Osaka", "Accra", "Montréal", "Tbilisi")
 _PLANS = ("free", "gold", "silver")
+_WORDS = (
+    "Is my order on its way?",
+    "Hello! Is anybody there?",
+    "Can I change my appointment to Friday?",
+    "Thank you, that helped.",
+    "What does delivery to Lisboa cost?",
+    "I have a question about my invoice.",
+    "Do you open on Sundays?",
+)
 
 
-def silence(number: int) -> float:
-    """Return the seconds since customer `number` of a new crowd last wrote: less than an hour, however many there are.
-
-    The higher the number, the longer ago.
-    """
-    return 3600.0 * number / (number + 1000)
-
-
-class People:
-    """Makes up what is not said of a customer."""
+class FakeCustomers:
+    """A source of details for customers. The same seed gives the same details in the same order."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed).random  # noqa: S311  # repeatable, not secret
 
-    def made_up(self, number: int, wrote: float) -> dict[str, Any]:
+    def details(self, number: int, wrote: float) -> dict[str, Any]:
         """Return the details of customer `number`, who last wrote at `wrote` (Unix seconds)."""
         chance = self._chance
         return {
@@ -42,3 +43,16 @@ class People:
                 "plan": _PLANS[int(chance() * len(_PLANS))],
             },
         }
+
+
+def words(number: int) -> str:
+    """Return the last message of customer `number`."""
+    return _WORDS[number % len(_WORDS)]
+
+
+def silence(number: int) -> float:
+    """Return the seconds since customer `number` of a new crowd last wrote: less than an hour, however many there are.
+
+    The higher the number, the longer ago.
+    """
+    return 3600.0 * number / (number + 1000)

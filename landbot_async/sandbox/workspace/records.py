@@ -1,4 +1,4 @@
-"""What a workspace holds, and how Landbot shows each of it. Times are Unix seconds unless said.
+"""The records of a workspace, and how Landbot shows each of them. Times are Unix seconds unless noted.
 
 Source: dev.landbot.io, Platform API, "Objects".
 """
@@ -11,16 +11,18 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from attrs import define, field, frozen
 
+from .fake_customers import words
+
 Json: TypeAlias = dict[str, Any]
 SenderType: TypeAlias = Literal["customer", "bot", "agent", "sys"]
 
-# Unix seconds. A fixed past, so that two runs with the same seed are alike to the letter.
+# Unix seconds. A fixed past, so that two runs with the same seed are identical.
 BEGINNING: Final = 1_767_225_600.0
 _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "object"}
 
 
 class RefusedError(Exception):
-    """A rule of the workspace forbids it. `errors` says what, by field."""
+    """A rule of the workspace forbids a request. `errors` has the reasons, by field."""
 
     def __init__(self, status: int, **errors: str) -> None:
         super().__init__(status, errors)
@@ -33,7 +35,7 @@ class RefusedError(Exception):
 
 @frozen
 class Sent:
-    """Something that reached a customer. `at` is in seconds of the sandbox's clock."""
+    """A message that reached a customer. `at` is in seconds on the sandbox's clock."""
 
     customer_id: int
     type: str
@@ -42,7 +44,7 @@ class Sent:
 
 
 class Sender(NamedTuple):
-    """Who said something."""
+    """The sender of a message."""
 
     type: SenderType
     id: int
@@ -51,12 +53,15 @@ class Sender(NamedTuple):
 
 @frozen
 class SandboxMessage:
-    """Something that was said in a conversation.
+    """A message or an event in a conversation.
 
     Attributes:
-        id: counts the messages of the workspace.
-        text: what there is to read of it: the text, a caption, a title.
-        at: Unix seconds.
+        id: counts the messages of the workspace, from 1; a made-up one has 0.
+        customer_id: the customer of the conversation.
+        type: the type, such as `"text"`.
+        text: the text, caption or title.
+        sender: its sender.
+        at: when it was written, in Unix seconds.
         data: the rest, as message hooks show it.
     """
 
@@ -69,7 +74,7 @@ class SandboxMessage:
     data: Mapping[str, Any] = field(factory=dict)
 
     def json(self) -> Json:
-        """As a transcript shows it."""
+        """Return it as a transcript shows it."""
         time = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
         message = self.data["agent_id"] if self.type == "event" else self.text
         rest = {name: value for name, value in self.data.items() if name not in ("body", "caption")}
@@ -77,7 +82,7 @@ class SandboxMessage:
         return {**rest, **shown}
 
     def story(self) -> Json:
-        """As the feed tells it."""
+        """Return it as the feed tells it."""
         return {
             "id": self.id,
             "customer_id": self.customer_id,
@@ -88,9 +93,22 @@ class SandboxMessage:
         }
 
 
+@frozen
+class SandboxAgent:
+    """An agent, as the sandbox holds one."""
+
+    id: int
+    name: str
+    email: str
+
+    def json(self) -> Json:
+        """Return it as Landbot shows it, as far as is known."""
+        return {"id": self.id, "name": self.name, "email": self.email}
+
+
 @define
 class SandboxChannel:
-    """A channel, as the sandbox holds it. `url` is where an APIchat channel's messages are posted to."""
+    """A channel, as the sandbox holds it. Messages of an APIchat channel are posted to its `url`."""
 
     id: int
     name: str
@@ -100,7 +118,7 @@ class SandboxChannel:
     url: str | None = None
 
     def json(self) -> Json:
-        """As Landbot shows it: with its token in clear."""
+        """Return it as Landbot shows it: with its token in clear."""
         return {
             "id": self.id,
             "name": self.name,
@@ -123,15 +141,15 @@ class SandboxHook:
     created_at: float = BEGINNING
 
     def json(self) -> Json:
-        """As Landbot shows it: with its token in clear."""
+        """Return it as Landbot shows it: with its token in clear."""
         return {
             "id": self.id,
             "url": self.url,
             "token": self.token,
             "name": self.name,
             "channel_id": self.channel_id,
-            "created_at": self.created_at,
-            "updated_at": self.created_at,
+            "created_at": microseconds(self.created_at),
+            "updated_at": microseconds(self.created_at),
         }
 
 
@@ -146,7 +164,7 @@ class SandboxTemplate:
     languages: Sequence[str] = ("en", "es_MX")
 
     def json(self) -> Json:
-        """As Landbot shows it, as far as is known."""
+        """Return it as Landbot shows it, as far as is known."""
         return {
             "id": self.id,
             "text": self.text,
@@ -161,13 +179,14 @@ class SandboxCustomer:
     """A customer, as the sandbox holds them; a test may change one at any time.
 
     Attributes:
-        token: how an APIchat channel's owner calls them.
-        last_message: when somebody last said something, events aside.
+        token: the name that an APIchat channel's owner gives them.
+        last_message: when a message was last written to or by them, events aside.
         last_send: when the workspace last wrote to them.
         last_receive: when they last wrote. WhatsApp takes free text for 24 hours from then.
-        bot_node: where the bot that has them goes on.
+        bot_node: the node at which the bot that has them continues.
+        wrote_before: when they wrote the made-up message with which their transcript begins, before the sandbox did.
         recency: their place in the listing, which sets it: the greater, the nearer to the front.
-        messages: what was said, in the order of time.
+        messages: the conversation in the sandbox, in the order of time.
     """
 
     id: int
@@ -187,6 +206,7 @@ class SandboxCustomer:
     last_message: float | None = None
     last_send: float | None = None
     last_receive: float | None = None
+    wrote_before: float | None = None
     fields: dict[str, Any] = field(factory=dict)
     field_types: dict[str, str] = field(factory=dict)
     field_extras: dict[str, Json] = field(factory=dict)
@@ -194,15 +214,28 @@ class SandboxCustomer:
     messages: list[SandboxMessage] = field(factory=list, repr=False)
 
     @property
+    def sender(self) -> Sender:
+        """The customer as the sender of a message."""
+        return Sender("customer", self.id, self.name or f"Visitor #{self.id}")
+
+    @property
+    def conversation(self) -> list[SandboxMessage]:
+        """The whole conversation in the order of time: a made-up message first, if there is one."""
+        if self.wrote_before is None:
+            return list(self.messages)
+        text, at = words(self.id), self.wrote_before
+        return [SandboxMessage(0, self.id, "text", text, self.sender, at, {"body": text}), *self.messages]
+
+    @property
     def last_text(self) -> str | None:
         """The text of the last message, events aside."""
         for message in reversed(self.messages):
             if message.sender.type != "sys":
                 return message.text
-        return None
+        return None if self.wrote_before is None else words(self.id)
 
     def json(self) -> Json:
-        """As Landbot shows it: every custom field twice, where it may hide what has its name, but no id."""
+        """Return it as Landbot shows it: every custom field twice, where it may shadow another key, but not the id."""
         return {
             "id": self.id,
             "name": self.name,
@@ -214,11 +247,11 @@ class SandboxCustomer:
             "phone": self.phone,
             "opt_in": self.opt_in,
             "blocked": self.blocked,
-            "last_message": self.last_message,
+            "last_message": microseconds(self.last_message),
             "last_message_content": self.last_text,
-            "last_send_date": self.last_send,
-            "last_receive_date": self.last_receive,
-            "register_date": int(self.registered),
+            "last_send_date": microseconds(self.last_send),
+            "last_receive_date": microseconds(self.last_receive),
+            "register_date": microseconds(self.registered),
             "avatar": None,
             "meta_data": {},
             "custom_fields": {name: self.field_json(name) for name in self.fields},
@@ -226,11 +259,11 @@ class SandboxCustomer:
         }
 
     def transcript(self) -> list[Json]:
-        """What was said, as Landbot shows it: whole and in no order; here the newest second comes first."""
-        return [message.json() for message in sorted(self.messages, key=lambda message: -int(message.at))]
+        """Return the conversation as Landbot shows it: whole and unordered; here the newest second comes first."""
+        return [message.json() for message in sorted(self.conversation, key=lambda message: -int(message.at))]
 
     def row(self, channel: SandboxChannel) -> Json:
-        """As a list of customers beside their conversations shows them."""
+        """Return it as the page's list of customers shows it."""
         return {
             "id": self.id,
             "name": self.name,
@@ -244,14 +277,29 @@ class SandboxCustomer:
             "blocked": self.blocked,
             "opt_in": self.opt_in,
             "last_message": self.last_message,
+            "last_receive": self.last_receive,
             "last_text": self.last_text,
         }
 
     def field_json(self, name: str) -> Json:
-        """A custom field as Landbot shows it, or a 404."""
+        """Return a custom field as Landbot shows it, or raise a 404."""
         if name not in self.fields:
             raise RefusedError(404, field="Not found")
         value = self.fields[name]
         shown = {"name": name, "type": self.field_types.get(name) or _TYPES.get(type(value), "string"), "value": value}
         extra = self.field_extras.get(name)
         return {**shown, "extra": extra} if extra else shown
+
+
+def microseconds(seconds: float | None) -> float | None:
+    """Return Unix seconds as Landbot shows them: with six decimals at most."""
+    return None if seconds is None else round(seconds, 6)
+
+
+def trim(items: list[Any], most: int) -> None:
+    """Drop the oldest items of a log. It keeps the newest `most` at least, and an eighth more at most.
+
+    So dropping is rare, and costs next to nothing for each item.
+    """
+    if len(items) > most + most // 8:
+        del items[:-most]

@@ -19,6 +19,7 @@ from attrs import asdict, fields
 from landbot_async._core.sqlite import FileError, FileKind, ForeignFileError, open_owned
 from landbot_async.sandbox.clock import Clock
 
+from .directory import Observer
 from .records import SandboxChannel, SandboxCustomer, SandboxHook, SandboxMessage, Sender
 from .workspace import Workspace
 
@@ -40,7 +41,7 @@ _SAVE_CUSTOMER: Final = "INSERT OR REPLACE INTO customers VALUES (?, ?)"
 _SAVE_ABOUT: Final = "INSERT OR REPLACE INTO about VALUES (?, ?)"
 
 
-class Storage:
+class Storage(Observer):
     """A workspace's file. It observes the workspace, and no other process or sandbox can have the file.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The state of a workspace and its rules. It knows nothing of HTTP, sockets or waiting.
+"""The state of a workspace and its rules, without HTTP, sockets or waiting.
 
-`at` is a time on the sandbox's clock, in seconds; what is shown of it is Unix seconds.
+`at` is a time on the sandbox's clock, in seconds; times that are shown are Unix seconds.
 
 Source: dev.landbot.io, Platform API, "Objects" and "Errors".
 """
@@ -8,53 +8,32 @@ Source: dev.landbot.io, Platform API, "Objects" and "Errors".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-from .fake_customers import People, silence
+from .directory import OWN_AGENT, Directory
+from .fake_customers import FakeCustomers, silence
 from .listing import Listing
 from .records import (
     BEGINNING,
     Json,
     RefusedError,
-    SandboxChannel,
     SandboxCustomer,
-    SandboxHook,
     SandboxMessage,
-    SandboxTemplate,
     Sender,
     Sent,
+    trim,
 )
 
-# The agent whose token it is, and the bot that answers where no other was assigned.
-OWN_AGENT: Final = 1
-OWN_BOT: Final = 1
 SYSTEM: Final = Sender("sys", 0, "Landbot")
-# Seconds since their last message in which WhatsApp takes more than templates.
-WINDOW: Final = 24 * 3600.0
-
-
-class Watch(Protocol):
-    """Is told what happens in a workspace, at once and in order. It must not wait."""
-
-    def customer_changed(self, customer: SandboxCustomer) -> None:
-        """A customer is new, or not what they were."""
-        ...
-
-    def customer_gone(self, customer: SandboxCustomer) -> None:
-        """A customer was deleted."""
-        ...
-
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
-        """Somebody said something in a customer's conversation; `customer_changed` follows."""
-        ...
-
-    def furnished(self) -> None:
-        """A channel or a hook came, went or changed."""
-        ...
+# Seconds since a customer's last message in which WhatsApp takes free text.
+REPLY_TIME: Final = 24 * 3600.0
+# What is kept at least: the newest of all messages sent, and of each conversation.
+SENT_KEPT: Final = 250_000
+MESSAGES_KEPT: Final = 10_000
 
 
 class Launch(NamedTuple):
-    """A bot that is to begin, at a node or at its beginning."""
+    """A bot that is to start, at a node or at its beginning."""
 
     customer: SandboxCustomer
     bot_id: int
@@ -62,41 +41,30 @@ class Launch(NamedTuple):
     at: float
 
 
-class Workspace:
-    """Channels, customers and what was said.
+class Workspace(Directory):
+    """A directory, its customers and their conversations.
 
     Attributes:
-        unix: Unix seconds of a time on the sandbox's clock.
+        unix: returns the Unix seconds of a time on the sandbox's clock.
+        sent: the messages that reached customers, in order; the newest `SENT_KEPT` at least.
         listing: the customers in the order of `GET /customers/`, the latest activity first.
-        launch: called where a bot is to begin.
+        launch: called when a bot is to start.
     """
 
     def __init__(self, *, customers: int, seed: int, unix: Callable[[float], float] = BEGINNING.__add__) -> None:
+        super().__init__()
         self.unix = unix
-        self.channels: dict[int, SandboxChannel] = {
-            8: SandboxChannel(8, "Web chat", "webchat", "H-8-SANDBOX"),
-            9: SandboxChannel(9, "WhatsApp", "whatsapp", "W-9-SANDBOX"),
-            10: SandboxChannel(10, "Bridge", "apichat", "A-10-SANDBOX"),
-        }
-        self.templates: list[SandboxTemplate] = [
-            SandboxTemplate(5, 9, "Hello {{1}}, we have news for you.", 1),
-            SandboxTemplate(6, 9, "Your order is on its way.", 0),
-        ]
-        self.hooks: dict[int, SandboxHook] = {}
         self.sent: list[Sent] = []
         self.customers: dict[int, SandboxCustomer] = {}
         self.listing: Listing = Listing()
-        self.watches: list[Watch] = []
-        self._called: dict[tuple[int, str], int] = {}
-        self.next_customer: int = 1
-        self.next_hook: int = 1
+        self._by_token: dict[tuple[int, str], int] = {}
         self.next_message: int = 1
         self.launch: Callable[[Launch], None] = self.introduce
-        self._people = People(seed)
+        self._fakes = FakeCustomers(seed)
         self._last_said = 0.0
         now = self.unix(0.0)
         self.restore(self._make_up(number, round(now - silence(number), 6)) for number in range(1, customers + 1))
-        self.next_customer = customers + 1
+        self.next_customer: int = customers + 1
 
     # Customers
 
@@ -122,44 +90,27 @@ class Workspace:
 
     def visitor(self, channel_id: int, token: str, *, at: float) -> SandboxCustomer:
         """Return the customer with this token on the channel, creating one if there is none."""
-        customer = self.customers.get(self._called.get((channel_id, token), 0))
-        if customer is None:
-            customer = SandboxCustomer(self.next_customer, channel_id, None, token=token, registered=self.unix(at))
-            self._enter(customer, None)
+        customer = self.customers.get(self._by_token.get((channel_id, token), 0))
+        return customer or self._newcomer(channel_id, at, token=token)
+
+    def opt_in(self, channel_id: int, phone: str, *, at: float) -> SandboxCustomer:
+        """Opt the customer with this phone on the channel in, creating one if there is none."""
+        theirs = (each for each in self.listing if each.channel_id == channel_id and each.phone == phone)
+        customer = next(theirs, None) or self._newcomer(channel_id, at, phone=phone)
+        customer.opt_in = True
+        self.changed(customer)
         return customer
 
     def restore(self, customers: Iterable[SandboxCustomer]) -> None:
-        """Hold these customers and no others, in the order of their `recency`. No watch is told."""
+        """Hold these customers and no others, in the order of their `recency`. No observer is told."""
         self.customers = {customer.id: customer for customer in customers}
         for customer in self.customers.values():
             self._index(customer)
         self.listing.load(self.customers.values())
         self._last_said = max((each.last_message or 0.0 for each in self.customers.values()), default=0.0)
 
-    def _make_up(self, number: int, wrote: float, **given: Any) -> SandboxCustomer:
-        """Return a customer who last wrote at `wrote` (Unix seconds), with made-up details where `given` has none."""
-        channel_id = given.pop("channel_id", None) or (8 if number % 2 else 9)
-        made_up = self._people.made_up(number, wrote)
-        if given.get("name") is None:
-            given.pop("name", None)
-        if self.channels[channel_id].type == "apichat":
-            made_up["token"] = f"customer-{number}"
-        return SandboxCustomer(number, channel_id, **{**made_up, **given})
-
-    def _enter(self, customer: SandboxCustomer, place: int | None) -> SandboxCustomer:
-        self.next_customer = customer.id + 1
-        self.customers[customer.id] = customer
-        self._index(customer)
-        self.listing.add(customer, place)
-        self.changed(customer)
-        return customer
-
-    def _index(self, customer: SandboxCustomer) -> None:
-        if customer.token is not None:
-            self._called[customer.channel_id, customer.token] = customer.id
-
     def customer(self, customer_id: int) -> SandboxCustomer:
-        """The customer, or a 404."""
+        """Return the customer, or raise a 404."""
         try:
             return self.customers[customer_id]
         except KeyError:
@@ -168,7 +119,10 @@ class Workspace:
     def list_customers(
         self, *, search: str | None = None, search_by: str = "name", **equal: object
     ) -> list[SandboxCustomer]:
-        """The customers that match, in the order of the listing. `equal` compares attributes; None is not compared."""
+        """Return the customers that match, in the order of the listing.
+
+        `equal` has values of attributes; None matches any.
+        """
         wanted = {name: value for name, value in equal.items() if value is not None}
         found: Iterable[SandboxCustomer] = self.listing
         for name, value in wanted.items():
@@ -183,13 +137,43 @@ class Workspace:
         customer = self.customer(customer_id)
         self.listing.remove(customer)
         del self.customers[customer_id]
-        for watch in self.watches:
-            watch.customer_gone(customer)
+        for observer in self.observers:
+            observer.customer_gone(customer)
 
     def changed(self, customer: SandboxCustomer) -> None:
-        """Tell whoever watches that a customer is not what they were."""
-        for watch in self.watches:
-            watch.customer_changed(customer)
+        """Tell the observers that a customer has changed."""
+        for observer in self.observers:
+            observer.customer_changed(customer)
+
+    def _make_up(self, number: int, wrote: float, **given: Any) -> SandboxCustomer:
+        """Return a customer who last wrote at `wrote` (Unix seconds), with made-up details where `given` has none."""
+        channel_id = given.pop("channel_id", None) or (8 if number % 2 else 9)
+        made_up = self._fakes.details(number, wrote)
+        if given.get("name") is None:
+            given.pop("name", None)
+        if self.channels[channel_id].type == "apichat":
+            made_up["token"] = f"customer-{number}"
+        customer = SandboxCustomer(number, channel_id, **{**made_up, **given})
+        customer.wrote_before = customer.last_message
+        return customer
+
+    def _newcomer(self, channel_id: int, at: float, **details: Any) -> SandboxCustomer:
+        """Add a customer of whom nothing is known but this."""
+        registered = self._moment(at)
+        customer = SandboxCustomer(self.next_customer, channel_id, None, registered=registered, **details)
+        return self._enter(customer, None)
+
+    def _enter(self, customer: SandboxCustomer, place: int | None) -> SandboxCustomer:
+        self.next_customer = customer.id + 1
+        self.customers[customer.id] = customer
+        self._index(customer)
+        self.listing.add(customer, place)
+        self.changed(customer)
+        return customer
+
+    def _index(self, customer: SandboxCustomer) -> None:
+        if customer.token is not None:
+            self._by_token[customer.channel_id, customer.token] = customer.id
 
     # States
 
@@ -200,21 +184,21 @@ class Workspace:
             setattr(customer, name, value)
         self.changed(customer)
 
-    def assign(self, customer_id: int, agent_id: int | None, *, by_name: bool = False, at: float = 0.0) -> None:
-        """Hand the customer to an agent (None: to nobody); a 412 where another has them, unless it is done by name."""
+    def assign(self, customer_id: int, agent_id: int | None, *, by_id: bool = False, at: float = 0.0) -> None:
+        """Assign the customer to an agent (None: to nobody). Raise a 412 if another has them, unless it is by id."""
         customer = self.customer(customer_id)
-        if not by_name and customer.agent_id not in (None, OWN_AGENT):
+        if not by_id and customer.agent_id not in (None, OWN_AGENT):
             raise RefusedError(412, agent="Another agent has this chat")
         before, customer.agent_id = customer.agent_id, agent_id
         if agent_id is not None:
-            # The bot begins anew when the customer is left.
+            # The bot starts over once the agent leaves the chat.
             customer.bot_node = None
         if before != agent_id:
             action, whose = ("unassign", before) if agent_id is None else ("assign", agent_id)
             self.say(customer, SYSTEM, "event", "", at=at, data={"action": action, "agent_id": whose})
 
     def opt_out(self, customer_id: int) -> None:
-        """Remove the opt-in; a 412 where there is none."""
+        """Remove the opt-in, or raise a 412 if there is none."""
         customer = self.customer(customer_id)
         if not customer.opt_in:
             raise RefusedError(412, customer="The customer has not opted in")
@@ -224,15 +208,17 @@ class Workspace:
     def assign_bot(
         self, customer_id: int, bot_id: int, *, launch: bool = True, node: str | None = None, at: float
     ) -> None:
-        """Hand the customer to a bot, whose first words reach them if it is launched, unless WhatsApp forbids it."""
+        """Assign the customer to a bot. If it is launched, it speaks at once, unless WhatsApp forbids it."""
         customer = self._reachable(customer_id)
+        if bot_id not in self.bots:
+            raise RefusedError(404, bot="Not found")
         customer.bot_id, customer.agent_id, customer.bot_node = bot_id, None, node
         self.changed(customer)
-        if launch and self.window_open(customer, at):
+        if launch and self.takes_free_text(customer, at):
             self.launch(Launch(customer, bot_id, node, at))
 
     def introduce(self, launch: Launch) -> None:
-        """Let a bot that has nothing to say give its name."""
+        """Let a bot that has nothing else to say give its name."""
         name = f"bot {launch.bot_id}"
         bot = Sender("bot", launch.bot_id, name)
         self.reach(launch.customer, bot, "text", name, at=launch.at, data={"body": name})
@@ -240,157 +226,85 @@ class Workspace:
     # Messages
 
     def send(self, customer_id: int, kind: str, text: str, *, at: float, **data: Any) -> None:
-        """Send something to the customer as the token's own agent; a 412 where WhatsApp takes only templates."""
+        """Send a message to the customer from the token's own agent. Raise a 412 if only a template may be sent."""
         customer = self._reachable(customer_id)
-        if not self.window_open(customer, at):
+        if not self.takes_free_text(customer, at):
             raise RefusedError(412, customer="The customer last wrote more than 24 hours ago: send a template")
         self.reach(customer, self.agent, kind, text, at=at, data=data)
 
     def send_template(self, customer_id: int, template_id: int, language: str, params: list[str], *, at: float) -> None:
         """Send a template with the gaps in its body filled."""
         customer = self._reachable(customer_id)
+        text = self.template(template_id, language, params)
+        if self.channel(customer.channel_id).type != "whatsapp":
+            raise RefusedError(412, customer="Templates can only be sent to customers on WhatsApp")
         if not customer.opt_in:
             raise RefusedError(412, customer="The customer has not opted in")
-        template = next((each for each in self.templates if each.id == template_id), None)
-        if template is None:
-            raise RefusedError(422, template_id="There is no such template.")
-        if language not in template.languages:
-            raise RefusedError(422, template_language="The template has no such language.")
-        if len(params) != template.params_number:
-            raise RefusedError(422, template_params=f"The body takes {template.params_number} parameters.")
-        text = template.text
-        for number, param in enumerate(params, 1):
-            text = text.replace(f"{{{{{number}}}}}", param)
         self.reach(customer, self.agent, "template", text, at=at, data={"body": text})
 
     @property
     def agent(self) -> Sender:
         """The agent whose token it is."""
-        return Sender("agent", OWN_AGENT, "Sandbox agent")
+        return Sender("agent", OWN_AGENT, self.agents[0].name)
 
     def reach(
         self, customer: SandboxCustomer, sender: Sender, kind: str, text: str, *, at: float, data: Mapping[str, Any]
     ) -> None:
-        """Say something to the customer that reaches them."""
+        """Add a message that reaches the customer."""
         self.sent.append(Sent(customer.id, "bot" if sender.type == "bot" else kind, text, at))
-        customer.last_send = self.unix(at)
-        if sender.type == "agent":
-            customer.unread = False
+        trim(self.sent, SENT_KEPT)
         self.say(customer, sender, kind, text, at=at, data=data)
 
     def hear(self, customer_id: int, kind: str, text: str, *, at: float, data: Mapping[str, Any]) -> SandboxMessage:
-        """Take what the customer says, unless the workspace does not hear them."""
+        """Add a message of the customer, unless they are blocked or their channel is inactive."""
         customer = self.customer(customer_id)
         if customer.blocked:
             raise RefusedError(403, customer="The customer is blocked")
         if not self.channel(customer.channel_id).active:
             raise RefusedError(412, channel="The channel is inactive")
-        return self.receive(customer, kind, text, at=at, data=data)
-
-    def receive(
-        self, customer: SandboxCustomer, kind: str, text: str, *, at: float, data: Mapping[str, Any]
-    ) -> SandboxMessage:
-        """Take what the customer says."""
-        customer.unread, customer.last_receive = True, self.unix(at)
-        sender = Sender("customer", customer.id, customer.name or f"Visitor #{customer.id}")
-        return self.say(customer, sender, kind, text, at=at, data=data)
+        return self.say(customer, customer.sender, kind, text, at=at, data=data)
 
     def say(
         self, customer: SandboxCustomer, sender: Sender, kind: str, text: str, *, at: float, data: Mapping[str, Any]
     ) -> SandboxMessage:
-        """Add to the customer's conversation, and tell whoever watches."""
+        """Add a message or an event to the customer's conversation, and tell the observers."""
         moment = self._moment(at)
         if customer.messages:
-            # Later than the one before: APIchat's receivers have no more than the time to put them in order.
+            # Later than the one before: receivers of APIchat have only the time to put them in order.
             moment = max(moment, round(customer.messages[-1].at + 1e-6, 6))
         message = SandboxMessage(self.next_message, customer.id, kind, text, sender, moment, data)
         self.next_message += 1
         customer.messages.append(message)
-        if sender is not SYSTEM:
-            # An event is no activity: `GET /customers/` stands by who wrote or was written to last.
-            customer.last_message = self._last_said = message.at
+        trim(customer.messages, MESSAGES_KEPT)
+        if sender.type == "customer":
+            customer.unread, customer.last_receive = True, moment
+        elif sender.type != "sys":
+            customer.unread, customer.last_send = customer.unread and sender.type == "bot", moment
+        if sender.type != "sys":
+            # An event is no activity: `GET /customers/` stands by who last wrote or was written to.
+            customer.last_message = self._last_said = moment
             self.listing.move_to_front(customer)
-        for watch in self.watches:
-            watch.said(customer, message, at)
+        for observer in self.observers:
+            observer.said(customer, message, at)
         self.changed(customer)
         return message
 
-    def _moment(self, at: float) -> float:
-        """Return Unix seconds in microseconds, no earlier than anything that was said: the listing stands by them."""
-        return max(round(self.unix(at), 6), self._last_said)
-
-    def window_open(self, customer: SandboxCustomer, at: float) -> bool:
-        """Whether free text may reach the customer: always, but on WhatsApp for 24 hours after they wrote."""
+    def takes_free_text(self, customer: SandboxCustomer, at: float) -> bool:
+        """Return True if free text may reach the customer: always, but on WhatsApp for 24 hours after they wrote."""
         if self.channel(customer.channel_id).type != "whatsapp":
             return True
-        return customer.last_receive is not None and self.unix(at) - customer.last_receive <= WINDOW
+        return customer.last_receive is not None and self.unix(at) - customer.last_receive <= REPLY_TIME
 
-    # Channels and hooks
-
-    def add_channel(self, name: str, type: str, url: str | None = None) -> SandboxChannel:
-        """A new channel."""
-        number = max(self.channels) + 1
-        channel = SandboxChannel(number, name, type, f"{type[0].upper()}-{number}-SANDBOX", url=url)
-        self.channels[number] = channel
-        self.furnished()
-        return channel
-
-    def channel(self, channel_id: int) -> SandboxChannel:
-        """The channel, or a 404."""
-        try:
-            return self.channels[channel_id]
-        except KeyError:
-            raise RefusedError(404, channel="Not found") from None
-
-    def list_channels(self, *, type: str | None = None, active: bool | None = None) -> list[SandboxChannel]:
-        """The channels that match."""
-        return [
-            channel
-            for channel in self.channels.values()
-            if (type is None or channel.type == type) and (active is None or channel.active == active)
-        ]
-
-    def list_hooks(self, channel_id: int) -> list[SandboxHook]:
-        """The hooks of a channel, or a 404."""
-        self.channel(channel_id)
-        return self.hooks_of(channel_id)
-
-    def hooks_of(self, channel_id: int) -> list[SandboxHook]:
-        """The hooks of a channel."""
-        return [hook for hook in self.hooks.values() if hook.channel_id == channel_id]
-
-    def add_hook(self, channel_id: int, url: str, token: str | None, name: str | None, *, at: float) -> SandboxHook:
-        """A new hook."""
-        self.channel(channel_id)
-        hook = SandboxHook(self.next_hook, channel_id, url, token, name, self.unix(at))
-        self.hooks[hook.id] = hook
-        self.next_hook += 1
-        self.furnished()
-        return hook
-
-    def hook(self, channel_id: int, hook_id: int) -> SandboxHook:
-        """A hook of a channel, or a 404."""
-        hook = self.hooks.get(hook_id)
-        if hook is None or hook.channel_id != channel_id:
-            raise RefusedError(404, hook="Not found")
-        return hook
-
-    def delete_hook(self, channel_id: int, hook_id: int) -> None:
-        """Delete a hook of a channel."""
-        del self.hooks[self.hook(channel_id, hook_id).id]
-        self.furnished()
-
-    def furnished(self) -> None:
-        """Tell whoever watches that a channel or a hook is not what it was."""
-        for watch in self.watches:
-            watch.furnished()
+    def _moment(self, at: float) -> float:
+        """Return Unix seconds in microseconds, no earlier than any message before: the listing stands by them."""
+        return max(round(self.unix(at), 6), self._last_said)
 
     # Fields
 
     def write_field(
         self, customer_id: int, name: str, kind: str, value: Any, *, create: bool, extra: Json | None = None
     ) -> Json:
-        """Give the customer a field, or change one; a 404 where there is none to change."""
+        """Give the customer a field or change one, and return it. Raise a 404 if there is none to change."""
         customer = self.customer(customer_id)
         if not create:
             customer.field_json(name)
@@ -401,7 +315,7 @@ class Workspace:
         return customer.field_json(name)
 
     def delete_field(self, customer_id: int, name: str) -> None:
-        """Take a field away; a 404 where there is none."""
+        """Delete a field, or raise a 404 if there is none."""
         customer = self.customer(customer_id)
         customer.field_json(name)
         for kept in (customer.fields, customer.field_types, customer.field_extras):
@@ -409,6 +323,7 @@ class Workspace:
         self.changed(customer)
 
     def _reachable(self, customer_id: int) -> SandboxCustomer:
+        """Return a customer who can be written to, or raise a 404 or 412."""
         customer = self.customer(customer_id)
         if customer.blocked:
             raise RefusedError(412, customer="The customer is blocked")
@@ -421,13 +336,3 @@ class Workspace:
 
 def _those_with(found: Iterable[SandboxCustomer], name: str, value: object) -> Iterable[SandboxCustomer]:
     return (each for each in found if getattr(each, name) == value)
-
-
-def page(items: list[Any], key: str, offset: int, limit: int) -> Json:
-    """A page of a listing in Landbot's envelope."""
-    return envelope(items[offset : offset + limit], key, len(items))
-
-
-def envelope(shown: list[Any], key: str, total: int) -> Json:
-    """A page that is already cut out, in Landbot's envelope."""
-    return {"success": True, "total": total, key: [item.json() for item in shown]}

@@ -169,7 +169,7 @@ class Room:
 
     def add(self, hook: Said, at: float, channel_id: int = 8) -> None:
         token = None if hook.token is NOT_GIVEN else hook.token
-        self.sandbox._workspace.add_hook(channel_id, hook.url, token, hook.name, at=at)
+        self.sandbox._workspace.add_hook(channel_id, hook.url, token, hook.name, created=at)
 
     async def ensure(self, wish: Said) -> MessageHook:
         return await self.landbot.hooks.ensure(8, wish.url, token=wish.token, name=wish.name)

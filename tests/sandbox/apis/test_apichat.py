@@ -18,9 +18,10 @@ from landbot_async import (
 )
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.apis.apichat import Apichat
-from landbot_async.sandbox.apis.base import MAX_BODY, Answered, Asked
+from landbot_async.sandbox.apis.base import MAX_BODY, SandboxRequest, SandboxResponse
 from landbot_async.sandbox.workspace.workspace import Workspace
 from tests.helpers import Unlimited
+from tests.sandbox.apis.calls import respond
 from tests.sandbox.deliveries.test_receiving import Receiver
 
 GOOD = "Token A-10-SANDBOX"
@@ -36,17 +37,17 @@ def ask(
     path: str = "/send/{}/",
     authorization: str | None = GOOD,
     body: bytes | None = None,
-) -> Asked:
+) -> SandboxRequest:
     given = {"message": message, **({} if customer is None else {"customer": customer})}
     sent = json.dumps(given).encode() if body is None else body
-    return Asked(method, path.format(token), {}, authorization, sent, 3.0)
+    return SandboxRequest(method, path.format(token), {}, authorization, sent, 3.0)
 
 
 def api() -> Apichat:
     return Apichat(Workspace(customers=0, seed=0))
 
 
-def refusal(answered: Answered) -> tuple[int, str]:
+def refusal(answered: SandboxResponse) -> tuple[int, str]:
     value = json.loads(answered.body)
     assert (answered.content_type, value["success"], set(value)) == ("application/json", False, {"success", "error"})
     return answered.status, value["error"]
@@ -71,6 +72,12 @@ def refusal(answered: Answered) -> tuple[int, str]:
             {"latitude": 41.4, "longitude": -2.0},
         ),
         (
+            {"type": "location", "latitude": 41.4, "longitude": -2},
+            "location",
+            "41.4,-2",
+            {"latitude": 41.4, "longitude": -2},
+        ),
+        (
             {"type": "location", "latitude": "0", "longitude": "180", "address": "Here"},
             "location",
             "Here",
@@ -80,8 +87,12 @@ def refusal(answered: Answered) -> tuple[int, str]:
 )
 def test_what_a_customer_says(message: Any, kind: str, text: str, data: dict[str, Any]) -> None:
     it = api()
-    assert it.respond(ask(message)) == Answered(200, b'{"success": true}')
+    response = respond(it, ask(message))
     [customer] = it.workspace.customers.values()
+    assert (response.status, json.loads(response.body)) == (
+        201,
+        {"success": True, "customer": {"id": 1, "name": None, "phone": None, "email": None, "token": "tg-1"}},
+    )
     [said] = customer.messages
     assert (said.type, said.text, said.data, said.sender.type) == (kind, text, data, "customer")
     assert (customer.token, customer.channel_id, customer.name, customer.unread) == ("tg-1", 10, None, True)
@@ -90,16 +101,16 @@ def test_what_a_customer_says(message: Any, kind: str, text: str, data: dict[str
 
 def test_a_customer_is_made_once_and_kept_up() -> None:
     it = api()
-    it.respond(ask(customer={"name": "Ava", "phone": "34600", "plan": "gold"}))
-    it.respond(ask())
-    it.respond(ask(customer={"name": "Ava Chen", "email": None, "plan": 5}))
-    it.respond(ask(token="tg%2F1"))
+    respond(it, ask(customer={"name": "Ava", "phone": "34600", "plan": "gold"}))
+    respond(it, ask())
+    respond(it, ask(customer={"name": "Ava Chen", "email": None, "plan": 5}))
+    respond(it, ask(token="tg%2F1"))
     one, two = it.workspace.customers.values()
     assert (one.name, one.phone, one.email, one.fields) == ("Ava Chen", "34600", None, {"plan": 5})
     assert len(one.messages) == 3
     assert two.token == "tg/1"
     it.workspace.delete_customer(one.id)
-    it.respond(ask())
+    respond(it, ask())
     assert list(it.workspace.customers) == [2, 3]
 
 
@@ -108,7 +119,7 @@ def test_a_customer_is_made_once_and_kept_up() -> None:
     [
         (ask(authorization=None), 401, "Authentication credentials were not provided."),
         (ask(authorization="Token no"), 401, "Invalid token."),
-        (ask(authorization="A-10-SANDBOX"), 401, "Invalid token."),
+        (ask(authorization="A-10-SANDBOX"), 401, "Authentication credentials were not provided."),
         (ask(authorization="Token H-8-SANDBOX"), 403, "channel: "),
         (ask(method="GET"), 405, "method: "),
         (ask(body=b"{"), 400, "body: "),
@@ -125,7 +136,7 @@ def test_a_customer_is_made_once_and_kept_up() -> None:
         (ask({"type": "image", "url": "x.example"}), 422, "url: "),
         *(
             (ask({"type": "location", "latitude": wrong, "longitude": "1"}), 422, "latitude: ")
-            for wrong in (1, None, "", "91", "x", "1e1", "٣")
+            for wrong in (True, None, "", "91", 90.5, [1], "x", "1e1", "٣")
         ),
         (ask({"type": "location", "latitude": "1", "longitude": "-181"}), 422, "longitude: "),
         (ask(TEXT, []), 422, "customer: "),
@@ -133,26 +144,26 @@ def test_a_customer_is_made_once_and_kept_up() -> None:
         (ask(TEXT, {"Plan": "gold"}), 422, "customer: "),
     ],
 )
-def test_a_refusal_says_why(asked: Asked, status: int, told: str) -> None:
+def test_a_refusal_says_why(asked: SandboxRequest, status: int, told: str) -> None:
     it = api()
-    found, error = refusal(it.respond(asked))
+    found, error = refusal(respond(it, asked))
     assert (found, error[: len(told)]) == (status, told)
     assert not any(customer.messages for customer in it.workspace.customers.values())
 
 
 @pytest.mark.parametrize("path", ["/", "/send/", "/send/{}", "/send//", "/send/{}/more/", "/customers/1/"])
 def test_html_where_no_route_is(path: str) -> None:
-    answered = api().respond(ask(path=path))
+    answered = respond(api(), ask(path=path))
     assert (answered.status, answered.content_type) == (404, "text/html")
 
 
 def test_not_heard() -> None:
     it = api()
-    it.respond(ask())
+    respond(it, ask())
     it.workspace.customer(1).blocked = True
-    assert refusal(it.respond(ask())) == (403, "customer: The customer is blocked")
+    assert refusal(respond(it, ask())) == (403, "customer: The customer is blocked")
     it.workspace.channel(10).active = False
-    assert refusal(it.respond(ask(token="tg-2"))) == (412, "channel: The channel is inactive")
+    assert refusal(respond(it, ask(token="tg-2"))) == (412, "channel: The channel is inactive")
 
 
 @pytest.mark.parametrize("status", [404, 409, 413, 429, 500])

@@ -15,8 +15,8 @@ from landbot_async import AsyncApichat, RateLimitError, RetryPolicy
 from landbot_async._core.client import Client
 from landbot_async._core.routes import APICHAT_ROUTES
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.apis.apichat import _degrees
-from landbot_async.sandbox.apis.base import ADDRESS, MAX_BODY
+from landbot_async.sandbox.apis.base import MAX_BODY
+from landbot_async.sandbox.apis.bodies import URL, degrees
 from landbot_async.sandbox.workspace.records import RefusedError
 from tests.descriptions import Description
 from tests.helpers import Unlimited
@@ -58,7 +58,7 @@ def test_the_same_operations_everywhere() -> None:
     assert [(route.method, route.template) for route in APICHAT_ROUTES] == [SEND.call]
     assert [route.idempotent for route in APICHAT_ROUTES] == [SEND.idempotent]
     assert SEND.names("path") == {"customer_token"}
-    assert APICHAT.schemas["Media"]["properties"]["url"]["pattern"] == ADDRESS
+    assert APICHAT.schemas["Media"]["properties"]["url"]["pattern"] == URL
 
 
 def test_there_is_no_other_method() -> None:
@@ -110,7 +110,8 @@ def blocked(sandbox: Sandbox) -> None:
         (422, 10, {"message": {"type": "text"}}, None),
         (422, 10, {"message": {"type": "dialog", "title": "?"}}, None),
         (422, 10, {"message": {"type": "image", "url": "x.example"}}, None),
-        (422, 10, {"message": {"type": "location", "latitude": 41.4, "longitude": 2.2}}, None),
+        (422, 10, {"message": {"type": "location", "latitude": 90.5, "longitude": 2.2}}, None),
+        (422, 10, {"message": {"type": "location", "latitude": True, "longitude": 2.2}}, None),
         (422, 10, {**TEXT, "customer": {"Name": "Ava"}}, None),
         (422, 10, {**TEXT, "customer": {"name": 5}}, None),
     ],
@@ -160,8 +161,16 @@ async def test_the_examples_are_taken(kind: str) -> None:
 
 @pytest.mark.parametrize(("name", "most"), [("latitude", 90), ("longitude", 180)])
 @pytest.mark.parametrize(
-    "text",
+    "value",
     [
+        0,
+        -7.5,
+        90,
+        90.1,
+        180.0,
+        -180.1,
+        True,
+        None,
         "0",
         "-0",
         "7",
@@ -183,11 +192,11 @@ async def test_the_examples_are_taken(kind: str) -> None:
         ".5",
     ],
 )
-def test_the_degrees_are_those_that_the_sandbox_takes(text: str, name: str, most: int) -> None:
-    message = {"type": "location", "latitude": "0", "longitude": "0", name: text}
+def test_the_degrees_are_those_that_the_sandbox_takes(value: object, name: str, most: int) -> None:
+    message = {"type": "location", "latitude": "0", "longitude": "0", name: value}
     described = APICHAT.errors_of(message, APICHAT.schemas["Message"]) == []
     try:
-        taken = abs(_degrees(message, name, most)) <= most
+        taken = abs(degrees(message, name, most, digits=True)) <= most
     except RefusedError:
         taken = False
     assert described == taken

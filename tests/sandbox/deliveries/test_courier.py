@@ -41,7 +41,7 @@ def answer(status: str, *headers: str) -> bytes:
 async def delivered(url: str, **options: Any) -> list[tuple[str, int | None, str | None, bool]]:
     """What became of the first attempt to deliver one message to `url`."""
     async with Sandbox(customers=1, bot=False, **options) as sandbox:
-        sandbox._workspace.add_hook(8, url, TOKEN, None, at=0.0)
+        sandbox._workspace.add_hook(8, url, TOKEN, None, created=0.0)
         sandbox.write(1, "Hello")
         async with sandbox.feed.subscribe() as stream:
             while not sandbox.deliveries:
@@ -106,7 +106,7 @@ async def test_an_application_that_answers_nothing() -> None:
 
     async with Sandbox(customers=1, bot=False) as sandbox:
         sandbox.mount("http://bot.example/", silent)
-        sandbox._workspace.add_hook(8, "http://bot.example/", None, None, at=0.0)
+        sandbox._workspace.add_hook(8, "http://bot.example/", None, None, created=0.0)
         sandbox.write(1, "Hello")
         await sandbox.settled()
         assert [(each.status, each.error) for each in sandbox.deliveries] == [(None, "AssertionError")] * 6

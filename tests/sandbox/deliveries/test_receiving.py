@@ -126,7 +126,7 @@ async def test_nobody_waits_for_ever() -> None:
         sandbox.write(1, "Hello")
         await anyio.sleep(10.1)
         [attempt] = sandbox.deliveries
-        assert (attempt.status, attempt.error) == (None, "no answer within 10 seconds")
+        assert (attempt.status, attempt.error) == (None, "no response within 10 seconds")
         assert attempt.at - sandbox.now + 10.1 == pytest.approx(10.0)
         receiver.seconds = 0.0
         await sandbox.settled()

@@ -1,10 +1,18 @@
 """What goes wrong, how often and where."""
 
+import contextlib
+import re
 from collections import Counter
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any, get_args
 
+import httpx
 import pytest
 
-from landbot_async.sandbox.network.faults import Fault, FaultName, Faults
+from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.network.faults import FAULTS, STATUS, Connection, Fault, FaultKind, FaultName, Faults
+from tests.sandbox.server.serving import asgi, served
 
 SEND = "/customers/{customer_id}/send_text/"
 LIST = "/customers/"
@@ -103,3 +111,115 @@ def test_clear() -> None:
     assert struck(plan, 2) == [None, None]
     plan.plan(fault(500))
     assert struck(plan, 2) == [500, None]
+
+
+# The table
+
+
+# Each row, with `after_the_work` as far as it takes it.
+ROWS = [
+    (what, kind, after)
+    for what, kind in [*FAULTS.items(), (503, STATUS)]
+    for after in ((False, True) if kind.strikes == "either" else (False,))
+]
+# How each way to treat a connection ends for a client, in this process and over HTTP.
+ENDS: dict[Connection, tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]] = {
+    "refuse": ((httpx.ConnectError,), (httpx.ReadError,)),
+    "close": ((httpx.ReadError,), (httpx.ReadError, httpx.RemoteProtocolError)),
+    "half": ((httpx.RemoteProtocolError,), (httpx.RemoteProtocolError,)),
+    "keep": ((), ()),
+}
+
+
+@contextlib.asynccontextmanager
+async def in_process(sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=sandbox._transport, base_url="https://sandbox.invalid/") as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def over_http(sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
+    async with served(sandbox) as (root, _), httpx.AsyncClient(base_url=root, trust_env=False) as client:
+        yield client
+
+
+@pytest.mark.anyio
+@pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+@pytest.mark.parametrize("carrier", [in_process, over_http])
+@pytest.mark.parametrize(("what", "kind", "after"), ROWS)
+async def test_every_row_on_both_carriers(what: Any, kind: FaultKind, after: bool, carrier: Any) -> None:
+    sandbox = Sandbox(customers=1, window="off", bot=False)
+    sandbox.fault(what, after_the_work=after, latency=0.05 if what == "latency" else 0.0)
+    headers = {"Authorization": f"Token {sandbox.token}"}
+    async with carrier(sandbox) as client:
+
+        async def send() -> httpx.Response:
+            return await client.post("v1/customers/1/send_text/", json={"message": "Hello"}, headers=headers)
+
+        errors = ENDS[kind.connection][carrier is over_http]
+        if errors:
+            with pytest.raises(errors):
+                await send()
+        else:
+            expected = {
+                "own": (200, "application/json"),
+                "page": (200, "text/html"),
+                "error": (503, "application/json"),
+            }
+            response = await send()
+            assert (response.status_code, response.headers["content-type"]) == expected[kind.response]
+        assert len(sandbox.sent) == (after if kind.strikes == "either" else kind.strikes == "after")
+        # Used up, and the next request is whole.
+        assert not sandbox.faults
+        assert (await send()).json() == {"success": True}
+
+
+@pytest.mark.parametrize("connection", get_args(Connection))
+def test_each_way_to_treat_a_connection_is_some_faults(connection: Connection) -> None:
+    assert connection in {kind.connection for kind in FAULTS.values()}
+
+
+def test_the_names_and_the_documents_are_the_tables() -> None:
+    assert set(get_args(FaultName)) == set(FAULTS)
+    document = (Path(__file__).parents[3] / "docs" / "testing.md").read_text("utf-8")
+    rows = re.findall(r"^\| `\"(\w+)\"` \| (.*?) \|$", document, re.MULTILINE)
+    assert rows == [(name, kind.meaning) for name, kind in FAULTS.items()]
+
+
+WRONG: list[dict[str, Any]] = [
+    {"what": "lost_awnser"},
+    {"what": "LOST_ANSWER"},
+    {"what": ""},
+    {"what": None},
+    {"what": True},
+    {"what": 199},
+    {"what": 600},
+    {"what": 503.0},
+    {"what": "cut", "after_the_work": True},
+    {"what": "latency"},
+    {"what": 503, "times": 0},
+    {"what": 503, "times": -1},
+    {"what": 503, "probability": 1.5},
+    {"what": 503, "latency": -1},
+    {"what": 503, "method": "FETCH"},
+    {"what": 503, "route": "/nowhere/"},
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("arguments", WRONG)
+async def test_a_fault_that_could_never_strike_is_refused_everywhere(arguments: dict[str, Any]) -> None:
+    sandbox = Sandbox()
+    with pytest.raises((ValueError, TypeError)):
+        sandbox.fault(**arguments)
+    async with asgi(sandbox) as client:
+        answer = await client.post("/_sandbox/faults", json=arguments)
+    assert answer.status_code == 422
+    assert not sandbox.faults
+
+
+@pytest.mark.parametrize("what", ["nonsense", 99])
+def test_nor_can_one_be_made_by_hand(what: Any) -> None:
+    with pytest.raises(ValueError, match="what must be"):
+        Fault(what, 1, 1.0, None, None, after_the_work=False)

@@ -11,9 +11,10 @@ from landbot_async.sandbox.apis.platform import Platform
 from landbot_async.sandbox.clock import Clock
 from landbot_async.sandbox.feed import Feed
 from landbot_async.sandbox.network.faults import Fault, FaultName, Faults
-from landbot_async.sandbox.network.network import Gate
+from landbot_async.sandbox.network.network import Network
 from landbot_async.sandbox.network.transport import SandboxTransport
 from landbot_async.sandbox.network.windows import Off, Sliding, Window
+from landbot_async.sandbox.pace import Pace
 from landbot_async.sandbox.workspace.workspace import Workspace
 
 BASE = "https://sandbox.invalid/v1"
@@ -29,17 +30,15 @@ class Wire:
     ) -> None:
         self.workspace = Workspace(customers=3, seed=0)
         self.faults = Faults(0)
-        self.gate = Gate(
+        self.network = Network(
             [Platform(self.workspace, "T")],
             window,
             self.faults,
             Clock(0.0),
             Feed(),
-            latency=latency,
-            jitter=jitter,
-            seed=seed,
+            pace=Pace(latency=latency, jitter=jitter, realistic=False, seed=seed),
         )
-        self.http = httpx.AsyncClient(transport=SandboxTransport(self.gate), headers=TOKEN, timeout=None)
+        self.http = httpx.AsyncClient(transport=SandboxTransport(self.network), headers=TOKEN, timeout=None)
 
     def fault(self, what: int | FaultName, times: int | None = 1, *, after: bool = False) -> None:
         self.faults.plan(Fault(what, times, 1.0, None, None, after))
@@ -67,7 +66,7 @@ async def test_a_request_and_its_answer() -> None:
     answer = await wire.get(params={"limit": 1, "offset": 1})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert [row["id"] for row in answer.json()["customers"]] == [2]
-    assert (wire.gate.received, wire.gate.refused) == (1, 0)
+    assert (wire.network.received, wire.network.refused) == (1, 0)
 
 
 @pytest.mark.anyio
@@ -165,7 +164,7 @@ async def test_the_limit_refuses_as_documented() -> None:
     assert answers[2].content == b'{"errors": {"rate": ["Too many requests"]}}'
     assert answers[2].headers["content-type"] == "application/json"
     assert "retry-after" not in answers[2].headers
-    assert (wire.gate.received, wire.gate.refused) == (5, 3)
+    assert (wire.network.received, wire.network.refused) == (5, 3)
     assert len(wire.workspace.sent) == 2
     await anyio.sleep(1.0)
     assert (await wire.send()).status_code == 200
@@ -176,7 +175,7 @@ async def test_the_limit_refuses_as_documented() -> None:
 async def test_strangers_do_not_count(stranger: dict[str, str]) -> None:
     wire = Wire(window=lambda: Sliding(2, 1.0))
     assert [(await wire.get(headers=stranger)).status_code for _ in range(20)] == [401] * 20
-    assert (wire.gate.received, wire.gate.refused) == (20, 0)
+    assert (wire.network.received, wire.network.refused) == (20, 0)
     assert [(await wire.get()).status_code for _ in range(3)] == [200, 200, 429]
 
 
@@ -200,6 +199,20 @@ async def test_it_is_the_arrival_that_counts() -> None:
     wire = Wire(window=lambda: Sliding(1, 1.0), latency=4.0)
     assert (await wire.get()).status_code == 200
     assert (await wire.get()).status_code == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/customers/1/send_text/", "/nowhere/"])
+async def test_a_firewall_stands_before_all(path: str) -> None:
+    wire = Wire(window=lambda: Sliding(1, 100.0))
+    wire.fault(503)
+    for token in (TOKEN, {"authorization": "Token no"}):
+        answer = await wire.http.post(BASE + path, json={"message": "Hello #{name}"}, headers=token)
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "text/html")
+    # It neither counts against the limit nor meets a fault.
+    assert (await wire.send()).status_code == 503
+    assert (await wire.send()).status_code == 429
+    assert not wire.workspace.sent
 
 
 # Faults
@@ -232,7 +245,7 @@ async def test_fault(
     # Where nobody listens, nothing travels.
     assert anyio.current_time() - begin == pytest.approx(1.0 * received)
     assert len(wire.workspace.sent) == done
-    assert wire.gate.received == received
+    assert wire.network.received == received
     assert (await wire.send()).status_code == 200
 
 
@@ -243,7 +256,7 @@ async def test_a_429_on_demand_looks_like_the_limits() -> None:
     answer = await wire.send()
     assert (answer.status_code, answer.content) == (429, b'{"errors": {"rate": ["Too many requests"]}}')
     # But it is not the limit's.
-    assert wire.gate.refused == 0
+    assert wire.network.refused == 0
     assert not wire.workspace.sent
 
 
@@ -304,7 +317,7 @@ async def test_cancelled_on_the_way(after: float, arrived: int) -> None:
         await wire.send()
     assert scope.cancelled_caught
     await anyio.sleep(10)
-    assert (wire.gate.received, wire.gate.refused) == (arrived, 0)
+    assert (wire.network.received, wire.network.refused) == (arrived, 0)
     assert len(wire.workspace.sent) == arrived
     # Its place in the window is taken only if it arrived.
     assert (await wire.send()).status_code == (429 if arrived else 200)
@@ -327,7 +340,7 @@ async def test_cancelled_before_it_begins_even_without_latency() -> None:
         scope.cancel()
         await wire.send()
     assert scope.cancelled_caught
-    assert wire.gate.received == 0
+    assert wire.network.received == 0
 
 
 @pytest.mark.anyio
@@ -383,7 +396,7 @@ async def test_a_page_of_something_else(after: bool) -> None:
 async def test_late(what: int | FaultName, status: int) -> None:
     """The work is done in time; the answer is what comes late."""
     wire = Wire(latency=1.0)
-    wire.faults.plan(Fault(what, 1, 1.0, None, None, after_the_work=True, latency=3.0))
+    wire.faults.plan(Fault(what, 1, 1.0, None, None, after_the_work=what == 503, latency=3.0))
     begin = anyio.current_time()
     assert (await wire.send()).status_code == status
     assert anyio.current_time() - begin == pytest.approx(4.0)

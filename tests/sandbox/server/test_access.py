@@ -6,10 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from landbot_async.sandbox.server.access import Guard, is_loopback
+from landbot_async._core.urls import this_machine
+from landbot_async.sandbox.server.access import AccessPolicy
 
 TOKEN = "c0ffee" * 7
-GUARD = Guard("127.0.0.1", TOKEN)
+POLICY = AccessPolicy("127.0.0.1", TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ GUARD = Guard("127.0.0.1", TOKEN)
     ],
 )
 def test_who_calls_this_machine_by_a_name_that_only_it_has_passes(host: str) -> None:
-    assert GUARD.refusal({b"host": host.encode()}) is None
+    assert POLICY.refusal({b"host": host.encode()}) is None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_who_calls_this_machine_by_a_name_that_only_it_has_passes(host: str) -> 
     ],
 )
 def test_any_other_name_is_refused(host: str) -> None:
-    refusal = GUARD.refusal({b"host": host.encode("latin-1")})
+    refusal = POLICY.refusal({b"host": host.encode("latin-1")})
     assert refusal is not None
     assert refusal[0] == 421
 
@@ -55,28 +56,28 @@ def test_no_name_that_another_can_have_passes(host: str) -> None:
     name = host.partition(":")[0]
     ours = name == "localhost" or name.endswith(".localhost") or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", name)
     assume(not ours)
-    assert GUARD.refusal({b"host": host.encode()}) is not None
+    assert POLICY.refusal({b"host": host.encode()}) is not None
 
 
 @given(st.text())
 def test_no_other_origin_passes(origin: str) -> None:
     assume(origin.lower() != "http://localhost:8000")
     headers = {b"host": b"localhost:8000", b"origin": origin.encode("latin-1", "replace")}
-    assert GUARD.refusal(headers) is not None
+    assert POLICY.refusal(headers) is not None
 
 
 @given(st.binary())
 def test_no_other_token_controls(token: bytes) -> None:
     assume(token != TOKEN.encode())
-    assert not GUARD.may_control({b"x-sandbox-token": token})
+    assert not POLICY.may_control({b"x-sandbox-token": token})
 
 
 def test_without_a_host_it_is_refused() -> None:
-    assert GUARD.refusal({}) is not None
+    assert POLICY.refusal({}) is not None
 
 
 def test_the_name_that_is_listened_on_passes() -> None:
-    assert Guard("Sandbox.Local", TOKEN).refusal({b"host": b"sandbox.local:8000"}) is None
+    assert AccessPolicy("Sandbox.Local", TOKEN).refusal({b"host": b"sandbox.local:8000"}) is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_the_name_that_is_listened_on_passes() -> None:
     ],
 )
 def test_only_its_own_page_may_be_the_origin(origin: str, passes: bool) -> None:
-    refusal = GUARD.refusal({b"host": b"localhost:8000", b"origin": origin.encode()})
+    refusal = POLICY.refusal({b"host": b"localhost:8000", b"origin": origin.encode()})
     assert (refusal is None) is passes
     assert passes or (refusal is not None and refusal[0] == 403)
 
@@ -112,17 +113,17 @@ def test_only_its_own_page_may_be_the_origin(origin: str, passes: bool) -> None:
 )
 def test_what_other_pages_load_without_an_origin_is_refused(site: bytes, mode: bytes, passes: bool) -> None:
     headers = {b"host": b"localhost:8000", b"sec-fetch-site": site, b"sec-fetch-mode": mode}
-    assert (GUARD.refusal(headers) is None) is passes
+    assert (POLICY.refusal(headers) is None) is passes
 
 
 @pytest.mark.parametrize("token", ["", TOKEN[:-1], TOKEN + "0", TOKEN.upper(), "é"])
 def test_the_control_path_takes_only_the_runs_token(token: str) -> None:
-    assert not GUARD.may_control({b"x-sandbox-token": token.encode()})
+    assert not POLICY.may_control({b"x-sandbox-token": token.encode()})
 
 
 def test_and_takes_that() -> None:
-    assert GUARD.may_control({b"x-sandbox-token": TOKEN.encode()})
-    assert not GUARD.may_control({})
+    assert POLICY.may_control({b"x-sandbox-token": TOKEN.encode()})
+    assert not POLICY.may_control({})
 
 
 @pytest.mark.parametrize(
@@ -139,4 +140,4 @@ def test_and_takes_that() -> None:
     ],
 )
 def test_whether_others_can_reach_a_host(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
+    assert this_machine(host) is loopback

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.clock import VirtualLoop
-from landbot_async.sandbox.feed import Happening
+from landbot_async.sandbox.feed import SandboxEvent
 from landbot_async.sandbox.server.control import ALIVE, Control, Variable, event
 
 from .serving import asgi
@@ -320,7 +320,7 @@ class TestEvents:
         assert not sandbox.feed._streams
 
     def test_an_event_is_three_lines_whatever_it_says(self) -> None:
-        text = event(Happening(7, "message", 1.5, {"text": "a\nb\r\u2028ü\n\nid: 8"})).decode()
+        text = event(SandboxEvent(7, "message", 1.5, {"text": "a\nb\r\u2028ü\n\nid: 8"})).decode()
         lines = text.split("\n")
         assert (lines[0], lines[1], lines[3:]) == ("id: 7", "event: message", ["", ""])
         assert json.loads(lines[2].removeprefix("data: ")) == {"at": 1.5, "text": "a\nb\r\u2028ü\n\nid: 8"}

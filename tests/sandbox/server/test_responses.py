@@ -169,4 +169,4 @@ async def test_a_body_is_cut_behind_the_first_byte_too_many() -> None:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"abc", "more_body": True}
 
-    assert await wire.read(receive, 5) == b"abcabc"
+    assert await wire.read_body(receive, 5) == b"abcabc"

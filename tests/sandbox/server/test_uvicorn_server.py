@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.apis.base import Answered, Asked, Broken
+from landbot_async.sandbox.apis.base import SandboxDisconnect, SandboxRequest, SandboxResponse
 from landbot_async.sandbox.server.uvicorn_server import listen
 
 from .serving import CONTROL, served
@@ -29,7 +29,7 @@ async def test_a_signal_ends_it_at_once_with_streams_and_slow_answers_under_way(
     arrived = anyio.Event()
 
     class Slow(Sandbox):
-        async def handle(self, asked: Asked) -> Answered | Broken:
+        async def handle(self, asked: SandboxRequest) -> SandboxResponse | SandboxDisconnect:
             arrived.set()
             while True:
                 await anyio.sleep_forever()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.workspace.bot import CHOICE, PERSON, Bot, answer, begin
+from landbot_async.sandbox.workspace.bot import CHOICE, PERSON, Bot, opening, reply
 from landbot_async.sandbox.workspace.records import SandboxMessage, Sender
 from landbot_async.sandbox.workspace.workspace import Workspace
 
@@ -17,7 +17,7 @@ def said(text: str = "", kind: str = "text", **data: Any) -> SandboxMessage:
 def workspace(seed: int = 0) -> Workspace:
     space = Workspace(customers=2, seed=0)
     bot = Bot(space, seed)
-    space.watches.append(bot)
+    space.observers.append(bot)
     space.launch = bot.launch
     return space
 
@@ -33,12 +33,12 @@ TITLE = "What can I do for you?"
 
 
 def test_it_greets_by_name_and_offers_a_menu() -> None:
-    greeting, menu = begin(None, "Ava", 0)
+    greeting, menu = opening(None, "Ava", 0)
     assert greeting == ("text", "Hello Ava!", {"body": "Hello Ava!"})
     assert (menu.type, menu.text) == ("dialog", TITLE)
     assert len(menu.data["buttons"]) == len(menu.data["payloads"]) == len(menu.data["urls"]) == 3
-    assert len({begin(None, "Ava", turn)[0].text for turn in range(10)}) == 3
-    assert begin("Nkqgn6xkf", "Ava", 0)[0].text == "Going on at Nkqgn6xkf."
+    assert len({opening(None, "Ava", turn)[0].text for turn in range(10)}) == 3
+    assert opening("Nkqgn6xkf", "Ava", 0)[0].text == "Going on at Nkqgn6xkf."
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_it_greets_by_name_and_offers_a_menu() -> None:
     ],
 )
 def test_it_answers(message: SandboxMessage, types: list[str], first: str, node: str) -> None:
-    words, then = answer(message)
+    words, then = reply(message)
     assert [each.type for each in words] == types
     assert words[0].text.startswith(first)
     assert then == node
@@ -81,7 +81,7 @@ def test_it_listens_to_customers_alone() -> None:
     space = workspace()
     space.send(1, "text", "Hi", at=1.0)
     space.mark(1, archived=True)
-    space.add_hook(8, "https://x.example/", None, None, at=1.0)
+    space.add_hook(8, "https://x.example/", None, None, created=1.0)
     space.delete_customer(2)
     assert [each.text for each in space.customer(1).messages] == ["Hi"]
 

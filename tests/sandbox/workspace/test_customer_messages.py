@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from landbot_async.sandbox.workspace.customer_messages import spoken
+from landbot_async.sandbox.workspace.customer_messages import message_content
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,11 @@ from landbot_async.sandbox.workspace.customer_messages import spoken
         ("sticker", "A", {"a": 1}, ("A", {"a": 1, "body": "A"})),
     ],
 )
-def test_spoken(kind: str, text: str | None, data: dict[str, Any], expected: tuple[str, dict[str, Any]]) -> None:
+def test_message_content(
+    kind: str, text: str | None, data: dict[str, Any], expected: tuple[str, dict[str, Any]]
+) -> None:
     before = dict(data)
-    assert spoken(kind, text, data) == expected
+    assert message_content(kind, text, data) == expected
     assert data == before
 
 
@@ -38,4 +40,4 @@ def test_spoken(kind: str, text: str | None, data: dict[str, Any], expected: tup
 )
 def test_what_is_not_whole(kind: str, text: str | None, data: dict[str, Any], missing: str) -> None:
     with pytest.raises(ValueError, match=missing):
-        spoken(kind, text, data)
+        message_content(kind, text, data)

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from landbot_async._core.sqlite import open_owned
-from landbot_async.sandbox import Asked, Sandbox
+from landbot_async.sandbox import Sandbox, SandboxRequest
 from landbot_async.sandbox.workspace.records import BEGINNING
 from landbot_async.sandbox.workspace.storage import _KIND
 
@@ -61,7 +61,7 @@ async def test_everything_is_there_again(tmp_path: Path) -> None:
         assert second.now == pytest.approx(end, abs=1.0)
         assert second.now >= BEGINNING + 25 * 3600
         assert (await landbot.hooks.get(8, hook.id)).token == "hook-s3cret"
-        assert len(await landbot.customers.messages(1)) == 4
+        assert len(await landbot.customers.messages(1)) == 5  # one was there before
         second.write(6, "Again")
         assert second.add_customer().id == 9
         assert [each.id for each in second.messages(6)] == sorted(each.id for each in second.messages(6))
@@ -169,18 +169,18 @@ def test_no_such_place(tmp_path: Path) -> None:
 
 KILLED = """
 import anyio, sys
-from landbot_async.sandbox import Asked, Sandbox
+from landbot_async.sandbox import SandboxRequest, Sandbox
 
 async def main():
     sandbox = Sandbox(customers=3, db=sys.argv[1], window="off")
     body = b'{"message": "Hello"}'
     for customer in (2, 3, 1, 3):
-        await sandbox.handle(Asked("POST", f"/v1/customers/{customer}/send_text/", {}, f"Token {sandbox.token}", body))
+        await sandbox.handle(SandboxRequest("POST", f"/v1/customers/{customer}/send_text/", {}, f"Token {sandbox.token}", body))
     number = 0
     while True:
         number += 1
         body = b'{"message": "%d"}' % number
-        await sandbox.handle(Asked("POST", "/v1/customers/3/send_text/", {}, f"Token {sandbox.token}", body))
+        await sandbox.handle(SandboxRequest("POST", "/v1/customers/3/send_text/", {}, f"Token {sandbox.token}", body))
         print(number, flush=True)
 
 anyio.run(main)
@@ -208,7 +208,7 @@ def test_killed_it_has_lost_nothing_that_was_answered(tmp_path: Path) -> None:
 async def test_without_a_block_changes_are_kept_as_well(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
     first = Sandbox(customers=1, db=path)
-    await first.handle(Asked("PUT", "/v1/customers/1/block/", {}, f"Token {first.token}", b""))
+    await first.handle(SandboxRequest("PUT", "/v1/customers/1/block/", {}, f"Token {first.token}", b""))
     assert first._storage is not None
     first._storage._file.close()
     assert Sandbox(db=path).customer(1).blocked

@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landbot_async.sandbox.workspace.directory import Observer
+from landbot_async.sandbox.workspace.fake_customers import words
 from landbot_async.sandbox.workspace.records import (
     BEGINNING,
     RefusedError,
     SandboxCustomer,
     SandboxMessage,
     Sent,
+    trim,
 )
-from landbot_async.sandbox.workspace.workspace import Workspace, page
+from landbot_async.sandbox.workspace.workspace import Workspace
 
 
 def workspace(customers: int = 0, seed: int = 0) -> Workspace:
@@ -113,6 +116,64 @@ def test_but_neither_the_id_nor_the_fields_themselves() -> None:
     shown = workspace().add_customer("Ava", fields={"id": "x", "custom_fields": 5}).json()
     assert shown["id"] == 1
     assert {name: each["value"] for name, each in shown["custom_fields"].items()} == {"id": "x", "custom_fields": 5}
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_a_made_up_customer_has_a_transcript_that_fits(count: int) -> None:
+    space = workspace(count)
+    for customer in space.list_customers():
+        [said] = customer.transcript()
+        shown = customer.json()
+        assert shown["last_message"] == shown["last_receive_date"] == customer.conversation[-1].at
+        assert shown["last_message_content"] == said["message"] != ""
+        assert said["sender"] == customer.name
+        assert not customer.messages
+    added = space.add_customer("Ava", last_message=BEGINNING - 5.0)
+    assert [each["message_datetime"] for each in added.transcript()] == ["2025-12-31 23:59:55"]
+    space.send(added.id, "text", "Hi", at=1.0)
+    assert [each.sender.type for each in added.conversation] == ["customer", "agent"]
+    silent = space.add_customer(last_message=None)
+    assert (silent.transcript(), silent.last_text) == ([], None)
+
+
+@given(at=st.floats(0, 1e6), handmade=st.floats(1e9, 4e9))
+def test_no_time_has_more_than_six_decimals(at: float, handmade: float) -> None:
+    space = Workspace(customers=1, seed=0, unix=lambda at: 1_767_225_600.123456789 + at)
+    space.hear(1, "text", "Hi", at=at, data={})
+    space.send(1, "text", "Hi", at=at + 0.1)
+    space.add_hook(8, "https://x.example/", None, None, created=handmade)
+    handmade_customer = space.add_customer(last_receive=handmade, registered=handmade)
+    space.visitor(10, "tg-1", at=at)
+    for shown in (*(each.json() for each in space.listing), space.hook(8, 1).json()):
+        for name, value in shown.items():
+            if isinstance(value, float):
+                decimals = repr(value).partition(".")[2]
+                assert len(decimals) <= 6, name
+    assert isinstance(handmade_customer.json()["register_date"], float)
+
+
+@pytest.mark.parametrize(("count", "kept"), [(9, 9), (81, 81), (90, 90), (91, 80), (1000, 87)])
+def test_a_log_is_trimmed(count: int, kept: int) -> None:
+    log: list[int] = []
+    most = 0
+    for number in range(count):
+        log.append(number)
+        trim(log, 80)
+        most = max(most, len(log))
+    assert log == list(range(count))[-kept:]
+    assert most <= 90
+
+
+def test_what_is_kept_of_messages_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landbot_async.sandbox.workspace.workspace.SENT_KEPT", 16)
+    monkeypatch.setattr("landbot_async.sandbox.workspace.workspace.MESSAGES_KEPT", 8)
+    space = workspace(2)
+    for number in range(100):
+        space.send(1 + number % 2, "text", str(number), at=float(number))
+    assert 16 <= len(space.sent) <= 18
+    assert space.sent[-1].text == "99"
+    assert 8 <= len(space.customer(1).messages) <= 9
+    assert space.customer(1).messages[-1].text == "98"
 
 
 def test_shown_as_documented() -> None:
@@ -297,8 +358,8 @@ def test_sent_in_order() -> None:
     space.send(2, "text", "three", at=3.0)
     assert space.sent == [Sent(2, "text", "one", 1.0), Sent(1, "image", "two", 2.0), Sent(2, "text", "three", 3.0)]
     # In the transcript, whose order nobody promises, the newest second comes first.
-    assert [said["message"] for said in space.customer(2).transcript()] == ["three", "one"]
-    assert space.customer(1).transcript() == [
+    assert [said["message"] for said in space.customer(2).transcript()] == ["three", "one", words(2)]
+    assert space.customer(1).transcript()[:-1] == [
         {
             "type": "image",
             "message": "two",
@@ -309,10 +370,40 @@ def test_sent_in_order() -> None:
     ]
 
 
-def test_a_template_is_filled() -> None:
+def test_a_template_is_for_whatsapp() -> None:
+    space = workspace(2)
+    for customer_id in (1, space.visitor(10, "tg-1", at=0.0).id):
+        with pytest.raises(RefusedError) as refused:
+            space.send_template(customer_id, 6, "en", [], at=1.0)
+        assert (refused.value.status, list(refused.value.errors)) == (412, ["customer"])
+    assert not space.sent
+    other = space.add_channel("Second", "whatsapp")
+    space.send_template(space.add_customer(channel_id=other.id).id, 6, "en", [], at=1.0)
+    assert len(space.sent) == 1
+
+
+@pytest.mark.parametrize("bot_id", [0, 1000, 999_999])
+def test_a_bot_has_to_be_there(bot_id: int) -> None:
     space = workspace(1)
-    space.send_template(1, 5, "es_MX", ["Ana {{1}}"], at=1.0)
-    assert space.sent == [Sent(1, "template", "Hello Ana {{1}}, we have news for you.", 1.0)]
+    with pytest.raises(RefusedError) as refused:
+        space.assign_bot(1, bot_id, at=1.0)
+    assert (refused.value.status, refused.value.errors) == (404, {"bot": ["Not found"]})
+    assert (space.customer(1).bot_id, space.sent) == (None, [])
+    space.bots.add(bot_id)
+    space.assign_bot(1, bot_id, at=1.0)
+    assert space.customer(1).bot_id == bot_id
+
+
+def test_any_agent_may_be_assigned() -> None:
+    space = workspace(1)
+    space.assign(1, 999_999, by_id=True)
+    assert space.customer(1).agent_id == 999_999
+
+
+def test_a_template_is_filled() -> None:
+    space = workspace(2)
+    space.send_template(2, 5, "es_MX", ["Ana {{1}}"], at=1.0)
+    assert space.sent == [Sent(2, "template", "Hello Ana {{1}}, we have news for you.", 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -339,15 +430,15 @@ def test_the_token_s_own_agent_takes_and_leaves_a_customer() -> None:
         assert space.customer(1).agent_id == agent
     # By name, one agent's chat can be handed to another: also to the token's own.
     for agent in (5, 6, 1):
-        space.assign(1, agent, by_name=True)
+        space.assign(1, agent, by_id=True)
         assert space.customer(1).agent_id == agent
 
 
 def test_hooks_belong_to_a_channel() -> None:
     space = workspace()
-    one = space.add_hook(8, "https://x.example/", "secret", None, at=1.5)
-    two = space.add_hook(9, "https://x.example/", None, "mine", at=2.5)
-    assert (one.id, two.id, one.created_at - BEGINNING) == (1, 2, 1.5)
+    one = space.add_hook(8, "https://x.example/", "secret", None, created=1.5)
+    two = space.add_hook(9, "https://x.example/", None, "mine", created=2.5)
+    assert (one.id, two.id, one.created_at) == (1, 2, 1.5)
     assert (space.list_hooks(8), space.list_hooks(9)) == ([one], [two])
     assert space.hook(8, 1) is one
     assert "secret" not in repr(one)
@@ -382,15 +473,6 @@ def test_no_channel() -> None:
     assert (refused.value.status, refused.value.errors) == (404, {"channel": ["Not found"]})
 
 
-@given(count=st.integers(0, 40), offset=st.integers(0, 60), limit=st.integers(0, 60))
-def test_a_page_is_a_stretch_of_the_whole(count: int, offset: int, limit: int) -> None:
-    items = workspace(count).list_customers()
-    shown = page(items, "customers", offset, limit)
-    assert (shown["success"], shown["total"]) == (True, count)
-    ids = [row["id"] for row in shown["customers"]]
-    assert ids == list(range(offset + 1, min(offset + limit, count) + 1))
-
-
 def test_a_channels_token_is_not_shown() -> None:
     channel = workspace().channel(8)
     assert channel.token not in repr(channel)
@@ -413,7 +495,7 @@ def test_whatsapp_takes_free_text_for_a_day() -> None:
         assert len(space.sent) == 1
     space.send_template(2, 6, "en", [], at=end + 1)
     space.send(1, "text", "Hi", at=end * 100)
-    space.receive(space.customer(2), "text", "Yes?", at=end + 5, data={"body": "Yes?"})
+    space.hear(2, "text", "Yes?", at=end + 5, data={"body": "Yes?"})
     space.send(2, "text", "Hi", at=end + 6)
     assert [each.type for each in space.sent] == ["text", "template", "text", "text"]
 
@@ -421,7 +503,7 @@ def test_whatsapp_takes_free_text_for_a_day() -> None:
 def test_what_is_known_of_a_conversation() -> None:
     space = workspace(1)
     one = space.customer(1)
-    space.receive(one, "text", "Hello", at=1.0, data={"body": "Hello"})
+    space.hear(1, "text", "Hello", at=1.0, data={"body": "Hello"})
     shown = one.json()
     assert (shown["unread"], shown["last_message_content"]) == (True, "Hello")
     assert shown["last_message"] == shown["last_receive_date"] == BEGINNING + 1
@@ -433,7 +515,7 @@ def test_what_is_known_of_a_conversation() -> None:
     assert (shown["unread"], shown["last_message_content"]) == (False, "Hi")
     assert shown["last_message"] == shown["last_send_date"] == BEGINNING + 3
     one.name = None
-    space.receive(one, "text", "Well", at=4.0, data={"body": "Well"})
+    space.hear(1, "text", "Well", at=4.0, data={"body": "Well"})
     assert [each.sender.name for each in one.messages] == ["Kofi Bianchi", "bot 7", "Sandbox agent", "Visitor #1"]
     assert [each.id for each in one.messages] == [1, 2, 3, 4]
 
@@ -441,10 +523,10 @@ def test_what_is_known_of_a_conversation() -> None:
 def test_an_assignment_is_said_once() -> None:
     space = workspace(1)
     for agent in (None, 1, 1, 5, 6):
-        space.assign(1, agent, by_name=agent is not None, at=2.0)
+        space.assign(1, agent, by_id=agent is not None, at=2.0)
     space.customer(1).agent_id = 1
     space.assign(1, None, at=3.0)
-    events = [(each["message"], each["action"]) for each in space.customer(1).transcript()]
+    events = [(each["message"], each["action"]) for each in space.customer(1).transcript()[:-1]]
     assert events == [(1, "unassign"), (1, "assign"), (5, "assign"), (6, "assign")]
     assert not space.sent
 
@@ -460,7 +542,7 @@ def test_a_field_keeps_its_extra() -> None:
     assert space.customer(1).field_extras == {}
 
 
-class Watcher:
+class Watcher(Observer):
     """Notes what it is told."""
 
     def __init__(self) -> None:
@@ -481,7 +563,7 @@ class Watcher:
 
 def test_whoever_watches_is_told() -> None:
     space, watcher = workspace(1), Watcher()
-    space.watches.append(watcher)
+    space.observers.append(watcher)
     acts: list[tuple[Any, list[Any]]] = [
         (lambda: space.add_customer("Ava"), [("changed", 2)]),
         (lambda: space.send(1, "text", "Hi", at=2.0), [("said", 1, "Hi", 2.0), ("changed", 1)]),
@@ -491,7 +573,7 @@ def test_whoever_watches_is_told() -> None:
         (lambda: space.write_field(1, "age", "integer", 5, create=True), [("changed", 1)]),
         (lambda: space.delete_field(1, "age"), [("changed", 1)]),
         (lambda: space.delete_customer(2), [("gone", 2)]),
-        (lambda: space.add_hook(8, "https://x.example/", None, None, at=1.0), ["furnished"]),
+        (lambda: space.add_hook(8, "https://x.example/", None, None, created=1.0), ["furnished"]),
         (lambda: space.delete_hook(8, 1), ["furnished"]),
         (lambda: space.add_channel("Page", "facebook"), ["furnished"]),
     ]
@@ -506,7 +588,7 @@ def test_any_conversation_can_be_put_in_order_by_the_times_in_it(moments: list[f
     """APIchat's deliveries say nothing else of the order."""
     space = Workspace(customers=1, seed=0, unix=lambda at: beginning + at)
     for at in [*moments, *moments[-1:] * 5]:
-        space.receive(space.customer(1), "text", "Hi", at=at, data={})
+        space.hear(1, "text", "Hi", at=at, data={})
     times = [round(message.at, 6) for message in space.customer(1).messages]
     assert times == sorted(set(times))
     assert all(abs(said - (beginning + at)) < 1e-4 for said, at in zip(times, moments, strict=False))
