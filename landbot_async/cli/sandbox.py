@@ -92,6 +92,7 @@ async def _serve(serving: Serving, listening: socket.socket) -> int:
         Variable("LANDBOT_CHAT_BASE_URL", f"{root}chat/v1/"),
         Variable(CHANNEL_TOKEN, None if environment[CHANNEL_TOKEN] else channel_token, secret=True),
         Variable("LANDBOT_SANDBOX_TOKEN", control, secret=True),
+        Variable("LANDBOT_OPT_IN_BASE_URL", f"{root}opt-in/"),
     ]
     app = SandboxApp(sandbox, host=serving.host, token=control, variables=variables)
     server = Server(app, functools.partial(announce, serving, root, variables))

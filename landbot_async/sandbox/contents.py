@@ -150,7 +150,7 @@ class Contents:
         channel = self.channel(channel_id)
         for name, value in details.items():
             setattr(channel, name, value)
-        self._workspace.furnished()
+        self._workspace.directory_changed()
         return channel
 
     @property

@@ -21,11 +21,11 @@ class FeedWriter(Observer):
         """Tell of a customer."""
         self._feed.add("customer", self._clock.now(), self._row(customer))
 
-    def customer_gone(self, customer: SandboxCustomer) -> None:
+    def customer_deleted(self, customer: SandboxCustomer) -> None:
         """Tell that a customer was deleted."""
         self._feed.add("customer", self._clock.now(), {**self._row(customer), "deleted": True})
 
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+    def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
         """Tell of a message."""
         self._feed.add("message", message.at, message.story())
 
@@ -42,7 +42,7 @@ class HookNotifier(Observer):
     def __init__(self, workspace: Workspace, courier: Courier, key: str) -> None:
         self._workspace, self._courier, self._key = workspace, courier, key
 
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+    def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
         """Post the deliveries of a message."""
         channel = self._workspace.channels[customer.channel_id]
         hooks = self._workspace.hooks_of(channel.id)

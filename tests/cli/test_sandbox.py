@@ -28,6 +28,7 @@ LINES = re.compile(
     r"export LANDBOT_CHAT_BASE_URL=(?P=root)chat/v1/\n"
     r"export LANDBOT_CHANNEL_TOKEN=(?P<channel>[0-9a-f]{40})\n"
     r"export LANDBOT_SANDBOX_TOKEN=(?P<control>[0-9a-f]{40})\n"
+    r"export LANDBOT_OPT_IN_BASE_URL=(?P=root)opt-in/\n"
 )
 
 
@@ -50,7 +51,7 @@ def running(*options: str, **environment: str) -> Generator[subprocess.Popen[str
 
 def first_lines(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return "".join(process.stdout.readline() for _ in range(5))
+    return "".join(process.stdout.readline() for _ in range(6))
 
 
 def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[str, str]:

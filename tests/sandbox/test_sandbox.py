@@ -615,3 +615,29 @@ async def test_a_request_as_values() -> None:
         sandbox.fault("refused")
         assert await sandbox.handle(asked) == SandboxDisconnect("refused")
         assert sandbox.received == 2
+
+
+@pytest.mark.anyio
+async def test_a_program_names_its_own_bots() -> None:
+    async with Sandbox(customers=1) as sandbox, sandbox.client() as landbot:
+        with pytest.raises(NotFoundError) as refused:
+            await landbot.customers.assign_bot(1, 2_384_756)
+        assert refused.value.errors == {"bot": ("Not found",)}
+        sandbox.bots.add(2_384_756)
+        await landbot.customers.assign_bot(1, 2_384_756)
+        assert sandbox.customer(1).bot_id == 2_384_756
+
+
+@pytest.mark.anyio
+async def test_the_former_names_still_work() -> None:
+    from landbot_async.sandbox import Answered, Asked, Broken, Happening  # noqa: PLC0415  # what is tested
+
+    async with Sandbox(customers=1) as sandbox:
+        asked = Asked("GET", "/v1/customers/1/", {}, f"Token {sandbox.token}", b"")
+        assert isinstance(await sandbox.handle(asked), Answered)
+        sandbox.fault("half_body")
+        broken = await sandbox.handle(asked)
+        assert isinstance(broken, Broken)
+        assert broken.how == "half_body"
+        assert broken.answered is broken.response is not None
+        assert isinstance(sandbox.feed.since(0)[-1], Happening)

@@ -43,6 +43,9 @@ def sandbox(  # noqa: PLR0917  # typer's options
     per: Annotated[float, typer.Option(min=0.001, help="Seconds of a window.")] = 1.0,
     latency: Annotated[float, typer.Option(min=0, help="Seconds that request and response take on the way.")] = 0.0,
     jitter: Annotated[float, typer.Option(min=0, help="Seconds that each way may take longer.")] = 0.0,
+    realistic: Annotated[
+        bool, typer.Option("--realistic", help="Take as long as Landbot does: about a second for each response.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="For names, jitter and the chances of faults.")] = 0,
     bot: Annotated[bool, typer.Option(help="Let a small bot reply to customers.")] = True,
     db: Annotated[
@@ -68,6 +71,7 @@ def sandbox(  # noqa: PLR0917  # typer's options
         "per": per,
         "latency": latency,
         "jitter": jitter,
+        "realistic": realistic,
         "seed": seed,
         "bot": bot,
         "db": db,

@@ -62,12 +62,14 @@ def parse_json(body: bytes) -> Any:
 def body_of(request: SandboxRequest) -> Json:
     """Return the object or the form that the request carries.
 
+    An object in braces is JSON even if it is declared a form: curl and urllib declare whatever they are given a form.
+
     Raises:
         RefusedError: it can be read as neither (400).
     """
     kind = (request.content_type or "").partition(";")[0].strip().lower()
     try:
-        if kind == "application/x-www-form-urlencoded":
+        if kind == "application/x-www-form-urlencoded" and not request.body.startswith(b"{"):
             text = request.body.decode("utf-8")
             return Form(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
         if kind == "multipart/form-data":

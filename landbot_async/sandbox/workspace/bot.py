@@ -75,7 +75,7 @@ class Bot(Observer):
     def __init__(self, workspace: Workspace, seed: int) -> None:
         self._workspace, self._seed = workspace, seed
 
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+    def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
         """Reply to a customer whom no agent has."""
         if message.sender.type != "customer" or customer.agent_id is not None or customer.bot_node == PERSON:
             return

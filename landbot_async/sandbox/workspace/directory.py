@@ -25,13 +25,13 @@ class Observer:
     def customer_changed(self, customer: SandboxCustomer) -> None:
         """A customer was added or changed."""
 
-    def customer_gone(self, customer: SandboxCustomer) -> None:
+    def customer_deleted(self, customer: SandboxCustomer) -> None:
         """A customer was deleted."""
 
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+    def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
         """A message or an event was added to a conversation at `at`; `customer_changed` follows."""
 
-    def furnished(self) -> None:
+    def directory_changed(self) -> None:
         """A channel or a hook was added, changed or deleted."""
 
 
@@ -68,7 +68,7 @@ class Directory:
         number = max(self.channels) + 1
         channel = SandboxChannel(number, name, type, f"{type[0].upper()}-{number}-SANDBOX", url=url)
         self.channels[number] = channel
-        self.furnished()
+        self.directory_changed()
         return channel
 
     def channel(self, channel_id: int) -> SandboxChannel:
@@ -103,7 +103,7 @@ class Directory:
         hook = SandboxHook(self.next_hook, channel_id, url, token, name, created)
         self.hooks[hook.id] = hook
         self.next_hook += 1
-        self.furnished()
+        self.directory_changed()
         return hook
 
     def hook(self, channel_id: int, hook_id: int) -> SandboxHook:
@@ -116,7 +116,7 @@ class Directory:
     def delete_hook(self, channel_id: int, hook_id: int) -> None:
         """Delete a hook of a channel, or raise a 404."""
         del self.hooks[self.hook(channel_id, hook_id).id]
-        self.furnished()
+        self.directory_changed()
 
     def template(self, template_id: int, language: str, params: list[str]) -> str:
         """Return the text of a template with the gaps in its body filled, or raise a 422."""
@@ -132,7 +132,7 @@ class Directory:
             text = text.replace(f"{{{{{number}}}}}", param)
         return text
 
-    def furnished(self) -> None:
+    def directory_changed(self) -> None:
         """Tell the observers that a channel or a hook has changed."""
         for observer in self.observers:
-            observer.furnished()
+            observer.directory_changed()

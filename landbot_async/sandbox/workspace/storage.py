@@ -80,7 +80,7 @@ class Storage(Observer):
         """Save every customer and everything else, as they are now."""
         self._begin()
         self._connection.executemany(_SAVE_CUSTOMER, map(_row, self._workspace.customers.values()))
-        self._save_furniture()
+        self._save_directory()
         self._commit()
 
     def save_time(self) -> None:
@@ -101,23 +101,23 @@ class Storage(Observer):
         self._connection.execute(_SAVE_CUSTOMER, _row(customer))
         self._commit()
 
-    def customer_gone(self, customer: SandboxCustomer) -> None:
+    def customer_deleted(self, customer: SandboxCustomer) -> None:
         """Delete a customer."""
         self._begin()
         self._connection.execute("DELETE FROM customers WHERE id = ?", (customer.id,))
         self._connection.execute("DELETE FROM messages WHERE customer_id = ?", (customer.id,))
         self._commit()
 
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+    def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
         """Note a message. It is committed with its customer, whose change follows."""
         self._begin()
         said = [message.type, message.text, message.sender, message.at, dict(message.data)]
         self._connection.execute("INSERT INTO messages VALUES (?, ?, ?)", (message.id, customer.id, json.dumps(said)))
 
-    def furnished(self) -> None:
+    def directory_changed(self) -> None:
         """Save all channels and hooks; there are few."""
         self._begin()
-        self._save_furniture()
+        self._save_directory()
         self._commit()
 
     def _begin(self) -> None:
@@ -128,7 +128,7 @@ class Storage(Observer):
         self._save_state()
         self._connection.execute("COMMIT")
 
-    def _save_furniture(self) -> None:
+    def _save_directory(self) -> None:
         records: tuple[tuple[str, Iterable[Any]], ...] = (
             ("channels", self._workspace.channels.values()),
             ("hooks", self._workspace.hooks.values()),

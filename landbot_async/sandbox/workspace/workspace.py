@@ -138,7 +138,7 @@ class Workspace(Directory):
         self.listing.remove(customer)
         del self.customers[customer_id]
         for observer in self.observers:
-            observer.customer_gone(customer)
+            observer.customer_deleted(customer)
 
     def changed(self, customer: SandboxCustomer) -> None:
         """Tell the observers that a customer has changed."""
@@ -285,7 +285,7 @@ class Workspace(Directory):
             customer.last_message = self._last_said = moment
             self.listing.move_to_front(customer)
         for observer in self.observers:
-            observer.said(customer, message, at)
+            observer.message_added(customer, message, at)
         self.changed(customer)
         return message
 

@@ -434,7 +434,7 @@ async def test_every_operation_in_the_sandbox() -> None:
             (2, "template", "Hello Ana, we have news for you."),
             (1, "bot", "bot 7"),
         ]
-        assert [(said.type, said.message) for said in await customers.messages(2)] == [
+        assert [(said.type, said.message) for said in (await customers.messages(2))[1:]] == [
             ("template", "Hello Ana, we have news for you.")
         ]
         await customers.assign(1, 5)

@@ -50,6 +50,12 @@ def test_a_body_is_json_unless_it_says_that_it_is_a_form(content_type: str | Non
     assert (refused.value.status, refused.value.errors) == (400, {"body": ["JSON parse error"]})
 
 
+def test_json_is_json_even_if_it_is_declared_a_form() -> None:
+    assert body_of(asked(b'{"a": 1}', FORM)) == {"a": 1}
+    with pytest.raises(RefusedError):
+        body_of(asked(b"{", FORM))
+
+
 @pytest.mark.parametrize("content_type", [FORM, f"{FORM}; charset=utf-8", FORM.upper()])
 @given(st.dictionaries(TEXTS, TEXTS, max_size=5))
 def test_a_form_is_read_as_it_was_written(content_type: str, fields: dict[str, str]) -> None:
@@ -120,7 +126,7 @@ def test_in_a_form_a_value_is_read_from_its_text(text: str, number: Any, place: 
     # In JSON it is a text.
     for reader, more, options in ((whole, (), {}), (degrees, (90,), {}), (flag, (), {"default": True})):
         with pytest.raises(RefusedError):
-            reader({"a": text}, "a", *more, **options)  # type: ignore[operator]
+            reader({"a": text}, "a", *more, **options)
     assert member({"a": text}, "a") == text
 
 

@@ -1,5 +1,7 @@
 """Deliveries over HTTP, to this machine; and where they may not go."""
 
+import gzip
+import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +11,10 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.deliveries.courier import ANSWER, PLACES
+from landbot_async.webhooks import Inbox, TextMessage
+
+from .test_receiving import Receiver
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +152,220 @@ async def test_beyond_it_where_allowed() -> None:
     assert Sandbox()._courier._client("https://bot.example/") is None
     with pytest.raises(TypeError, match="external_deliveries"):
         Sandbox(external_deliveries="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# Places, bounds, one more attempt
+
+
+def slow_and_quick() -> tuple[Receiver, Receiver]:
+    return Receiver(seconds=9.0), Receiver()
+
+
+async def test_a_slow_hook_holds_up_no_other() -> None:
+    slow, quick = slow_and_quick()
+    async with Sandbox(customers=1, bot=False, window="off") as sandbox, sandbox.client() as landbot:
+        for url, receiver in (("https://slow.example/", slow), ("https://quick.example/", quick)):
+            sandbox.mount(url, receiver)
+            await landbot.hooks.create(8, url)
+        begun = anyio.current_time()
+        for number in range(500):
+            sandbox.write(1, str(number))
+        await sandbox.settled()
+        assert len(quick.times) == len(slow.times) == 500
+        assert max(quick.times) - begun < 0.1
+        # The slow one is sent a hundred at a time.
+        assert 9 * 500 / PLACES - 1 <= anyio.current_time() - begun <= 9 * 500 / PLACES + 1
+        assert sandbox._courier._places == {}
+
+
+@pytest.mark.real_time
+async def test_nor_over_http() -> None:
+    """Not even where the connections of one client end in both."""
+    stuck, given = anyio.Event(), 0
+
+    async def silent(stream: SocketStream) -> None:
+        nonlocal given
+        given += 1
+        if given == PLACES:
+            stuck.set()
+        async with stream:
+            await anyio.sleep_forever()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        listening(answer("200 OK")) as (url, received),
+        Sandbox(customers=1, bot=False) as sandbox,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, silent)
+        port = listener.extra(SocketAttribute.local_port)
+        sandbox._workspace.add_hook(8, f"http://127.0.0.1:{port}/", None, None, created=0.0)
+        for number in range(PLACES + 20):
+            sandbox.write(1, str(number))
+        with anyio.fail_after(15):
+            await stuck.wait()
+        sandbox._workspace.add_hook(8, url, None, None, created=0.0)
+        async with sandbox.feed.subscribe() as stream:
+            sandbox.write(1, "Quick")
+            with anyio.fail_after(5):
+                while (await anext(stream)).kind != "delivery":
+                    pass
+        assert len(received) == 1
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.real_time
+async def test_a_response_is_not_unpacked() -> None:
+    bomb = gzip.compress(gzip.compress(b"\0" * 100_000_000))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    assert len(bomb) < 4000
+    async with listening(head + bomb) as (url, received):
+        tracemalloc.start()
+        try:
+            assert await delivered(url) == [(url, 200, None, True)]
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 20_000_000
+    assert b"accept-encoding: identity" in received[0].lower()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("body", "headers", "seen"),
+    [
+        (b'{"error": "no such bot"}', [], '{"error": "no such bot"}'),
+        (b"\xff" + b"x" * 1000, [], "\ufffd" + "x" * (ANSWER - 1)),
+        (gzip.compress(b"x"), ["Content-Encoding: gzip"], None),
+        (b"", [], ""),
+    ],
+)
+async def test_what_a_receiver_answers_can_be_seen(body: bytes, headers: list[str], seen: str | None) -> None:
+    lines = ("HTTP/1.1 500 Oh", f"Content-Length: {len(body)}", "Connection: close", *headers, "", "")
+    async with listening("\r\n".join(lines).encode() + body) as (url, _), Sandbox(customers=1, bot=False) as sandbox:
+        sandbox._workspace.add_hook(8, url, None, None, created=0.0)
+        sandbox.write(1, "Hello")
+        async with sandbox.feed.subscribe() as stream:
+            while not sandbox.deliveries:
+                await anext(stream)
+        [attempt] = sandbox.deliveries
+        assert (attempt.status, attempt.answer, attempt.json()["answer"]) == (500, seen, seen)
+
+
+async def test_one_more_attempt() -> None:
+    receiver = Receiver(*[500] * 7)
+    async with Sandbox(customers=1, bot=False) as sandbox:
+        sandbox.mount("https://bot.example/", receiver)
+        sandbox._workspace.add_hook(8, "https://bot.example/", None, None, created=0.0)
+        sandbox.write(1, "Hello")
+        begun = anyio.current_time()
+        await anyio.sleep(1)
+        # The next attempt was due in four seconds; it is made at once, and none in its place.
+        sandbox.redeliver(1)
+        await anyio.sleep(0.5)
+        assert [round(at - begun, 3) for at in receiver.times] == [0, 1]
+        await sandbox.settled()
+        assert [round(at - begun, 3) for at in receiver.times] == [0, 1, 11, 26, 46, 71]
+        assert sandbox.deliveries[-1].next_at is None
+        # It has failed for good; one more attempt fails too, another is accepted.
+        sandbox.redeliver(1)
+        await sandbox.settled()
+        sandbox.redeliver(1)
+        await sandbox.settled()
+        assert [attempt.status for attempt in sandbox.deliveries] == [500] * 7 + [200]
+        assert [attempt.attempt for attempt in sandbox.deliveries] == list(range(1, 9))
+        for gone in (1, 2):
+            with pytest.raises(KeyError):
+                sandbox.redeliver(gone)
+
+
+async def test_what_is_kept_of_deliveries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landbot_async.sandbox.deliveries.courier.ATTEMPTS_KEPT", 16)
+    monkeypatch.setattr("landbot_async.sandbox.deliveries.courier.FAILED_KEPT", 4)
+    async with Sandbox(customers=1, bot=False) as sandbox:
+        sandbox._workspace.add_hook(8, "https://beyond.example/", None, None, created=0.0)
+        for number in range(100):
+            sandbox.write(1, str(number))
+            await sandbox.settled()
+        assert 16 <= len(sandbox.deliveries) <= 18
+        assert sandbox.deliveries[-1].body["messages"][0]["data"]["body"] == "99"
+        assert sandbox.deliveries[-1].sender == "customer"
+        assert list(sandbox._courier._failed) == [97, 98, 99, 100]
+
+
+# Inboxes
+
+
+async def turns(sandbox: Sandbox, inbox: Inbox, app: Any) -> list[str]:
+    """A conversation of two turns, without any sleep in it."""
+    async with sandbox, sandbox.client() as landbot:
+
+        @inbox.on(TextMessage)
+        async def echo(message: TextMessage) -> None:
+            await anyio.sleep(0.7)
+            await landbot.customers.send_text(message.customer.id, f"You said: {message.text}")
+
+        sandbox.mount("https://bot.example", app)
+        await landbot.hooks.create(8, "https://bot.example/landbot", token="hook-secret")
+        async with inbox:
+            for text in ("Hi", "Bye"):
+                sandbox.write(1, text)
+                await sandbox.settled()
+                sandbox.assert_sent(1, f"You said: {text}")
+    return [each.text for each in sandbox.sent]
+
+
+async def test_settled_waits_for_the_handlers_of_an_inbox() -> None:
+    inbox = Inbox(token="hook-secret")
+    sandbox = Sandbox(customers=1, bot=False)
+    assert await turns(sandbox, inbox, inbox) == ["You said: Hi", "You said: Bye"]
+
+
+async def test_also_of_one_inside_another_application() -> None:
+    inbox = Inbox(token="hook-secret", settle=2.0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await inbox(scope, receive, send)
+
+    sandbox = Sandbox(customers=1, bot=False)
+    sandbox.deliver(copies=3, disorder=0.05)
+    assert await turns(sandbox, inbox, app) == ["You said: Hi", "You said: Bye"]
+
+
+async def test_and_of_two_that_write_to_each_other() -> None:
+    """Whatever the handlers cause is waited for too."""
+    first, second = Inbox(token="a"), Inbox(token="b", senders={"agent"})
+    heard = list[str]()
+    async with Sandbox(customers=1, bot=False, window="off") as sandbox, sandbox.client() as landbot:
+
+        @first.on(TextMessage)
+        async def reply(message: TextMessage) -> None:
+            await landbot.customers.send_text(1, f"1: {message.text}")
+
+        @second.on(TextMessage)
+        async def note(message: TextMessage) -> None:
+            heard.append(message.text)
+            if len(heard) < 5:
+                await landbot.customers.send_text(1, f"2: {message.text}")
+
+        for name, inbox, token in (("a", first, "a"), ("b", second, "b")):
+            sandbox.mount(f"https://{name}.example", inbox)
+            await landbot.hooks.create(8, f"https://{name}.example/", token=token)
+        async with first, second:
+            sandbox.write(1, "Hi")
+            await sandbox.settled()
+            assert len(heard) == 5
+
+
+async def test_an_inbox_that_was_closed_holds_nothing_up() -> None:
+    inbox = Inbox(token="hook-secret")
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
+        sandbox.mount("https://bot.example", inbox)
+        await landbot.hooks.create(8, "https://bot.example/landbot", token="hook-secret")
+        async with inbox:
+            sandbox.write(1, "Hi")
+            await sandbox.settled()
+        with anyio.fail_after(200):
+            sandbox.write(1, "Hi")
+            await sandbox.settled()
+        assert [each.status for each in sandbox.deliveries] == [200] + [503] * 6

@@ -155,7 +155,10 @@ async def test_every_row_on_both_carriers(what: Any, kind: FaultKind, after: boo
     async with carrier(sandbox) as client:
 
         async def send() -> httpx.Response:
-            return await client.post("v1/customers/1/send_text/", json={"message": "Hello"}, headers=headers)
+            response: httpx.Response = await client.post(
+                "v1/customers/1/send_text/", json={"message": "Hello"}, headers=headers
+            )
+            return response
 
         errors = ENDS[kind.connection][carrier is over_http]
         if errors:

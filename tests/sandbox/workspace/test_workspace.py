@@ -292,14 +292,15 @@ def test_nobody_to_act_on(what: str) -> None:
     ],
 )
 def test_a_state_forbids_it(what: str, state: Any, field: str) -> None:
-    space = workspace(1)
-    customer = space.customer(1)
+    space = workspace(2)
+    customer = space.customer(2)
     state(space, customer)
     before = customer.json(), customer.bot_id
     with pytest.raises(RefusedError) as refused:
-        act(space, what, 1)
+        act(space, what, 2)
     assert refused.value.status == 412
     assert set(refused.value.errors) == {field}
+    assert "Templates" not in str(refused.value)
     assert (customer.json(), customer.bot_id) == before
     assert not space.sent
 
@@ -551,14 +552,14 @@ class Watcher(Observer):
     def customer_changed(self, customer: SandboxCustomer) -> None:
         self.told.append(("changed", customer.id))
 
-    def customer_gone(self, customer: SandboxCustomer) -> None:
+    def customer_deleted(self, customer: SandboxCustomer) -> None:
         self.told.append(("gone", customer.id))
 
-    def said(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
+    def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
         self.told.append(("said", customer.id, message.text, at))
 
-    def furnished(self) -> None:
-        self.told.append("furnished")
+    def directory_changed(self) -> None:
+        self.told.append("directory_changed")
 
 
 def test_whoever_watches_is_told() -> None:
@@ -573,9 +574,9 @@ def test_whoever_watches_is_told() -> None:
         (lambda: space.write_field(1, "age", "integer", 5, create=True), [("changed", 1)]),
         (lambda: space.delete_field(1, "age"), [("changed", 1)]),
         (lambda: space.delete_customer(2), [("gone", 2)]),
-        (lambda: space.add_hook(8, "https://x.example/", None, None, created=1.0), ["furnished"]),
-        (lambda: space.delete_hook(8, 1), ["furnished"]),
-        (lambda: space.add_channel("Page", "facebook"), ["furnished"]),
+        (lambda: space.add_hook(8, "https://x.example/", None, None, created=1.0), ["directory_changed"]),
+        (lambda: space.delete_hook(8, 1), ["directory_changed"]),
+        (lambda: space.add_channel("Page", "facebook"), ["directory_changed"]),
     ]
     for act_, told in acts:
         watcher.told.clear()
