@@ -14,6 +14,7 @@ from .engine import Engine, Options
 from .events import Event
 from .http import AsyncClient, Timeout, timeouts
 from .limiter import Limiter
+from .priority import Priority, known_priority
 from .responses import anything
 from .retry import RetryPolicy
 from .routes import Route
@@ -103,8 +104,15 @@ class Client:
         total_timeout: Given[float | None] = NOT_GIVEN,
         strict: Given[bool] = NOT_GIVEN,
         on_event: Given[Callable[[Event], None] | None] = NOT_GIVEN,
+        priority: Given[Priority] = NOT_GIVEN,
     ) -> Self:
-        """A copy with other options, over the same connections and the same limiter."""
+        """Return a copy with other options, over the same connections and the same limiter.
+
+        `priority="low"` makes a client for work that can wait, such as exports and campaigns: its calls let all normal
+        ones go first. A normal call that comes while a thousand low ones wait starts with the next slot of the limiter
+        or the one after it. Low calls still get at least one slot in ten, and take at most 24 of the 32 calls in
+        flight.
+        """
         changes: dict[str, Any] = {}
         if retry is not NOT_GIVEN:
             changes["retry"] = _policy(retry)
@@ -116,6 +124,8 @@ class Client:
             changes["strict"] = flag("strict", strict)
         if on_event is not NOT_GIVEN:
             changes["on_event"] = _listener(on_event)
+        if priority is not NOT_GIVEN:
+            changes["priority"] = known_priority(priority)
         return self._copy(**changes)
 
     def _copy(self, **changes: Any) -> Self:

@@ -7,7 +7,12 @@ import anyio
 from .event_loop import LoopBinding
 from .http import PLACES, AsyncClient, Wire
 from .limiter import Limiter, shared_bucket
+from .priority import PrioritySemaphore
 from .secret import Secret
+from .throttle import Throttle
+
+# Of 32 places, those that low calls may take: a normal call finds one of the others free.
+LOW_SHARE = 24
 
 
 class Connection:
@@ -18,9 +23,10 @@ class Connection:
         self.base_url = base_url
         self.wire = Wire(client, token)
         size = self.wire.connections(base_url)
-        self.places = anyio.Semaphore(PLACES if size is None else max(1, min(PLACES, size)), fast_acquire=True)
+        places = PLACES if size is None else max(1, min(PLACES, size))
+        self.places = PrioritySemaphore(places, low=max(1, places * LOW_SHARE // PLACES))
         """Given in the order asked, never more than there are connections; a call keeps its own until it ends."""
-        self._limiter = limiter
+        self._throttle = None if limiter is None else Throttle(limiter)
         self._loop = LoopBinding("This client")
         self._running = 0
         self._closed = False
@@ -29,11 +35,11 @@ class Connection:
         self._all_ended = anyio.Event()
 
     @property
-    def limiter(self) -> Limiter:
-        """The limiter given, else the one that all clients of this token share in this event loop."""
-        if self._limiter is None:
-            self._limiter = shared_bucket(self.token, self.base_url)
-        return self._limiter
+    def throttle(self) -> Throttle:
+        """The limiter passed in, otherwise the one that all clients of this token share in this event loop."""
+        if self._throttle is None:
+            self._throttle = Throttle(shared_bucket(self.token, self.base_url))
+        return self._throttle
 
     @property
     def closed(self) -> bool:

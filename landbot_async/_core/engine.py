@@ -37,9 +37,11 @@ from .events import (
     log,
 )
 from .http import URL, Failure, Flight, Response, parsed_url
+from .priority import Priority
 from .responses import Reader
 from .retry import Outcome, RetryPolicy
 from .routes import Route
+from .throttle import Permit
 from .urls import route_url, with_query
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Options(NamedTuple):
     total_timeout: float | None
     strict: bool
     on_event: Callable[[Event], None] | None
+    priority: Priority = "normal"
     before_send: Callable[[Attempts], Awaitable[None]] | None = None
     """Private, for a caller that keeps accounts: see `attempts`."""
 
@@ -116,20 +119,20 @@ class Engine:
             raise attempts.closed()
         in_time = nullcontext() if attempts.deadline == math.inf else anyio.CancelScope(deadline=attempts.deadline)
         with in_time:
-            self._check_turn(attempts, connection.places.statistics().tasks_waiting)
-            async with connection.places:
+            self._check_turn(attempts, connection.places.ahead(options.priority))
+            async with connection.places.turn(options.priority):
                 waiting_since = attempts.started_at
                 while True:
                     self._check_turn(attempts, 0)
-                    ticket = await self._ticket(attempts)
+                    permit = await self._permit(attempts)
                     self._emit(LimiterWaited, attempts, anyio.current_time() - waiting_since)
                     if options.before_send is not None:
                         await options.before_send(attempts)
                     if connection.cut:
                         raise attempts.closed()
-                    result = await self._send(attempts, url, content)
+                    result = await self._send(attempts, url, content, permit)
                     if isinstance(result, Response):
-                        _done(ticket)
+                        permit.done()
                     next_step = attempts.after(
                         result,
                         now=anyio.current_time(),
@@ -148,14 +151,14 @@ class Engine:
         # The scope took its own cancellation, and nobody else's.
         raise attempts.too_late()
 
-    async def _ticket(self, attempts: Attempts) -> object:
+    async def _permit(self, attempts: Attempts) -> Permit:
         """Wait for the limiter; after a 429 for no longer than `max_wait`, whoever paused it."""
-        acquire = self.connection.limiter.acquire
+        throttle, priority = self.connection.throttle, self.options.priority
         try:
             if attempts.give_up_at == math.inf:
-                return await acquire()
+                return await throttle.acquire(priority)
             with anyio.CancelScope(deadline=attempts.give_up_at):
-                return await acquire()
+                return await throttle.acquire(priority)
         except LimiterError as error:
             # The limiter knows nothing of calls, and may raise the same error in several of them.
             raise attempts.limiter_failed(str(error)) from error
@@ -166,8 +169,8 @@ class Engine:
             raise attempts.limiter_failed("the limiter was cancelled") from error
         raise attempts.refused()
 
-    async def _send(self, attempts: Attempts, url: URL, content: bytes | None) -> Response | Failure:
-        flight = Flight()
+    async def _send(self, attempts: Attempts, url: URL, content: bytes | None, permit: Permit) -> Response | Failure:
+        flight = Flight(permit)
         attempts.start(flight)
         self._emit(RequestSent, attempts, attempts.count)
         sent_at = anyio.current_time()
@@ -183,7 +186,7 @@ class Engine:
         paused = False
         with anyio.CancelScope(deadline=attempts.give_up_at) as scope:
             try:
-                await self.connection.limiter.pause(pause.hold)
+                await self.connection.throttle.pause(pause.hold)
                 paused = True
             except Exception:  # noqa: BLE001  # whatever it is, the call can wait by itself
                 log.exception("the limiter could not be paused")
@@ -201,17 +204,8 @@ class Engine:
 
     def _check_turn(self, attempts: Attempts, ahead: int) -> None:
         """Fail at once if the call is known not to get its turn in time."""
-        if attempts.deadline == math.inf:
-            return
-        expected_wait = getattr(self.connection.limiter, "expected_wait", None)
-        if expected_wait is None:
-            return
-        try:
-            seconds = expected_wait(ahead)
-        except Exception:  # noqa: BLE001  # the call finds out by waiting
-            log.exception("the limiter cannot tell the wait")
-            return
-        attempts.check_wait(seconds, anyio.current_time())
+        if attempts.deadline < math.inf:
+            attempts.check_wait(self.connection.throttle.expected_wait(ahead), anyio.current_time())
 
     def _decoding(self, route: Route) -> Decoding:
         on_event = self.options.on_event
@@ -240,13 +234,3 @@ class Engine:
 
 def _encoded(json: object) -> bytes:
     return json_codec.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _done(ticket: object) -> None:
-    """Tell the ticket that its response is there. If the limiter fails at that, the message was sent all the same."""
-    try:
-        done = getattr(ticket, "done", None)
-        if done is not None:
-            done()
-    except Exception:  # noqa: BLE001  # whatever it is
-        log.exception("the limiter's ticket raised")

@@ -25,6 +25,7 @@ from httpx import (
 
 from .retry import Outcome
 from .secret import Secret
+from .throttle import NO_PERMIT, Permit
 from .version import __version__
 
 __all__ = [
@@ -56,7 +57,7 @@ PLACES = 32
 # Seconds. The longest that a cancelled call queues on in the pool of a borrowed client.
 QUEUE_SLICE = 0.5
 # Errors that are raised before anything could have been sent, by the names of their classes.
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "TicketExpiredError"})
 
 
 class Response(NamedTuple):
@@ -99,9 +100,10 @@ class Flight:
     does not, and loses a connection for good (encode/httpcore, issue 830).
     """
 
-    __slots__ = ("last", "scope", "sent")
+    __slots__ = ("_permit", "last", "scope", "sent")
 
-    def __init__(self) -> None:
+    def __init__(self, permit: Permit = NO_PERMIT) -> None:
+        self._permit = permit
         self.scope: anyio.CancelScope | None = None
         self.sent = False
         self.last = ""
@@ -110,11 +112,16 @@ class Flight:
         self.last = name
         if self.sent:
             return
-        # A proxy is asked to CONNECT first, which sends nothing of the request.
-        to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
-        self.sent = name.endswith("send_request_headers.started") and not to_proxy
         if self.scope is not None:
             self.scope.shield = not name.endswith(".started")
+        # A proxy is asked to CONNECT first, which sends nothing of the request.
+        to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
+        if name.endswith("send_request_headers.started") and not to_proxy:
+            if name.startswith("http11."):
+                # HTTP/2 numbers its streams before this moment, in the order of writing: nothing may wait there.
+                await self._permit.renew()
+            self._permit.started()
+            self.sent = True
 
     @property
     def never_sent(self) -> bool:

@@ -1,25 +1,15 @@
-"""Ten a second, exactly: the token bucket that all tasks of a token share.
+"""The rate limit that all tasks of a token share: at most ten requests a second, first come, first served.
 
-`Schedule` is the arithmetic: it takes the time as an argument and never waits. `TokenBucket` is the waiting:
-a first-come-first-served queue in which only the head sleeps, so a cancelled waiter loses nobody's place.
+`TokenBucket` does the waiting, `schedule.Schedule` the arithmetic. Only the head of the bucket's queue sleeps, so a
+cancelled task costs nobody a turn.
 
-Landbot documents ten requests a second per token and not how its window is counted, so a start has to be legal for
-a fixed window, a sliding one and a leaky bucket alike (dev.landbot.io, "Rate limits"):
-
-* At most `rate` starts lie in any stretch of `per` seconds. A textbook bucket of ten lets nineteen through in its
-  first second; this one remembers the last `rate` starts instead.
-* The server counts arrivals, not starts. A request whose answer came late may have arrived late, so a start is held
-  to have arrived as late as its answer allows: when that was received, less the shortest round trip of late.
-* That doubt costs speed where it is the server that takes its time and not the network. So it shrinks while nothing
-  is refused and grows when something is.
-* Starts are spaced evenly unless `burst` says otherwise, because a burst is what the strictest servers refuse.
+`Limiter` is the protocol of whatever may take its place. Its optional parts are protocols as well, and
+`tests/conformance/limiters.py` checks any limiter against all of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections import deque
 from typing import Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
@@ -27,133 +17,113 @@ import anyio
 from anyio.lowlevel import RunVar, checkpoint_if_cancelled
 
 from .arguments import finite_number, whole_number
-from .event_loop import LoopBinding, Notifier
+from .event_loop import LoopBinding
+from .priority import Priority, PrioritySemaphore
+from .schedule import Schedule, Start
 from .secret import Secret
-
-# A share of `per`, kept free because clocks, timers and networks are not exact.
-MARGIN = 0.004
-# How many seconds after its start a request is at most held to arrive: at first, at the least, at the most.
-DOUBT, LEAST_DOUBT, MOST_DOUBT = 0.1, 0.015, 0.3
-# What an answer and a refusal make of it. Measured in benchmarks/limiter.py: about one refusal in 700 remains.
-RELIEF, ALARM = 0.999, 2.0
-
-
-class Start:
-    """One start in the window, and when its answer came (both in seconds of the event loop's clock)."""
-
-    __slots__ = ("answered", "at")
-
-    def __init__(self, at: float) -> None:
-        self.at: float = at
-        self.answered: float | None = None
-
-
-class Schedule:
-    """When the next start may happen: a function of the starts so far, their answers, the pauses and the time."""
-
-    def __init__(self, rate: int, per: float, burst: int) -> None:
-        self.gap: float = per / rate
-        self._slack = (burst - 1) * self.gap
-        self._window = per * (1 + MARGIN)
-        self._starts: deque[Start] = deque(maxlen=rate)
-        self._round_trips: deque[float] = deque(maxlen=2 * rate)
-        self._shortest_trip = math.inf
-        self._doubt = DOUBT
-        self._next = -math.inf
-        self._paused_until = -math.inf
-
-    def earliest(self, now: float) -> float:
-        """The earliest time at which a start is allowed, as far as is known at `now`."""
-        slot = max(self._paused_until, self._next - self._slack)
-        if len(self._starts) == self._starts.maxlen:
-            slot = max(slot, self._arrived(self._starts[0], now) + self._window)
-        return slot
-
-    def earliest_behind(self, ahead: int, now: float) -> float:
-        """A lower bound for a start that has `ahead` others before it."""
-        return max(self.earliest(now), max(self._next, now) - self._slack + ahead * self.gap)
-
-    def start(self, now: float) -> Start:
-        """Take the slot at `now`. A start that is a little late keeps the grid, a stalled one moves it."""
-        grid = self._next if now - self._next < self.gap / 2 else now
-        self._next = grid + self.gap
-        start = Start(now)
-        self._starts.append(start)
-        return start
-
-    def answer(self, start: Start, now: float) -> bool:
-        """Note the answer to `start`; true if the next slot hangs on it. A second answer changes nothing."""
-        if start.answered is not None:
-            return False
-        start.answered = now
-        self._round_trips.append(now - start.at)
-        self._shortest_trip = min(self._round_trips)
-        self._doubt = max(LEAST_DOUBT, self._doubt * RELIEF)
-        return bool(self._starts) and start is self._starts[0]
-
-    def pause(self, now: float, seconds: float) -> None:
-        """Nothing starts for `seconds`; a shorter pause never shortens a longer one.
-
-        A pause during a pause is an echo: the refusal of a request that was already on its way.
-        """
-        if now >= self._paused_until:
-            self._doubt = min(MOST_DOUBT, self._doubt * ALARM)
-        self._paused_until = max(self._paused_until, now + seconds)
-
-    def idle(self, now: float) -> bool:
-        """Whether forgetting this schedule at `now` would let nobody start too early."""
-        if self._paused_until > now:
-            return False
-        return not self._starts or self._starts[-1].at + MOST_DOUBT + self._window < now
-
-    def _arrived(self, start: Start, now: float) -> float:
-        received = now if start.answered is None else start.answered
-        return max(start.at, min(received - self._shortest_trip, start.at + self._doubt))
-
-
-class Ticket:
-    """The right to send one request now."""
-
-    __slots__ = ("_bucket", "_start")
-
-    def __init__(self, bucket: TokenBucket, start: Start) -> None:
-        self._bucket = bucket
-        self._start = start
-
-    def done(self) -> None:
-        """Say that the answer has arrived. Optional, and harmless when repeated.
-
-        It tells the bucket that the server has counted the request by now, which is what keeps the next window
-        from overlapping this one when the network is uneven.
-        """
-        self._bucket._answered(self._start)  # noqa: SLF001  # ticket and bucket are one mechanism
 
 
 @runtime_checkable
 class Limiter(Protocol):
-    """What the client needs of a rate limiter; `TokenBucket` is one, a bucket in Redis another.
+    """A rate limiter for the client, such as `TokenBucket`, or a bucket in Redis that several processes share.
 
-    One that also has `TokenBucket.expected_wait` lets calls with a total time-out fail at once instead of in vain.
+    The protocols `PriorityLimiter` and `PredictingLimiter` are optional parts of it. What `acquire` returns may have
+    the optional parts `StartableTicket`, `FinishableTicket` and `RenewableTicket`.
     """
 
     async def acquire(self) -> object:
-        """Wait for the right to start one request. A returned object's `done()` is called when its answer came."""
+        """Wait for the right to start one request."""
 
     async def pause(self, seconds: float) -> None:
-        """Let nobody start for `seconds` from now: what one 429 tells every task."""
+        """Let nobody start for `seconds` from now: the message of one 429 to every task."""
+
+
+class PriorityLimiter(Protocol):
+    """A limiter that lets normal calls go before low ones. The client keeps two queues for any other."""
+
+    async def acquire(self, priority: Priority = "normal") -> object:
+        """Wait for the right to start one request."""
+
+
+@runtime_checkable
+class PredictingLimiter(Protocol):
+    """A limiter that tells waiting times, so that calls with a total time-out fail at once instead of in vain."""
+
+    def expected_wait(self, ahead: int = 0) -> float:
+        """Return the seconds that a caller has to wait at the least, with `ahead` more before it."""
+        ...
+
+
+@runtime_checkable
+class StartableTicket(Protocol):
+    """A ticket that wants to know when its request is written, because the limit counts from then."""
+
+    def started(self) -> None:
+        """Report that the request is being written now."""
+
+
+@runtime_checkable
+class FinishableTicket(Protocol):
+    """A ticket that wants to know when its response has arrived."""
+
+    def done(self) -> None:
+        """Report that the response has arrived. May be called any number of times."""
+
+
+@runtime_checkable
+class RenewableTicket(Protocol):
+    """A ticket that becomes too old if its request is not written soon, for example because a connection is slow."""
+
+    async def renew(self) -> None:
+        """Return at once if the request may be written now, otherwise wait for another turn."""
+
+
+class Ticket:
+    """The right to send one request. `TokenBucket.acquire` returns it; its methods are optional."""
+
+    __slots__ = ("_bucket", "_priority", "_start")
+
+    def __init__(self, bucket: TokenBucket, start: Start, priority: Priority) -> None:
+        self._bucket = bucket
+        self._start = start
+        self._priority: Priority = priority
+
+    def started(self) -> None:
+        """Report that the request is being written now. The limit counts from here, otherwise from `acquire`."""
+        self._bucket._schedule.write(self._start, anyio.current_time())  # noqa: SLF001  # one mechanism
+
+    def done(self) -> None:
+        """Report that the response has arrived. A refusal is reported by `TokenBucket.pause` directly after."""
+        self._bucket._schedule.respond(self._start)  # noqa: SLF001  # one mechanism
+
+    async def renew(self) -> None:
+        """Return at once while the request may be written, otherwise wait in the queue for another turn.
+
+        A ticket becomes invalid when a whole `per` has passed since it was acquired, because the limit no longer counts
+        it, and during a pause. Writing the request all the same may exceed the limit.
+
+        Raises:
+            RuntimeError: the bucket belongs to another event loop.
+        """
+        if not self._bucket._schedule.valid(self._start, anyio.current_time()):  # noqa: SLF001  # one mechanism
+            fresh = await self._bucket.acquire(self._priority)
+            self._start = fresh._start  # noqa: SLF001  # the other is not in use
 
 
 class TokenBucket:
-    """At most `rate` starts in any stretch of `per` seconds, first come first served.
+    """At most `rate` starts in any stretch of `per` seconds, first come, first served.
+
+    A bucket belongs to the event loop in which it is first used. Clients that share a bucket share its limit.
 
     Args:
         rate: starts allowed in a window, a whole number (2.5 a second is `rate=5, per=2`).
         per: the window, in seconds.
-        burst: how many may start at once after an idle spell. 1 spaces all starts evenly, which is what survives
-            every kind of window; more is for servers known to be patient.
+        burst: the number of requests that may start at once after an idle spell. 1 spaces all starts evenly, which
+            every kind of window accepts; more is for servers known to be patient.
 
-    A bucket belongs to the event loop it is first used in and tells so if another one uses it. Sharing one between
-    clients is how they share a limit.
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
     """
 
     def __init__(self, rate: int = 10, per: float = 1.0, burst: int = 1) -> None:
@@ -161,59 +131,62 @@ class TokenBucket:
         self.per: float = finite_number("per", per, above=0)
         self.burst: int = whole_number("burst", burst, at_least=1, at_most=rate)
         self._schedule = Schedule(rate, per, burst)
-        self._queue = anyio.Lock(fast_acquire=True)
-        self._changed = Notifier()
+        self._queue = PrioritySemaphore(1)
         self._loop = LoopBinding("This TokenBucket")
         self._warm: dict[TokenBucket, None] | None = None  # where it is kept from being forgotten, if it is shared
 
     def __repr__(self) -> str:
         return f"TokenBucket(rate={self.rate}, per={self.per}, burst={self.burst})"
 
-    async def acquire(self) -> Ticket:
-        """Wait for your turn. Cancelled at any moment, it takes no token and leaves no gap in the queue.
+    async def acquire(self, priority: Priority = "normal") -> Ticket:
+        """Wait for a turn. Cancelled at any moment, it takes no turn and leaves no gap in the queue.
+
+        Args:
+            priority: `"low"` lets all normal calls go first; while both wait, every tenth turn is a low one.
 
         Raises:
             RuntimeError: the bucket belongs to another event loop.
+            ValueError: the priority is unknown.
         """
         self._loop.bind()
         await checkpoint_if_cancelled()
-        async with self._queue:
-            while (now := anyio.current_time()) < (slot := self._schedule.earliest(now)):
-                with anyio.CancelScope(deadline=slot):
-                    await self._changed.wait()
+        async with self._queue.turn(priority):
+            while (now := anyio.current_time()) < (slot := self._schedule.earliest(now)):  # noqa: ASYNC110  # it moves
+                await anyio.sleep_until(slot)
             self._keep_warm()
-            return Ticket(self, self._schedule.start(now))
+            return Ticket(self, self._schedule.start(now), priority)
 
     async def pause(self, seconds: float) -> None:
         """Let nobody start before `seconds` from now, those already waiting included.
 
         Raises:
             RuntimeError: the bucket belongs to another event loop.
+            TypeError, ValueError: `seconds` is no finite number from 0.
         """
         self._loop.bind()
+        seconds = finite_number("seconds", seconds, at_least=0)
         self._keep_warm()
-        self._schedule.pause(anyio.current_time(), finite_number("seconds", seconds, at_least=0))
+        self._schedule.pause(anyio.current_time(), seconds)
 
     def expected_wait(self, ahead: int = 0) -> float:
-        """Seconds that a caller has to wait at the least, with `ahead` more before it than those already waiting."""
+        """Return the seconds that a normal caller has to wait at the least.
+
+        Args:
+            ahead: calls that go before it, besides those that wait for this bucket now.
+        """
         now = anyio.current_time()
-        waiting = self._queue.statistics()
-        ahead += waiting.tasks_waiting + waiting.locked
+        ahead += self._queue.ahead() + self._queue.held
         return max(0.0, self._schedule.earliest_behind(ahead, now) - now)
 
     def _keep_warm(self) -> None:
         if self._warm is not None:
             self._warm[self] = None
 
-    def _answered(self, start: Start) -> None:
-        if self._schedule.answer(start, anyio.current_time()):
-            self._changed.notify()
-
 
 class _SharedBuckets:
     """The buckets of one event loop, by token and base URL.
 
-    References are weak, so that a bucket goes with its last client; but one whose window is still open is kept, or a
+    References are weak, so that a bucket goes with its last client. A bucket whose window is still open is kept, or a
     program that makes a client for each request would have no limit at all.
     """
 
@@ -222,6 +195,7 @@ class _SharedBuckets:
         self._warm: dict[TokenBucket, None] = {}
 
     def get(self, key: tuple[str, str]) -> TokenBucket:
+        """Return the bucket for a key, and forget those that nobody uses."""
         now = anyio.current_time()
         for bucket in [bucket for bucket in self._warm if bucket._schedule.idle(now)]:  # noqa: SLF001  # one mechanism
             del self._warm[bucket]
@@ -236,7 +210,7 @@ _shared: RunVar[_SharedBuckets] = RunVar("landbot_async_buckets")
 
 
 def shared_bucket(token: Secret, base_url: str) -> TokenBucket:
-    """The running event loop's bucket for this token and (normalised) base URL."""
+    """Return the running event loop's bucket for this token and (normalised) base URL."""
     try:
         buckets = _shared.get()
     except LookupError:

@@ -46,6 +46,7 @@ from landbot_async import (
     UnprocessableEntityError,
 )
 from landbot_async._core.apichat import decimals
+from landbot_async._core.priority import PrioritySemaphore
 from landbot_async.logging import log_event
 from landbot_async.otel import Tracing
 from tests.helpers import OK, TOKEN, Unlimited, lent, lent_to, never
@@ -446,7 +447,7 @@ async def test_it_is_told_whether_a_cancelled_send_may_have_been_sent(moment: st
 
     async with lent_to(AsyncApichat, answer, limiter=bucket, on_event=events.append) as (chat, requests):
         if moment == "place":
-            chat._engine.connection.places = anyio.Semaphore(0, fast_acquire=True)
+            chat._engine.connection.places = PrioritySemaphore(0)
         if moment == "ticket":
             await bucket.pause(100)
         with anyio.move_on_after(1) as scope:
@@ -455,7 +456,7 @@ async def test_it_is_told_whether_a_cancelled_send_may_have_been_sent(moment: st
         [failed] = [event for event in events if isinstance(event, CallFailed)]
         assert (failed.route, failed.safe_to_retry) == (ROUTE, safe)
         assert bool(requests) == (moment in ("wire", "back-off"))
-        assert chat._engine.connection.places.value == (0 if moment == "place" else 32)
+        assert chat._engine.connection.places.held == 0
 
 
 async def test_a_total_time_out() -> None:

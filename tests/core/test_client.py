@@ -356,7 +356,7 @@ class TestTogether:
                 for number in range(1, 101):
                     tasks.start_soon(send, number)
         assert len(requests) + sum(isinstance(each, CallFailed) and not each.attempts for each in events) == 100
-        assert landbot._engine.connection.places.value == 32
+        assert landbot._engine.connection.places.held == 0
 
 
 class TestFrontDoor:

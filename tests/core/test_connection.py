@@ -25,10 +25,10 @@ class TestPlaces:
     @pytest.mark.parametrize(("size", "places"), [(1, 1), (10, 10), (32, 32), (100, PLACES), (None, PLACES)])
     def test_never_more_than_a_lent_client_has_connections(self, size: int | None, places: int) -> None:
         client = httpx.AsyncClient(limits=httpx.Limits(max_connections=size))
-        assert connection(client).places.value == places
+        assert connection(client).places.places == places
 
     def test_our_own_has_32(self) -> None:
-        assert connection().places.value == PLACES
+        assert connection().places.places == PLACES
 
 
 @pytest.mark.anyio
@@ -37,8 +37,8 @@ class TestLimiter:
         one, same, other = (
             Connection(Secret(token), BASE, None, None) for token in (TOKEN, TOKEN, TOKEN.replace("f", "e"))
         )
-        assert one.limiter is same.limiter is one.limiter
-        assert one.limiter is not other.limiter
+        assert one.throttle.limiter is same.throttle.limiter is one.throttle.limiter
+        assert one.throttle.limiter is not other.throttle.limiter
 
     async def test_together_they_start_ten_a_second(self) -> None:
         starts: list[float] = []
@@ -60,7 +60,7 @@ class TestLimiter:
 
     async def test_their_own_if_they_are_given_one(self) -> None:
         bucket = TokenBucket()
-        assert Connection(Secret(TOKEN), BASE, bucket, None).limiter is bucket
+        assert Connection(Secret(TOKEN), BASE, bucket, None).throttle.limiter is bucket
 
 
 @pytest.mark.anyio

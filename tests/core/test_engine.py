@@ -40,6 +40,7 @@ from landbot_async import (
     UnprocessableEntityError,
 )
 from landbot_async._core.attempts import Attempts
+from landbot_async._core.priority import PrioritySemaphore
 from tests.helpers import CUSTOMER, NEVER_SENT, OK, TOKEN, UNKNOWN, Unlimited, kind_name, lent, never, wire
 
 pytestmark = pytest.mark.anyio
@@ -186,7 +187,7 @@ class TestCancellation:
 
         async with lent(answer, limiter=bucket, on_event=events.append) as (landbot, _):
             if moment == "place":
-                landbot._engine.connection.places = anyio.Semaphore(0, fast_acquire=True)
+                landbot._engine.connection.places = PrioritySemaphore(0)
             if moment == "ticket":
                 await bucket.pause(100)
             with anyio.move_on_after(1) as scope:
@@ -195,7 +196,7 @@ class TestCancellation:
             [failed] = [event for event in events if isinstance(event, CallFailed)]
             assert failed.safe_to_retry is safe
             assert failed.transient is True
-            assert landbot._engine.connection.places.value == (0 if moment == "place" else 32)
+            assert landbot._engine.connection.places.held == 0
 
     async def test_a_cancelled_read_is_always_safe_to_repeat(self) -> None:
         events: list[Any] = []
@@ -277,7 +278,7 @@ class TestBeforeSend:
             assert not requests
             assert (known[0].count, known[0].safe_to_retry) == (0, True)
             assert (events[-1].attempts, events[-1].safe_to_retry) == (0, True)
-            assert landbot._engine.connection.places.value == 32
+            assert landbot._engine.connection.places.held == 0
 
     async def test_what_it_was_given_tells_what_became_of_a_cancelled_call(self) -> None:
         known: list[Attempts] = []

@@ -21,6 +21,7 @@ from landbot_async import (
     ServerError,
     TokenBucket,
 )
+from landbot_async._core.priority import PrioritySemaphore
 from tests.helpers import CUSTOMER, NEVER_SENT, OK, UNKNOWN, Unlimited, kind_name, lent, wire
 
 pytestmark = pytest.mark.anyio
@@ -344,7 +345,7 @@ class TestRefusals:
             return httpx.Response(429) if len(order) <= 2 else CUSTOMER
 
         async with lent(answer, limiter=TokenBucket()) as (landbot, _):
-            landbot._engine.connection.places = anyio.Semaphore(1, fast_acquire=True)
+            landbot._engine.connection.places = PrioritySemaphore(1)
             async with create_task_group() as tasks:
                 tasks.start_soon(landbot.customers.get, 1)
                 await sleep(0.001)

@@ -1,0 +1,47 @@
+"""Each limiter of ours keeps the promises of all limiters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from landbot_async import TokenBucket
+
+from .limiters import LimiterConformance, PriorityConformance
+
+
+class Simple:
+    """The least that a limiter can be: evenly spaced starts, and no optional part."""
+
+    def __init__(self, gap: float) -> None:
+        self._gap = gap
+        self._turn = anyio.Lock()
+        self._next = 0.0
+
+    async def acquire(self) -> None:
+        async with self._turn:
+            while anyio.current_time() < self._next:  # noqa: ASYNC110
+                await anyio.sleep_until(self._next)
+            self._next = anyio.current_time() + self._gap
+
+    async def pause(self, seconds: float) -> None:
+        if not 0 <= seconds < math.inf:
+            raise ValueError("seconds must be a finite time")
+        self._next = max(self._next, anyio.current_time() + seconds)
+
+
+class TestSimpleLimiter(LimiterConformance):
+    """The suite asks nothing of a limiter that it does not have to do."""
+
+    @asynccontextmanager
+    async def limiter(self) -> AsyncGenerator[Simple]:
+        yield Simple(self.gap * 1.01)
+
+
+class TestTokenBucket(PriorityConformance):
+    @asynccontextmanager
+    async def limiter(self) -> AsyncGenerator[TokenBucket]:
+        yield TokenBucket(self.RATE, self.PER)
