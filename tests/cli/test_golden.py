@@ -1,0 +1,92 @@
+"""What every command shows: in a real terminal of 80 and of 120 columns, without colours, and in a pipe.
+
+`GOLDEN=write python -m pytest tests/cli/test_golden.py` writes the texts anew. Escape is written as ␛.
+"""
+
+import fcntl
+import functools
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from .golden_session import COMMANDS, main
+
+GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from tests.cli.golden_session import main; main()"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH")}
+    return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **more}
+
+
+def in_terminal(columns: int, folder: Path, **more: str) -> str:
+    """Run the session in a terminal, and return what it showed."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with subprocess.Popen(
+        COMMAND, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(**more), start_new_session=True
+    ) as process:
+        os.close(slave)
+        shown = b"".join(iter(functools.partial(read, master), b""))
+        os.close(master)
+        assert process.wait(30) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def read(master: int) -> bytes:
+    """Return what a terminal shows next, or nothing at its end."""
+    try:
+        return os.read(master, 65536)
+    except OSError:  # Linux's way of telling that the other side is closed
+        return b""
+
+
+def in_pipe(folder: Path) -> str:
+    """Run the session in a pipe, and return what it wrote."""
+    done = subprocess.run(
+        COMMAND,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        env=environment(),
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.decode()
+
+
+SHOWN = {
+    "80": lambda folder: in_terminal(80, folder),
+    "120": lambda folder: in_terminal(120, folder),
+    "80-no-color": lambda folder: in_terminal(80, folder, NO_COLOR="1"),
+    "pipe": in_pipe,
+}
+
+
+@pytest.mark.parametrize("name", list(SHOWN))
+def test_every_command_shows_what_it_showed(name: str, tmp_path: Path) -> None:
+    shown = SHOWN[name](tmp_path).replace("\x1b", "␛")
+    file = GOLDEN / f"{name}.txt"
+    _ = os.environ.get("GOLDEN") == "write" and file.write_text(shown, encoding="utf-8")
+    assert shown == file.read_text(encoding="utf-8")
+    assert shown.count("$ landbot ") == len(COMMANDS)
+    assert "Traceback" not in shown
+    assert ("␛" in shown) == (name != "pipe")
+    colours = "␛[1;32m" in shown
+    assert colours == (name in ("80", "120"))
+
+
+def test_the_session_ends_with_the_codes_that_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+    codes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert set(codes) == {"[0]", "[4]", "[5]"}
+    assert len(codes) == len(COMMANDS)
