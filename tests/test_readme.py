@@ -18,7 +18,7 @@ from landbot_async._core import errors
 from landbot_async._core.retry import REPEAT, Outcome
 from landbot_async._core.routes import ROUTES
 from landbot_async.sandbox import Sandbox
-from landbot_async.webhooks import parsing
+from landbot_async.webhooks import message_types
 
 from .documents import ROOT, blocks, run, settle_in, text_of
 from .webhooks import payloads
@@ -223,8 +223,8 @@ def test_the_table_of_messages_is_the_codes() -> None:
         told[name] = set(re.findall(r"`(\w+)`", own))
         hooks |= dict.fromkeys(re.findall(r"`(\w+)`", hook), name)
         apichat |= dict.fromkeys(re.findall(r"`(\w+)`", chat), name)
-    assert hooks == {type_: kind.cls.__name__ for type_, kind in parsing._PLATFORM.items()}
-    assert apichat == {type_: kind.cls.__name__ for type_, kind in parsing._APICHAT.items()}
+    assert hooks == {type_: kind.cls.__name__ for type_, kind in message_types.PLATFORM.items()}
+    assert apichat == {type_: kind.cls.__name__ for type_, kind in message_types.APICHAT.items()}
     classes = {name: getattr(webhooks, name) for name in webhooks.__all__ if name.endswith("Message")}
     assert told.keys() == classes.keys() - {"Message", "MediaMessage"}
     for name, attributes in told.items():

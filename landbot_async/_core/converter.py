@@ -224,8 +224,8 @@ def _compile(
 
 
 def _plain(kind: Any) -> Any:
-    """The type without `| None` and without the literals that are only hints."""
-    parts = [part for part in get_args(kind) if part is not NoneType and get_origin(part) is not Literal]
+    """Return the type without `| None` or `| Any`, and without the literals that are only hints."""
+    parts = [part for part in get_args(kind) if part not in (NoneType, Any) and get_origin(part) is not Literal]
     return parts[0] if len(parts) == 1 else kind
 
 

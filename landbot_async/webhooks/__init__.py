@@ -1,6 +1,7 @@
-"""What Landbot posts to you: message hooks of the Platform API, and APIchat.
+"""Receiving what Landbot posts: message hooks of the Platform API, and APIchat.
 
-`parse` and `parse_apichat` read a delivery without any I/O; `Inbox` takes deliveries and calls handlers.
+`parse`, `parse_apichat` and their siblings read a delivery without any I/O; `Inbox` takes deliveries and calls
+handlers.
 """
 
 from .claims import Claim, Claims, MemoryClaims
@@ -21,11 +22,12 @@ from .messages import (
     MessageChannel,
     MessageCustomer,
     MessageSender,
+    MultipleImagesMessage,
     TextMessage,
     UnknownMessage,
     VideoMessage,
 )
-from .parsing import parse, parse_apichat
+from .parsing import parse, parse_all, parse_all_apichat, parse_apichat
 
 __all__ = [
     "AudioMessage",
@@ -47,9 +49,12 @@ __all__ = [
     "MessageChannel",
     "MessageCustomer",
     "MessageSender",
+    "MultipleImagesMessage",
     "TextMessage",
     "UnknownMessage",
     "VideoMessage",
     "parse",
+    "parse_all",
+    "parse_all_apichat",
     "parse_apichat",
 ]

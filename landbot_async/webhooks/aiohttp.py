@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from .asgi import METHOD_NOT_ALLOWED
-from .parsing import delivered_by
-from .receiver import Intake
+from .delivery import read_headers
+from .receiver import METHOD_NOT_ALLOWED, Receiver, Upload
 
 
-async def serve(intake: Intake, request: web.Request) -> web.Response:
+async def serve(receiver: Receiver, request: web.Request) -> web.Response:
     """Answer one request."""
     if request.method != "POST":
         return web.Response(status=METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
-    return web.Response(status=await _respond(intake, request))
+    authorization, delivery_id = read_headers(request.headers)
+    status = receiver.refuse(authorization, request.content_length or 0)
+    if status is None:
+        status = await _take(receiver, request, delivery_id)
+    return web.Response(status=status)
 
 
-async def _respond(intake: Intake, request: web.Request) -> int:
-    delivered = delivered_by(request.headers)
-    status = intake.refuse(delivered, request.content_length or 0)
-    if status is not None:
-        return status
-    body = bytearray()
-    async for part in request.content.iter_any():
-        body += part
-        if (status := intake.too_large(len(body))) is not None:
+async def _take(receiver: Receiver, request: web.Request, delivery_id: str | None) -> int:
+    with Upload(receiver) as upload:
+        async for part in request.content.iter_any():
+            if (status := upload.add(part)) is not None:
+                return status
+        # A middleware may have read the body, which `read` gives again.
+        if not upload.body and (status := upload.add(await request.read())) is not None:
             return status
-    return await intake.take(body, delivered.delivery_id)
+        return await receiver.take(upload.body, delivery_id)

@@ -6,37 +6,45 @@ Source: the ASGI specification, "HTTP & WebSocket" and "Lifespan".
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Final, TypeAlias
 
-from .parsing import Delivered
-from .receiver import Intake
-
-if TYPE_CHECKING:
-    from .inbox import Inbox
+from .authentication import digest
+from .receiver import BAD_REQUEST, METHOD_NOT_ALLOWED, Receiver, Upload
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-METHOD_NOT_ALLOWED: Final = 405
 _EMPTY: Final = [(b"content-length", b"0")]
 _ALLOW: Final = [*_EMPTY, (b"allow", b"POST")]
-_TELLING: Final = frozenset((b"authorization", b"sentry-trace", b"content-length"))
+_NAMES: Final = frozenset((b"authorization", b"sentry-trace", b"content-length"))
 _END: Final[dict[str, Any]] = {"type": "http.response.body", "body": b""}
 
 
-async def serve(intake: Intake, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one request."""
-    status = await _respond(intake, scope, receive)
-    if status is None:
-        return
+async def serve(receiver: Receiver, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one HTTP request."""
+    if scope["method"] == "POST":
+        authorization, delivery_id, size = _read(scope["headers"])
+        status = receiver.refuse(authorization, size)
+        if status is None:
+            status = await _take(receiver, receive, delivery_id)
+    else:
+        status = METHOD_NOT_ALLOWED
     headers = _ALLOW if status == METHOD_NOT_ALLOWED else _EMPTY
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send(_END)
+    with suppress(OSError):  # nobody is there any more
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send(_END)
 
 
-async def live(inbox: Inbox, receive: Receive, send: Send) -> None:
-    """Be open while the application lives, where the inbox is the whole of it."""
+async def refuse_websocket(receive: Receive, send: Send) -> None:
+    """Close a WebSocket before it is accepted, which the server answers with 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
+
+
+async def live(inbox: AbstractAsyncContextManager[object], receive: Receive, send: Send) -> None:
+    """Keep the inbox open from startup to shutdown, if it is the whole application."""
     await receive()
     phase = "startup"
     try:
@@ -50,34 +58,30 @@ async def live(inbox: Inbox, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _respond(intake: Intake, scope: Scope, receive: Receive) -> int | None:
-    """The status to answer with; None if nobody waits for it any more."""
-    if scope["method"] != "POST":
-        return METHOD_NOT_ALLOWED
-    delivered, size = _read(scope["headers"])
-    status = intake.refuse(delivered, size)
-    if status is not None:
-        return status
-    body, more = bytearray(), True
-    while more:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            return None
-        body += event.get("body", b"")
-        more = event.get("more_body", False)
-        if (status := intake.too_large(len(body))) is not None:
-            return status
-    return await intake.take(body, delivered.delivery_id)
+async def _take(receiver: Receiver, receive: Receive, delivery_id: str | None) -> int:
+    with Upload(receiver) as upload:
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                # Nobody waits for the status, but middlewares want one.
+                return BAD_REQUEST
+            if (status := upload.add(event.get("body", b""))) is not None:
+                return status
+            if not event.get("more_body", False):
+                return await receiver.take(upload.body, delivery_id)
 
 
-def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Delivered, int]:
-    """What the headers say, and how many bytes the body has if they say so."""
+def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, str | None, int]:
+    """Return the digest of the authorization, the delivery's id, and the size of the body if the headers tell it."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in _TELLING:
-            # One that comes twice says nothing.
+        if name in _NAMES:
+            # A header that occurs twice counts as missing.
             found[name] = b"" if name in found else value
     size = found.get(b"content-length", b"")
-    delivered = Delivered(found.get(b"authorization"), found.get(b"sentry-trace", b"").decode("latin-1") or None)
-    # Longer numbers are too large anyway, and Python would refuse to read the longest.
-    return delivered, int(size[:20]) if size.isdigit() else 0
+    return (
+        digest(found.get(b"authorization", b"")),
+        found.get(b"sentry-trace", b"").decode("latin-1") or None,
+        # Longer numbers are too large anyway, and Python would refuse to read the longest.
+        int(size[:20]) if size.isdigit() else 0,
+    )

@@ -1,4 +1,4 @@
-"""Whether a delivery carries a hook's token: a static shared secret, compared whole, on bytes, in constant time.
+"""Checks that a delivery carries the hook's token: a static shared secret, compared whole, as bytes, in constant time.
 
 Source: dev.landbot.io, "Message hooks": the token comes back as `Authorization: Token <token>`.
 """
@@ -13,10 +13,10 @@ from landbot_async._core.errors import ConfigurationError
 
 
 class Tokens:
-    """One token or several, kept as digests: what was given cannot be read back, and all lengths compare alike.
+    """One token or several, kept as digests: the tokens cannot be read back, and all lengths compare alike.
 
     Raises:
-        ConfigurationError: there is none among them, or one that no delivery could carry.
+        ConfigurationError: there is none, or one of them could never arrive.
     """
 
     __slots__ = ("_digests",)
@@ -24,30 +24,31 @@ class Tokens:
     def __init__(self, given: str | Collection[str]) -> None:
         tokens = [given] if isinstance(given, str | bytes) or not isinstance(given, Collection) else [*given]
         fault = next(filter(None, map(_fault, tokens)), None) if tokens else "there is none"
-        self._digests = [] if fault else [digest(b"Token " + spelled) for each in tokens for spelled in _spelled(each)]
+        self._digests = [] if fault else [digest(b"Token " + coded) for each in tokens for coded in _codings(each)]
         # No frame of a traceback shows them.
         tokens = given = []
         if fault:
-            raise ConfigurationError(f"The hook's token cannot be one: {fault}.")
+            raise ConfigurationError(f"The hook's token cannot be right: {fault}.")
 
     def match(self, presented: bytes) -> bool:
-        """Whether the digest of an `Authorization` is that of one of the tokens. All are compared, whichever fits."""
-        fits = [hmac.compare_digest(presented, each) for each in self._digests]
-        return True in fits
+        """Return True if an `Authorization` with this digest carries one of the tokens. All of them are compared."""
+        matches = [hmac.compare_digest(presented, each) for each in self._digests]
+        return True in matches
 
 
 def digest(authorization: bytes) -> bytes:
-    """What stands for the value of an `Authorization` header: as long for each, and it cannot be read back."""
+    """Return the digest of an `Authorization` header's value: it cannot be read back, and all have the same length."""
     return hashlib.sha256(authorization).digest()
 
 
-def _spelled(token: str) -> set[bytes]:
-    # Beyond ASCII nobody says in which of the two it is sent; what Latin-1 lacks it spells so that it stays as long.
+def _codings(token: str) -> set[bytes]:
+    # The documentation does not say in which of the two a token beyond ASCII is sent. A token that Latin-1 lacks is
+    # spelled in a way that nothing on the wire matches.
     return {token.encode(), token.encode("latin-1", "backslashreplace")}
 
 
 def _fault(token: object) -> str | None:
-    """What is wrong with a token, without telling it."""
+    """Return what is wrong with a token, without repeating it."""
     if not isinstance(token, str):
         return f"it must be a string, not {type(token).__name__}"
     if not token.strip():

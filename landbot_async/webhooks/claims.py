@@ -1,7 +1,8 @@
-"""Who has a delivery already: claims on the keys that a message is known by, which expire.
+"""Claims on the keys that a message is known by: they tell which messages were taken before, and they expire.
 
-A claim is made when a delivery arrives, and kept for the whole window once the message is taken. One that is neither
-kept nor released (its process died) expires by itself, and Landbot's next attempt is taken.
+A delivery claims its message when it arrives. Once the message is taken, the claim is kept for the whole window. A
+claim that is neither kept nor released, because its process has died, expires by itself, and Landbot's next attempt is
+taken.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import anyio
 
 
 class Claim(Enum):
-    """What became of a claim: it is ours, somebody holds it, or the message was acknowledged before."""
+    """The result of a claim: it is ours, somebody else holds it, or the message was taken before."""
 
     NEW = "new"
     HELD = "held"
@@ -23,18 +24,21 @@ class Claim(Enum):
 
 
 class Claims(Protocol):
-    """Where claims are kept: a store for several processes does each of these for all keys of a message at once."""
+    """A store of claims. One that several processes share does each of these for all keys of a message at once.
+
+    A claim may expire before `keep` or `release` is called, and another process may have claimed the message since.
+    """
 
     async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
-        """Take the message with these keys for `seconds`, unless any of them is seen or held."""
+        """Claim the message with these keys for `seconds`, unless any of them is seen or held."""
         ...
 
     async def keep(self, keys: Sequence[str], seconds: float) -> None:
-        """The message was taken: its keys are seen for `seconds`."""
+        """Note that the message was taken: its keys are seen for `seconds`, also if the claim has expired."""
         ...
 
     async def release(self, keys: Sequence[str]) -> None:
-        """The message was not taken: let Landbot's next attempt have it."""
+        """Give up a claim, because the message was not taken. Keys that are seen stay seen."""
         ...
 
 
@@ -42,7 +46,7 @@ class MemoryClaims:
     """Claims of one process, bounded in time and number. No method waits, so none can be cancelled midway.
 
     Args:
-        most: how many keys to remember; beyond that the oldest are forgotten first. A message has one or two.
+        most: how many keys to remember; beyond that the oldest are forgotten first. A message has one.
     """
 
     def __init__(self, most: int = 100_000) -> None:
@@ -53,44 +57,32 @@ class MemoryClaims:
     def __len__(self) -> int:
         return len(self._held) + len(self._seen)
 
-    def find(self, keys: Sequence[str], now: float) -> Claim:
-        """What is known of these keys."""
-        for key in keys:
-            if key in self._seen and self._seen[key] > now:
-                return Claim.SEEN
-        for key in keys:
-            if key in self._held and self._held[key] > now:
-                return Claim.HELD
+    async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
+        """Claim the message with these keys for `seconds`, unless any of them is seen or held."""
+        now = anyio.current_time()
+        for known, claim in ((self._seen, Claim.SEEN), (self._held, Claim.HELD)):
+            for key in keys:
+                if key in known and known[key] > now:
+                    return claim
+        _add(self._held, keys, now, now + seconds, self._most)
         return Claim.NEW
 
-    def see(self, keys: Sequence[str], now: float, until: float) -> None:
-        """The message was taken: its keys are seen until then."""
-        _add(self._seen, keys, now, until, self._most)
-
-    async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
-        """Take the message with these keys for `seconds`, unless any of them is seen or held."""
-        now = anyio.current_time()
-        found = self.find(keys, now)
-        if found is Claim.NEW:
-            _add(self._held, keys, now, now + seconds, self._most)
-        return found
-
     async def keep(self, keys: Sequence[str], seconds: float) -> None:
-        """The message was taken: its keys are seen for `seconds`."""
+        """Note that the message was taken: its keys are seen for `seconds`, also if the claim has expired."""
         await self.release(keys)
         now = anyio.current_time()
-        self.see(keys, now, now + seconds)
+        _add(self._seen, keys, now, now + seconds, self._most)
 
     async def release(self, keys: Sequence[str]) -> None:
-        """The message was not taken: let Landbot's next attempt have it."""
+        """Give up a claim, because the message was not taken. Keys that are seen stay seen."""
         for key in keys:
             self._held.pop(key, None)
 
 
-def _add(kept: OrderedDict[str, float], keys: Sequence[str], now: float, until: float, most: int) -> None:
+def _add(known: OrderedDict[str, float], keys: Sequence[str], now: float, until: float, most: int) -> None:
     for key in keys:
-        kept[key] = until
-        kept.move_to_end(key)
-    # One inbox keeps all for as long, so the oldest are the first to go.
-    while kept and (len(kept) > most or next(iter(kept.values())) <= now):
-        kept.popitem(last=False)
+        known[key] = until
+        known.move_to_end(key)
+    # An inbox keeps all for the same time, so the oldest are the first to expire.
+    while known and (len(known) > most or next(iter(known.values())) <= now):
+        known.popitem(last=False)

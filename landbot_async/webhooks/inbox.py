@@ -1,7 +1,7 @@
 """`Inbox`: takes deliveries, acknowledges them at once and hands the messages to handlers.
 
-The way of a delivery: `asgi` or `aiohttp` → `intake` (is it taken?) → `workers` (whose turn is it?) → `handlers`.
-Beside it: `claims` (has it been taken before?), `lanes` (the order) and `journal` (the file of a durable inbox).
+The path of a delivery: `asgi` or `aiohttp` → `receiver` (is it taken?) → `dispatcher` (whose turn is it?) → a handler.
+Beside it: `claims` (was it taken before?), `ordering` (the order) and `journal` (the file of a durable inbox).
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
 """
@@ -9,29 +9,31 @@ Source: dev.landbot.io, "Message hooks" and "APIchat".
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterator
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 import anyio
-from anyio.abc import TaskGroup
 
 from landbot_async._core.arguments import NOT_GIVEN, Given, choice, finite_number, methods, whole_number
+from landbot_async._core.background import Background
 from landbot_async._core.errors import ConfigurationError, WebhookPayloadError
+from landbot_async._core.event_loop import LoopBinding
 from landbot_async._core.events import log
 from landbot_async._core.mounted import reached
 
-from .asgi import Receive, Scope, Send, live, serve
+from .asgi import Receive, Scope, Send, live, refuse_websocket, serve
 from .authentication import Tokens
 from .claims import Claims, MemoryClaims
-from .dispatcher import Workers
+from .delivery import Delivery, Headers, read_headers
+from .dispatcher import Dispatcher
 from .handlers import Handlers, OnError, check_types
 from .messages import Message, Source
-from .parsing import Headers, Sealed, delivered_by, look, read
-from .receiver import Intake
+from .parsing import read_deliveries
+from .receiver import Opened, Receiver
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -39,50 +41,53 @@ if TYPE_CHECKING:
     from .journal import Entry, Journal
 
 M = TypeVar("M", bound=Message)
-Handles: TypeAlias = Callable[[M], Awaitable[object]]
+R = TypeVar("R")
 
 
-class _Open(NamedTuple):
-    """What there is while an inbox is open."""
+class Registration(Protocol[M]):
+    """What `Inbox.on` returns: a decorator that registers an async function, and returns it as it is."""
 
-    workers: Workers
-    journal: Journal | None
-    group: TaskGroup
-    stack: AsyncExitStack
+    @overload
+    def __call__(self, handler: Callable[[M], Coroutine[Any, Any, R]], /) -> Callable[[M], Coroutine[Any, Any, R]]: ...
+    @overload
+    def __call__(self, handler: Callable[[M], Awaitable[R]], /) -> Callable[[M], Awaitable[R]]: ...
 
 
 class Inbox:
     """Receives what Landbot posts, and calls handlers: an ASGI application, and a handler for aiohttp.
 
-    Each message is handled once, each customer's in order; echoes of what you send are left out. Handlers run while
-    `async with inbox` is open; until then deliveries get 503, and Landbot makes them again. Leaving it lets what was
-    taken be handled: all of it, or, in a durable inbox, what is in hand. Left by an exception it cancels handlers.
+    Each message is handled once, and each customer's in order; echoes of what you send are left out. Handlers run
+    while `async with inbox` is open; before that deliveries get 503, and Landbot makes them again. Leaving it waits
+    until everything taken is handled; a durable inbox finishes only the handlers that are running. If an exception
+    leaves it, handlers are cancelled.
 
         inbox = Inbox(token="hook-secret")
 
         @inbox.on(TextMessage)
         async def reply(message: TextMessage) -> None: ...
 
+    On asyncio, one task may open it and another close it. On trio the same task must do both.
+
     Args:
         token: the hook's token, or several while it is changed; None for a hook without one, which must be said.
             APIchat sends none.
         source: `"platform"` for message hooks, `"apichat"` for a channel of type APIchat.
-        senders: whose messages are handled; None is customers' alone on the Platform, and everybody's on APIchat,
-            where a customer's own messages are not delivered.
-        durable: a file in which a message stands before it is acknowledged, and until it is handled. After a crash
-            it is handled again (`message.redelivered`). None keeps what waits in memory.
+        senders: the types of senders whose messages are handled. None means customers only on the Platform, and
+            everybody on APIchat, where a customer's own messages are not delivered.
+        durable: a file that has each message from before it is acknowledged until it is handled. After a crash the
+            message is handled again (`message.redelivered`). None keeps waiting messages in memory.
         settle: seconds that a message waits for earlier ones of its customer.
-        concurrency: how many customers' messages are handled side by side.
-        queue_size: how many messages are taken and not yet handled, at most; further deliveries get 503.
+        concurrency: how many customers' messages are handled at a time.
+        queue_size: how many messages are held that are not handled yet; further deliveries get 503. One customer may
+            have a quarter of them.
         handler_timeout: seconds after which a handler is cut off with a `TimeoutError`.
         max_body: bytes of a delivery, at most; larger ones get 413.
         window: seconds for which a message is remembered, so that it is not handled twice.
-        claims: where that is remembered, for processes that share it; None is this process's memory.
+        claims: a memory of taken messages that several processes share; None is this process's memory, or the file.
         on_error: awaited with the message and the exception of a handler that failed; None logs it.
 
     Raises:
-        ConfigurationError: the token is missing, or there is one that could never match; on entering, the file cannot
-            be used.
+        ConfigurationError: the token is missing, or could never arrive; on entering, the file cannot be used.
         TypeError, ValueError: another argument cannot be right.
 
     Source: dev.landbot.io, "Message hooks" and "APIchat".
@@ -104,80 +109,84 @@ class Inbox:
         claims: Claims | None = None,
         on_error: OnError | None = None,
     ) -> None:
-        # First, because a traceback may show one that is half made.
+        # First, because a traceback may show an inbox that is half made.
         self._source: Source = source
         self._entered = False
-        self._open: _Open | None = None
+        self._open: Opened | None = None
+        self._closing = AsyncExitStack()
         try:
             tokens = _tokens(token, source)
         finally:
             token = None  # no frame of a traceback shows it
         self._settle = finite_number("settle", settle, at_least=0)
         self._concurrency = whole_number("concurrency", concurrency, at_least=1)
+        self._queue_size = whole_number("queue_size", queue_size, at_least=1)
         self._window = finite_number("window", window, above=0)
         self._durable = None if durable is None else _path(durable)
         methods("claims", claims, "claim", "keep", "release")
-        if claims is not None and durable is not None:
-            raise ValueError("a durable inbox remembers in its file: give claims or durable, not both")
         self._handlers = Handlers(timeout=finite_number("handler_timeout", handler_timeout, above=0), on_error=on_error)
-        self._intake = Intake(
+        self._receiver = Receiver(
             source=source,
             tokens=tokens,
             senders=_senders(senders, source),
             max_body=whole_number("max_body", max_body, at_least=1),
-            queue_size=whole_number("queue_size", queue_size, at_least=1),
             window=self._window,
-            claims=MemoryClaims() if claims is None else claims,
+            claims=MemoryClaims() if claims is None and durable is None else claims,
         )
 
     def __repr__(self) -> str:
-        state = "closed" if self._open is None else f"waiting={self._open.workers.held}"
+        state = "closed" if self._open is None else f"waiting={self._open.dispatcher.held}"
         return f"Inbox(source={self._source!r}, {state})"
 
     # Handlers
 
     @overload
-    def on(self, *, attempts: int = 1) -> Callable[[Handles[Message]], Handles[Message]]: ...
+    def on(self, *, attempts: int = 1) -> Registration[Message]: ...
     @overload
-    def on(self, type: type[M], /, *, attempts: int = 1) -> Callable[[Handles[M]], Handles[M]]: ...
+    def on(self, type: type[M], /, *, attempts: int = 1) -> Registration[M]: ...
     @overload
-    def on(self, *types: type[Message], attempts: int = 1) -> Callable[[Handles[Any]], Handles[Any]]: ...
-    def on(self, *types: type[Message], attempts: int = 1) -> Callable[[Handles[Any]], Handles[Any]]:
-        """Register an async function for messages of these types; without any for all that no other takes.
+    def on(self, *types: type[Message], attempts: int = 1) -> Registration[Any]: ...
+    def on(self, *types: type[Message], attempts: int = 1) -> Registration[Any]:
+        """Register an async function for messages of these types; without types for all that no other handler takes.
 
-        The most special handler of a message gets it, and no other.
+        The most specific handler gets a message, and no other.
 
         Args:
             types: classes of messages; a handler for `Message` takes what no other takes.
-            attempts: how often it is tried when it raises, after 1, 2, 4 … seconds, at most 30. One that has answered
-                before it raised answers twice.
+            attempts: how often it is tried if it raises, after 1, 2, 4 … seconds, at most 30. A handler that has
+                answered before it raises answers twice.
+
+        Returns:
+            A decorator, which returns the function as it is.
 
         Raises:
-            TypeError: it is no class of messages, or no async function.
+            TypeError: it is not a class of messages, or not an async function.
             ValueError: a type has a handler already.
         """
         whole_number("attempts", attempts, at_least=1)
         check_types(types)
 
-        def register(handler: Handles[Any]) -> Handles[Any]:
+        def register(handler: Callable[[Any], Awaitable[Any]], /) -> Any:
             self._handlers.add(types or (Message,), handler, attempts)
             return handler
 
         return register
 
-    # Taking
+    # Taking deliveries
 
     @overload
     async def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> None: ...
     @overload  # what type checkers think `add_route` of Starlette takes; it takes applications as well
     async def __call__(self, request: Any, /) -> Any: ...
     async def __call__(self, scope: Any, receive: Any = None, send: Any = None, /) -> None:
-        """Serve ASGI 3: a POST on any path; and the lifespan, where the inbox is the whole application."""
+        """Serve ASGI 3: a POST on any path; and the lifespan, if the inbox is the whole application."""
         if scope["type"] == "http":
             reached(self)
-            await serve(self._intake, scope, receive, send)
+            await serve(self._receiver, scope, receive, send)
         elif scope["type"] == "lifespan":
             await live(self, receive, send)
+        elif scope["type"] == "websocket":
+            await refuse_websocket(receive, send)
         else:
             raise ValueError(f"an inbox serves HTTP, not {scope['type']}")
 
@@ -185,10 +194,10 @@ class Inbox:
         """Serve aiohttp: `app.router.add_post("/landbot", inbox.aiohttp)`."""
         from .aiohttp import serve as serve_aiohttp  # noqa: PLC0415  # whoever calls this has it
 
-        return await serve_aiohttp(self._intake, request)
+        return await serve_aiohttp(self._receiver, request)
 
     async def receive(self, body: bytes | bytearray, headers: Headers) -> int:
-        """Take one delivery, in whatever framework.
+        """Take one delivery, in any framework.
 
         Args:
             body: the request's body.
@@ -196,12 +205,12 @@ class Inbox:
 
         Returns:
             The status to answer with: 200 taken (or seen before, or from a sender that is not asked for), 400
-            rubbish, 401 wrong token, 413 too large, 503 not now.
+            unreadable, 401 wrong token, 413 too large, 503 not now.
         """
         reached(self)
-        delivered = delivered_by(headers)
-        status = self._intake.refuse(delivered, len(body))
-        return await self._intake.take(body, delivered.delivery_id) if status is None else status
+        authorization, delivery_id = read_headers(headers)
+        status = self._receiver.refuse(authorization, len(body))
+        return await self._receiver.take(body, delivery_id) if status is None else status
 
     async def idle(self) -> None:
         """Return when every message taken before this call has been handled, or when the inbox is closed.
@@ -210,9 +219,9 @@ class Inbox:
         waits for itself.
         """
         if self._open is not None:
-            await self._open.workers.idle()
+            await self._open.dispatcher.idle()
 
-    # Life
+    # Opening and closing
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -220,24 +229,26 @@ class Inbox:
         self._entered = True
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
-            journal, entries = await self._take_file(stack)
-            group = await stack.enter_async_context(anyio.create_task_group())
-            workers = Workers(
-                group,
-                partial(read, self._source),
-                self._handlers.handle,
-                None if journal is None else partial(_finish, journal),
+            journal, entries = await self._open_file(stack)
+            tasks = await _open_background(stack, self._interrupted)
+            dispatcher = Dispatcher(
+                tasks,
+                self._handlers,
+                None if journal is None else journal.finish,
+                source=self._source,
                 settle=self._settle,
                 concurrency=self._concurrency,
+                queue_size=self._queue_size,
             )
-            group.start_soon(workers.run)
-            group.start_soon(self._handlers.watch.run)
-            if journal is not None:
-                group.start_soon(journal.run)
-            for sealed, number in self._unhandled(entries):
-                workers.put(sealed, number, anyio.current_time(), redelivered=True)
-            self._open = _Open(workers, journal, group, stack.pop_all())
-            self._intake.open(workers, journal)
+            tasks.start(dispatcher.run)
+            for delivery in self._unhandled(entries):
+                dispatcher.reserve(delivery.customer)
+                dispatcher.put(delivery, anyio.current_time())
+            loop = LoopBinding("This inbox")
+            loop.bind()
+            self._open = Opened(loop, tasks, dispatcher, journal)
+            self._receiver.open(self._open)
+            self._closing = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -245,49 +256,59 @@ class Inbox:
     ) -> None:
         if self._open is None:
             raise RuntimeError("this inbox is not open")
-        workers, journal, group, stack = self._open
-        self._intake.close()
+        dispatcher, durable = self._open.dispatcher, self._open.journal is not None
+        self._receiver.close()
         try:
-            if exc is None and journal is None:
-                await workers.drain()
+            if exc is None and not durable:
+                await dispatcher.drain()
             elif exc is None:
-                workers.halt()
-                await workers.rest()
+                dispatcher.halt()
+                await dispatcher.rest()
         finally:
-            workers.halt()
-            if workers.held and journal is None:
-                log.error(
-                    "the inbox ends with %d acknowledged messages that are not handled: they are lost", workers.held
-                )
-            group.cancel_scope.cancel()
-            # Whatever ends the block goes on by itself: a task group would wrap it up.
-            await stack.__aexit__(None, None, None)
+            dispatcher.halt()
+            try:
+                # Whatever ends the block goes on by itself: a task group would wrap it up.
+                await self._closing.__aexit__(None, None, None)
+            finally:
+                dispatcher.tell_lost()
+
+    def _interrupted(self) -> None:
+        """Take no more, because all tasks are cancelled and nobody may close the inbox."""
+        self._receiver.close()
+        if self._open is not None:
+            self._open.dispatcher.halt()
+            self._open.dispatcher.tell_lost()
 
     def _forget(self) -> None:
         self._entered, self._open = False, None
 
-    async def _take_file(self, stack: AsyncExitStack) -> tuple[Journal | None, list[Entry]]:
+    async def _open_file(self, stack: AsyncExitStack) -> tuple[Journal | None, list[Entry]]:
         if self._durable is None:
             return None, []
         from .journal import open_journal  # noqa: PLC0415  # sqlite3 only where it is asked for
 
         journal, entries = await open_journal(self._durable, self._source, window=self._window)
         stack.push_async_callback(journal.aclose)
+        writer = await _open_background(stack)
+        writer.start(journal.run)
         return journal, entries
 
-    def _unhandled(self, entries: list[Entry]) -> Iterator[tuple[Sealed, int]]:
+    def _unhandled(self, entries: list[Entry]) -> Iterator[Delivery]:
         for entry in entries:
             try:
-                sealed = look(self._source, entry.body, entry.delivery_id)
+                (delivery,) = read_deliveries(self._source, entry.body, entry.delivery_id, time.time())
             except WebhookPayloadError as error:
                 # Written by another version. It must not keep the others from being handled.
                 log.error("message %d in the inbox's file cannot be read, and stays there: %s", entry.number, error)
             else:
-                yield sealed, entry.number
+                yield delivery._replace(number=entry.number, redelivered=True)
 
 
-async def _finish(journal: Journal, number: int) -> None:
-    journal.finish(number)
+async def _open_background(stack: AsyncExitStack, on_interrupt: Callable[[], None] | None = None) -> Background:
+    background = Background(on_interrupt)
+    await background.open()
+    stack.push_async_callback(background.close)
+    return background
 
 
 def _path(durable: object) -> Path:

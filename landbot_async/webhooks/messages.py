@@ -1,17 +1,22 @@
-"""What a delivery brings: a class for each known type of message, `UnknownMessage` for all others.
+"""The messages that deliveries bring: a class for each known type, and `UnknownMessage` for all others.
 
 Nothing is lost: `.data` is a message's content as it came, `.raw` Landbot's own record of it, `.envelope` the whole
-body. A message whose content is not what is known of its type is an `UnknownMessage` too, so `TextMessage.text` is
-always a string.
+body. A message without the content that its type needs is an `UnknownMessage` too, so `TextMessage.text` is always a
+string.
+
+A content's parts are looked for in `data`, and on the Platform in `_raw` after that: which of the two has them has
+changed over the years.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 import attrs
 from attrs import field, frozen
@@ -22,7 +27,7 @@ from landbot_async._core.secret import masked_repr, token_repr
 Source: TypeAlias = Literal["platform", "apichat"]
 """Which API made the delivery."""
 SenderType: TypeAlias = Literal["customer", "agent", "bot", "sys", "human"] | str
-"""Who may have written: Landbot's own words (APIchat calls an agent `human`), and any other."""
+"""Landbot's words for those who write (APIchat calls an agent `human`), and any other word."""
 
 
 def _extra() -> Any:
@@ -37,10 +42,11 @@ def _absent() -> Any:
 class MessageCustomer(Record):
     """The customer of the conversation, as the delivery shows them.
 
-    `is_external` is a string (`"True"`), as Landbot sends it. `token` is there on APIchat: what you chose for them.
+    `id` is None only if a delivery of APIchat shows nothing but the token. (Its annotation lets you pass it on without
+    a check.) `is_external` is a string (`"True"`), as Landbot sends it. `token` is the one you chose, on APIchat.
     """
 
-    id: int
+    id: int | Any = None
     name: str | None = None
     phone: str | None = None
     email: str | None = None
@@ -57,18 +63,18 @@ class MessageCustomer(Record):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The custom fields, by name: every key that is not Landbot's own. Landbot may have made strings of them."""
+        """The custom fields by name: every key that is not Landbot's own. Landbot may have turned them into strings."""
         return {name: value for name, value in self.extra.items() if name not in _CUSTOMER_KEYS}
 
 
-_CUSTOMER_KEYS = frozenset(each.name for each in attrs.fields(MessageCustomer)) - {"extra", "_absent"}
+_CUSTOMER_KEYS: Final = frozenset(each.name for each in attrs.fields(MessageCustomer)) - {"extra", "_absent"}
 
 
 @frozen(eq=False, repr=False)
 class MessageChannel(Record):
     """The channel of the conversation. APIchat does not tell its type."""
 
-    id: int
+    id: int | None = None
     name: str | None = None
     type: str | None = None
     extra: Mapping[str, Any] = _extra()
@@ -77,7 +83,11 @@ class MessageChannel(Record):
 
 @frozen(eq=False, repr=False)
 class MessageSender(Record):
-    """Who wrote the message: for APIchat its `agent`, which is a `bot` or a `human`."""
+    """The sender of the message: on APIchat its `agent`, which is a `bot` or a `human`.
+
+    If a delivery of the Platform does not tell the type, it is read from `_raw.author_type`. `user`, in either place,
+    is a `customer`.
+    """
 
     id: int | None = None
     type: SenderType | None = None
@@ -92,20 +102,23 @@ class Message(Record):
     """A message of a conversation.
 
     Attributes:
-        id: Landbot's uuid of the message; where it shows none (APIchat), the delivery's id; None if it has neither.
-        type: Landbot's word for the kind of message.
-        at: when it was written, UTC.
-        timestamp: the same in Unix seconds, as it came.
-        customer: whose conversation it is.
-        channel: on which channel.
+        id: Landbot's uuid of the message; if it has none (APIchat), the delivery's id; None if it has neither.
+        type: Landbot's word for the kind of message; empty if the delivery has none.
+        at: the time when it was written, in UTC; if the delivery has none, the time when it arrived.
+        timestamp: the same in Unix seconds.
+        customer: the customer whose conversation it is.
+        channel: the channel of the conversation.
         sender: who wrote it.
         data: its content, as it came; for APIchat the message itself.
         raw: Landbot's own record of it (`_raw`), empty if there is none.
-        envelope: the whole body of the delivery, decoded.
-        delivery_id: what the `sentry-trace` header says: one for each message, the same when delivered again.
+        envelope: the whole body of the delivery, decoded. An `Inbox` divides a body with several messages, so that each
+            message has an envelope of its own.
+        delivery_id: the `sentry-trace` header: one for each message, the same when delivered again. In a body with
+            several messages, `#1`, `#2` … is added to that of the second, the third and so on.
         source: `"platform"` or `"apichat"`.
-        late: whether the inbox had handled a later message of this customer before.
-        redelivered: whether it comes from a durable inbox that was stopped, and may have been handled before.
+        late: True if the inbox had handled a later message of this customer before.
+        redelivered: True if it comes from a durable inbox that was stopped, and may have been handled before.
+        position: its index in `envelope["messages"]`.
     """
 
     id: str | None
@@ -122,15 +135,17 @@ class Message(Record):
     source: Source
     late: bool = False
     redelivered: bool = False
+    position: int = field(default=0, repr=False)
 
     @property
     def seq(self) -> int | None:
-        """What breaks ties between messages of the same time, if Landbot says it."""
-        return _whole(self.raw.get("seq"))
+        """The order of messages with the same time, if Landbot tells it."""
+        seq = self.raw.get("seq")
+        return seq if type(seq) is int else None
 
 
 class UnknownMessage(Message):
-    """A message of a type, or with a content, that is not known: see `.type`, `.data` and `.raw`."""
+    """A message of an unknown type, or without the content that its type needs: see `.type`, `.data` and `.raw`."""
 
     __slots__ = ()
 
@@ -142,8 +157,8 @@ class TextMessage(Message):
 
     @property
     def text(self) -> str:
-        """What it says."""
-        return _words(self)
+        """The text."""
+        return words(self.source, self.data, self.raw) or ""
 
 
 class ButtonMessage(Message):
@@ -154,29 +169,28 @@ class ButtonMessage(Message):
     @property
     def text(self) -> str:
         """The button's label."""
-        return _words(self)
+        return words(self.source, self.data, self.raw) or ""
 
     @property
     def payload(self) -> str | None:
-        """Where the button leads, such as `$0`."""
-        return _text(self.data.get("payload"))
+        """The button's target, such as `$0`."""
+        return _string(self, "payload")
 
 
 class MediaMessage(Message):
-    """An image, a sound, a video or a document."""
+    """An image, an audio, a video or a document."""
 
     __slots__ = ()
 
     @property
     def url(self) -> str:
-        """Where the file is."""
-        url: str = self.data["url"]
-        return url
+        """The address of the file."""
+        return _string(self, "url") or ""
 
     @property
     def caption(self) -> str | None:
         """The text below it."""
-        return _text(self.data.get("caption" if self.source == "platform" else "message"))
+        return _string(self, "caption" if self.source == "platform" else "message")
 
 
 class ImageMessage(MediaMessage):
@@ -186,7 +200,7 @@ class ImageMessage(MediaMessage):
 
 
 class AudioMessage(MediaMessage):
-    """A sound."""
+    """An audio."""
 
     __slots__ = ()
 
@@ -203,6 +217,22 @@ class DocumentMessage(MediaMessage):
     __slots__ = ()
 
 
+class MultipleImagesMessage(Message):
+    """Several images in one message (APIchat)."""
+
+    __slots__ = ()
+
+    @property
+    def urls(self) -> list[Any]:
+        """The addresses of the images."""
+        return _list(self, "urls")
+
+    @property
+    def caption(self) -> str | None:
+        """The text below them."""
+        return _string(self, "message")
+
+
 class LocationMessage(Message):
     """A place."""
 
@@ -211,19 +241,20 @@ class LocationMessage(Message):
     @property
     def latitude(self) -> float:
         """Degrees north."""
-        degrees: float = self.data["latitude"]
+        degrees: float = find(self.data, self.raw, "latitude", is_number)
         return degrees
 
     @property
     def longitude(self) -> float:
         """Degrees east."""
-        degrees: float = self.data["longitude"]
+        degrees: float = find(self.data, self.raw, "longitude", is_number)
         return degrees
 
     @property
     def address(self) -> str | None:
-        """What is there, in words."""
-        return _text(self.data.get("address")) or _text(self.raw.get("address"))
+        """The place in words."""
+        address = _string(self, "address")
+        return _string(self, "message") if address is None and self.source == "apichat" else address
 
 
 class DialogMessage(Message):
@@ -234,69 +265,69 @@ class DialogMessage(Message):
     @property
     def title(self) -> str | None:
         """The question."""
-        return _text(self.data.get("title")) or _text(self.data.get("message"))
+        return _string(self, "title") or _string(self, "message")
 
     @property
     def buttons(self) -> list[Any]:
         """The buttons' labels."""
-        return _list(self.data.get("buttons"))
+        return _list(self, "buttons")
 
     @property
     def payloads(self) -> list[Any]:
-        """Where the buttons lead, such as `$0`."""
-        return _list(self.data.get("payloads"))
+        """The buttons' targets, such as `$0`."""
+        return _list(self, "payloads")
 
     @property
     def urls(self) -> list[Any]:
         """The addresses that buttons open; None for those that open none."""
-        return _list(self.data.get("urls"))
+        return _list(self, "urls")
 
     @property
     def attachments(self) -> list[Any]:
-        """What comes with it."""
-        return _list(self.data.get("attachments"))
+        """The attachments."""
+        return _list(self, "attachments")
 
 
 class MediaDialogMessage(DialogMessage):
-    """A question with buttons below a medium (APIchat)."""
+    """A question with buttons below an image or another medium (APIchat)."""
 
     __slots__ = ()
 
     @property
     def url(self) -> str | None:
-        """Where the medium is."""
-        return _text(self.data.get("url"))
+        """The address of the medium."""
+        return _string(self, "url")
 
 
 class CardTemplateMessage(Message):
-    """A WhatsApp template that was sent. Its type is not known for sure, so it is told by its content."""
+    """A WhatsApp template that was sent. Its type is not known for sure, so it is recognized by its content."""
 
     __slots__ = ()
 
     @property
     def title(self) -> str | None:
-        """What stands above it."""
-        return _text(self.data.get("title"))
+        """The text above it."""
+        return _string(self, "title")
 
     @property
     def text(self) -> str:
         """Its body."""
-        return _words(self)
+        return _string(self, "body") or ""
 
     @property
     def footer(self) -> str | None:
-        """What stands below it."""
-        return _text(self.data.get("footer"))
+        """The text below it."""
+        return _string(self, "footer")
 
     @property
     def image(self) -> str | None:
-        """Where its picture is."""
-        return _text(self.data.get("image"))
+        """The address of its picture."""
+        return _string(self, "image")
 
     @property
     def buttons(self) -> list[Any]:
         """Its buttons, as they came: objects."""
-        return _list(self.data.get("buttons"))
+        return _list(self, "buttons")
 
 
 class IframeMessage(Message):
@@ -307,39 +338,88 @@ class IframeMessage(Message):
     @property
     def url(self) -> str:
         """The page's address."""
-        url: str = self.data["url"]
-        return url
+        return _string(self, "url") or ""
 
 
 class EventMessage(Message):
-    """Something that happened to the conversation, such as `assign`; its sender is `sys`."""
+    """Something that happened to the conversation, such as `assign`; its sender is `sys`.
+
+    Programs have found its parts on the message itself, in `data`, in `_raw`, and in or as `_raw.message`: they are
+    looked for in this order.
+    """
 
     __slots__ = ()
 
     @property
     def action(self) -> str | None:
-        """What happened: `assign`, `unassign` and perhaps more."""
-        return _text(self.data.get("action")) or _text(self.raw.get("action"))
+        """What happened: `assign`, `unassign` and perhaps others."""
+        return next((each for place in self._places() if type(each := place.get("action")) is str), None)
 
     @property
     def agent_id(self) -> int | None:
-        """Which agent it was about."""
-        own = _whole(self.data.get("agent_id"))
-        return _whole(self.raw.get("agent_id")) if own is None else own
+        """The agent it was about."""
+        found = [whole_number(place.get("agent_id")) for place in self._places()]
+        return next((each for each in (*found, whole_number(self.raw.get("message"))) if each is not None), None)
+
+    def _places(self) -> list[dict[str, Any]]:
+        places = [self.envelope["messages"][self.position], self.data, self.raw, self.raw.get("message")]
+        return [each for each in places if type(each) is dict]
 
 
-def _words(message: Message) -> str:
-    words: str = message.data["body" if message.source == "platform" else "message"]
-    return words
+# Reading a content
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def words(source: Source, data: dict[str, Any], raw: dict[str, Any]) -> str | None:
+    """Return the words of a text or a button: the `body`, else Landbot's own record of them (APIchat: `message`)."""
+    if source == "apichat":
+        said: str | None = find(data, raw, "message", is_string)
+        return said
+    body: str | None = find(data, raw, "body", is_string)
+    recorded: str | None = find({}, raw, "message", is_string)
+    return recorded if body is None else body
 
 
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def find(data: dict[str, Any], raw: dict[str, Any], name: str, fits: Callable[[object], bool]) -> Any:
+    """Return the first value of this name that fits: in `data`, else in `_raw`, else None."""
+    return next((each for place in (data, raw) if fits(each := place.get(name))), None)
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def is_string(value: object) -> TypeGuard[str]:
+    """Return True for a string."""
+    return type(value) is str
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return True for a number that is finite."""
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Return True for a list."""
+    return type(value) is list
+
+
+def whole_number(value: object) -> int | None:
+    """Return an id: a whole number, also one that was made a string or a float; None for anything else."""
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    if type(value) is str and len(value) < _LONG and _DIGITS.fullmatch(value):
+        return int(value)
+    return None
+
+
+_DIGITS: Final = re.compile(r"\s*-?[0-9]+\s*")
+_LONG: Final = 30
+_EXACT: Final = 2**53
+
+
+def _string(message: Message, name: str) -> str | None:
+    found: str | None = find(message.data, message.raw, name, is_string)
+    return found
+
+
+def _list(message: Message, name: str) -> list[Any]:
+    found: list[Any] | None = find(message.data, message.raw, name, is_list)
+    return [] if found is None else found

@@ -1,7 +1,8 @@
-"""The order in which messages are handled: one customer's one after another by their own time, customers side by side.
+"""The order in which messages are handled: one customer's messages by their own time, customers side by side.
 
-Bursts arrive out of order by 10 to 50 ms, so a message settles first. When its settling time is over, everything of
-its customer that belongs before it has had as long to arrive, and goes before it. Pure: the time is an argument.
+Bursts arrive out of order by 10 to 50 ms, so a message first waits for earlier ones: it settles. When its settling time
+is over, every message of its customer that belongs before it has had as long to arrive, and goes before it. Pure: the
+time is an argument.
 
 Source: dev.landbot.io, "Message hooks": sort by `timestamp`, ties by `_raw.seq`.
 """
@@ -16,36 +17,36 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 T = TypeVar("T")
 
 Place: TypeAlias = tuple[float, int]
-"""Where a message belongs among those of its customer: its time in Unix seconds, and its `seq`."""
+"""A message's place among those of its customer: its time in Unix seconds, and its `seq`."""
 
 _FIRST: Place = (float("-inf"), 0)
-# Customers whose last message is remembered, to tell which comes late.
+# Customers whose last place is remembered, to tell which messages come late.
 _REMEMBERED = 10_000
 
 
-class Lane(Generic[T]):
-    """One customer's messages."""
+class CustomerQueue(Generic[T]):
+    """The waiting messages of one customer."""
 
-    __slots__ = ("busy", "customer", "held", "last", "ripe")
+    __slots__ = ("busy", "customer", "last", "settled", "waiting")
 
     def __init__(self, customer: Hashable) -> None:
         self.customer: Hashable = customer
-        self.held: list[tuple[Place, int, T]] = []  # a heap
-        self.ripe: Place = _FIRST  # up to here nothing waits any more
-        self.last: Place = _FIRST  # the latest that was taken
-        self.busy: bool = False  # taken from, or in the queue of those to take from
+        self.waiting: list[tuple[Place, int, T]] = []  # a heap
+        self.settled: Place = _FIRST  # up to this place nothing settles any more
+        self.last: Place = _FIRST  # the latest place that had its turn
+        self.busy: bool = False  # has its turn, or is queued for one
 
 
-class Taken(NamedTuple, Generic[T]):
+class Turn(NamedTuple, Generic[T]):
     """A message whose turn it is; `late` if a later one of its customer had its turn before."""
 
-    lane: Lane[T]
+    queue: CustomerQueue[T]
     item: T
     late: bool
 
 
-class Lanes(Generic[T]):
-    """All that was put in and not yet taken.
+class Ordering(Generic[T]):
+    """All messages that wait for their turn.
 
     Args:
         settle: seconds that a message waits for earlier ones.
@@ -54,60 +55,55 @@ class Lanes(Generic[T]):
     def __init__(self, settle: float) -> None:
         self._settle = settle
         self._count = 0
-        self._lanes: dict[Hashable, Lane[T]] = {}
-        self._idle: OrderedDict[Hashable, Lane[T]] = OrderedDict()
-        self._settling: deque[tuple[float, Lane[T], Place]] = deque()
-        self._ready: deque[Lane[T]] = deque()
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is a message to take."""
-        return bool(self._ready)
+        self._queues: dict[Hashable, CustomerQueue[T]] = {}
+        self._idle: OrderedDict[Hashable, CustomerQueue[T]] = OrderedDict()
+        self._settling: deque[tuple[float, CustomerQueue[T], Place]] = deque()
+        self._ready: deque[CustomerQueue[T]] = deque()
 
     @property
     def next_due(self) -> float | None:
-        """When the next message has settled; None if nothing settles."""
+        """The time when the next message has settled; None if none settles."""
         return self._settling[0][0] if self._settling else None
 
     def put(self, customer: Hashable, place: Place, item: T, now: float) -> None:
         """Add a message. `now` never goes back."""
-        lane = self._lanes.get(customer)
-        if lane is None:
-            lane = self._idle.pop(customer) if customer in self._idle else Lane(customer)
-            self._lanes[customer] = lane
+        queue = self._queues.get(customer)
+        if queue is None:
+            queue = self._idle.pop(customer) if customer in self._idle else CustomerQueue(customer)
+            self._queues[customer] = queue
         self._count += 1
-        heapq.heappush(lane.held, (place, self._count, item))
-        self._settling.append((now + self._settle, lane, place))
+        heapq.heappush(queue.waiting, (place, self._count, item))
+        self._settling.append((now + self._settle, queue, place))
 
-    def ripen(self, now: float) -> None:
-        """Let everything that has settled by now be taken; `inf` lets everything."""
+    def settle(self, now: float) -> None:
+        """Let every message that has settled by `now` have its turn; `inf` settles all."""
         while self._settling and self._settling[0][0] <= now:
-            _, lane, place = self._settling.popleft()
-            if lane.held and place >= lane.held[0][0]:
-                lane.ripe = max(lane.ripe, place)
-                if not lane.busy:
-                    lane.busy = True
-                    self._ready.append(lane)
+            _, queue, place = self._settling.popleft()
+            if queue.waiting and place >= queue.waiting[0][0]:
+                queue.settled = max(queue.settled, place)
+                if not queue.busy:
+                    queue.busy = True
+                    self._ready.append(queue)
 
-    def take(self) -> Taken[T] | None:
-        """The next message, if any has its turn. Its lane gives no other one before `done`."""
+    def take(self) -> Turn[T] | None:
+        """Return the next message whose turn it is, or None. Its customer has no other turn before `done`."""
         if not self._ready:
             return None
-        lane = self._ready.popleft()
-        place, _, item = heapq.heappop(lane.held)
-        late = place < lane.last
-        lane.last = max(lane.last, place)
-        return Taken(lane, item, late)
+        queue = self._ready.popleft()
+        place, _, item = heapq.heappop(queue.waiting)
+        late = place < queue.last
+        queue.last = max(queue.last, place)
+        return Turn(queue, item, late)
 
-    def done(self, lane: Lane[T]) -> None:
-        """The message taken from this lane is handled: its next one has its turn, behind the other lanes'."""
-        if lane.held and lane.held[0][0] <= lane.ripe:
-            self._ready.append(lane)
+    def done(self, queue: CustomerQueue[T]) -> None:
+        """End a customer's turn. Their next settled message queues for its own behind those of other customers."""
+        if queue.waiting and queue.waiting[0][0] <= queue.settled:
+            self._ready.append(queue)
             return
-        lane.busy = False
-        lane.ripe = _FIRST
-        if not lane.held:
-            del self._lanes[lane.customer]
-            self._idle[lane.customer] = lane
+        queue.busy = False
+        queue.settled = _FIRST
+        if not queue.waiting:
+            del self._queues[queue.customer]
+            self._idle[queue.customer] = queue
             if len(self._idle) > _REMEMBERED:
                 self._idle.popitem(last=False)

@@ -1,10 +1,12 @@
-"""Reading a delivery: pure functions from a body and its headers to a message.
+"""Reads a delivery: pure functions from a body and its headers to messages.
 
-What is required is the envelope: one message with a type and a time, whose it is, on which channel and, on the
-Platform, who wrote it. Everything else is read as far as it is as known, and is in `.envelope` as it came. A key that
-stands twice in one object counts the last time, as with every reader of JSON.
+What can be understood is read. Required are a customer (an id; on APIchat a token is enough) and a message; everything
+else is read as far as it is as known, and `.envelope` has all of it as it came. If a key occurs twice in an object, the
+last one counts, as with every JSON reader.
 
-The two envelopes are told apart by where the customer is and by the channel's type, which APIchat leaves out.
+The two envelopes are told apart by what the first message holds (a message hook's has `customer`, `sender`, `data` or
+`_raw`) and by what is beside it (APIchat's `customer` or `agent`). If both or neither is there, the caller's choice
+decides.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
 """
@@ -12,86 +14,52 @@ Source: dev.landbot.io, "Message hooks" and "APIchat".
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Collection, Mapping
+import re
+import time
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
+
+import attrs
 
 from landbot_async._core.converter import read_model
 from landbot_async._core.decoding import LENIENT, DecodeError, kind_of
 from landbot_async._core.errors import WebhookAuthenticationError, WebhookPayloadError
+from landbot_async._core.events import log
 
-from .authentication import Tokens, digest
+from .authentication import Tokens
+from .delivery import Delivery, Headers, customer_key, read_headers
+from .message_types import class_of
 from .messages import (
-    AudioMessage,
-    ButtonMessage,
-    CardTemplateMessage,
-    DialogMessage,
-    DocumentMessage,
-    EventMessage,
-    IframeMessage,
-    ImageMessage,
-    LocationMessage,
-    MediaDialogMessage,
     Message,
     MessageChannel,
     MessageCustomer,
     MessageSender,
     Source,
-    TextMessage,
-    UnknownMessage,
-    VideoMessage,
+    find,
+    is_number,
+    is_string,
+    whole_number,
 )
 
 M = TypeVar("M")
 
-_NUMBER: Final = (int, float)
-_STRING: Final = (str,)
+_Content = dict[str, Any]
 
 
-class _Kind(NamedTuple):
-    """A type of message: its class, and what its content must hold to be that."""
-
-    cls: type[Message]
-    needs: tuple[tuple[str, tuple[type, ...]], ...] = ()
-
-
-_URL: Final = (("url", _STRING),)
-_PLATFORM: Final[Mapping[str, _Kind]] = {
-    "text": _Kind(TextMessage, (("body", _STRING),)),
-    "button": _Kind(ButtonMessage, (("body", _STRING),)),
-    "image": _Kind(ImageMessage, _URL),
-    "audio": _Kind(AudioMessage, _URL),
-    "video": _Kind(VideoMessage, _URL),
-    "document": _Kind(DocumentMessage, _URL),
-    "location": _Kind(LocationMessage, (("latitude", _NUMBER), ("longitude", _NUMBER))),
-    "dialog": _Kind(DialogMessage),
-    "iframe": _Kind(IframeMessage, _URL),
-    "event": _Kind(EventMessage),
+# Messages in one body, at most. Landbot's own documents have five.
+MOST_MESSAGES: Final = 100
+# Landbot's own word for a customer in `_raw.author_type`.
+_SPEAKERS: Final[Mapping[str, str]] = {"user": "customer"}
+_REFUSED: Final = "The delivery does not carry the hook's token. Answer 401, and check the token that the hook has."
+_NAMES: Final[Mapping[Source, str]] = {"platform": "a message hook", "apichat": "APIchat"}
+_READERS: Final[Mapping[Source, tuple[str, str]]] = {
+    "platform": ("parse", "parse_all"),
+    "apichat": ("parse_apichat", "parse_all_apichat"),
 }
-_APICHAT: Final[Mapping[str, _Kind]] = {
-    "text": _Kind(TextMessage, (("message", _STRING),)),
-    "image": _Kind(ImageMessage, _URL),
-    "dialog": _Kind(DialogMessage),
-    "media_dialog": _Kind(MediaDialogMessage),
-}
-# Told by its content, because its type is not known: nothing else has a body and buttons that are objects.
-_CARD: Final = _Kind(CardTemplateMessage, (("body", _STRING),))
-_UNKNOWN: Final = _Kind(UnknownMessage)
 
 
-Headers: TypeAlias = Mapping[str, str] | Mapping[bytes, bytes]
-"""Those of a request, as any framework has them."""
-
-
-class Delivered:
-    """What the headers of a delivery say. Its authorization is a digest, so that nothing can show a token."""
-
-    __slots__ = ("authorization", "delivery_id")
-
-    def __init__(self, authorization: bytes | None, delivery_id: str | None) -> None:
-        self.authorization: bytes = digest(authorization or b"")
-        self.delivery_id: str | None = delivery_id
+# What users call
 
 
 def parse(body: bytes | bytearray, headers: Headers, *, token: str | Collection[str] | None) -> Message:
@@ -100,33 +68,60 @@ def parse(body: bytes | bytearray, headers: Headers, *, token: str | Collection[
     Args:
         body: the request's body, as it came.
         headers: the request's headers; the case of their names does not matter.
-        token: the hook's token, or several while it is changed; None for a hook that has none, which must be said.
+        token: the hook's token, or several while it is changed; None for a hook without one, which must be said.
 
     Returns:
         The message, of the class of its type.
 
     Raises:
-        WebhookAuthenticationError: the token is not there or not the one: answer 401, and nothing else.
-        WebhookPayloadError: the body is no delivery of a message hook: answer 400.
-        ConfigurationError: the token given cannot be one.
-        TypeError: `headers` is no mapping.
+        WebhookAuthenticationError: the token is missing or wrong. Answer 401, and nothing else.
+        WebhookPayloadError: the body has no message or no customer in it, or several messages (see `parse_all`).
+            Answer 400.
+        ConfigurationError: the token passed in cannot be right.
+        TypeError: `headers` is not a mapping.
 
     Source: dev.landbot.io, "Message hooks".
     """
     try:
-        delivered, tokens = delivered_by(headers), None if token is None else Tokens(token)
+        delivery_id = _authenticated(headers, token)
     finally:
-        # No frame of a traceback shows them.
-        headers, token = {}, None
-    if tokens is not None and not tokens.match(delivered.authorization):
-        raise WebhookAuthenticationError(_REFUSED)
-    return read("platform", body, delivered.delivery_id)
+        headers, token = {}, None  # no frame of a traceback shows them
+    return _only(read_all("platform", body, delivery_id, time.time()))
+
+
+def parse_all(body: bytes | bytearray, headers: Headers, *, token: str | Collection[str] | None) -> list[Message]:
+    """Read what a message hook of the Platform API posted, if a body may hold several messages.
+
+    Landbot documents exactly one in each body. A message that cannot be read among others is left out, with a line in
+    the log.
+
+    Args:
+        body: the request's body, as it came.
+        headers: the request's headers; the case of their names does not matter.
+        token: the hook's token, or several while it is changed; None for a hook without one, which must be said.
+
+    Returns:
+        The messages in their order, at least one.
+
+    Raises:
+        WebhookAuthenticationError: the token is missing or wrong. Answer 401, and nothing else.
+        WebhookPayloadError: there is no message that can be read. Answer 400.
+        ConfigurationError: the token passed in cannot be right.
+        TypeError: `headers` is not a mapping.
+
+    Source: dev.landbot.io, "Message hooks".
+    """
+    try:
+        delivery_id = _authenticated(headers, token)
+    finally:
+        headers, token = {}, None  # no frame of a traceback shows them
+    return read_all("platform", body, delivery_id, time.time())
 
 
 def parse_apichat(body: bytes | bytearray, headers: Headers) -> Message:
     """Read what APIchat posted: what a bot or an agent says to a customer of a channel of type APIchat.
 
-    Nothing proves who posted it: APIchat sends no token, so the URL has to be one that nobody guesses.
+    Nothing proves who posted it: APIchat sends no token, so nobody must be able to guess the URL.
 
     Args:
         body: the request's body, as it came.
@@ -136,139 +131,333 @@ def parse_apichat(body: bytes | bytearray, headers: Headers) -> Message:
         The message, of the class of its type.
 
     Raises:
-        WebhookPayloadError: the body is no delivery of APIchat's. Answer 200 all the same: it delivers again whatever
-            gets another status.
-        TypeError: `headers` is no mapping.
+        WebhookPayloadError: the body has no message or no customer in it, or several messages (see
+            `parse_all_apichat`). Answer 200 all the same: APIchat delivers again after any other status.
+        TypeError: `headers` is not a mapping.
 
     Source: dev.landbot.io, "APIchat".
     """
     try:
-        delivered = delivered_by(headers)
+        _, delivery_id = read_headers(headers)
     finally:
-        headers = {}
-    return read("apichat", body, delivered.delivery_id)
+        headers = {}  # no frame of a traceback shows them
+    return _only(read_all("apichat", body, delivery_id, time.time()))
 
 
-_REFUSED: Final = "The delivery does not carry the hook's token. Answer 401, and check the token that the hook has."
+def parse_all_apichat(body: bytes | bytearray, headers: Headers) -> list[Message]:
+    """Read what APIchat posted, if a body may hold several messages.
 
+    A message that cannot be read among others is left out, with a line in the log.
 
-def delivered_by(headers: Headers) -> Delivered:
-    """What the headers say. One that comes twice says nothing."""
-    kind, items = type(headers).__name__, getattr(headers, "items", None)
-    headers = {}
-    if items is None:
-        raise TypeError(f"headers must be a mapping of names to values, not {kind}")
-    found: dict[str, str] = {}
-    for name, value in items():
-        known = _text(name).lower()
-        if known in _TELLING:
-            found[known] = "" if known in found else _text(value)
-    return Delivered(_wire(found.get("authorization", "")), found.get("sentry-trace") or None)
+    Args:
+        body: the request's body, as it came.
+        headers: the request's headers; the case of their names does not matter.
 
+    Returns:
+        The messages in their order, at least one.
 
-_TELLING: Final = frozenset(("authorization", "sentry-trace"))
+    Raises:
+        WebhookPayloadError: there is no message that can be read. Answer 200 all the same: APIchat delivers again after
+            any other status.
+        TypeError: `headers` is not a mapping.
 
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return value.decode("latin-1") if isinstance(value, bytes) else ""
-
-
-def _wire(value: str) -> bytes:
-    """A header's value as it was on the wire, which most frameworks decode as Latin-1, and aiohttp as UTF-8."""
+    Source: dev.landbot.io, "APIchat".
+    """
     try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogatepass")
+        _, delivery_id = read_headers(headers)
+    finally:
+        headers = {}  # no frame of a traceback shows them
+    return read_all("apichat", body, delivery_id, time.time())
 
 
-def read(source: Source, body: bytes | bytearray, delivery_id: str | None) -> Message:
+def _authenticated(headers: Headers, token: str | Collection[str] | None) -> str | None:
+    try:
+        (authorization, delivery_id), tokens = read_headers(headers), None if token is None else Tokens(token)
+    finally:
+        headers, token = {}, None
+    if tokens is not None and not tokens.match(authorization):
+        raise WebhookAuthenticationError(_REFUSED)
+    return delivery_id
+
+
+def _only(messages: list[Message]) -> Message:
+    if len(messages) == 1:
+        return messages[0]
+    one, several = _READERS[messages[0].source]
+    types = ", ".join(each.type if each.type.isidentifier() and len(each.type) < _LONG else "?" for each in messages)
+    raise WebhookPayloadError(
+        f"The delivery holds {len(messages)} messages ({types}), and {one} reads one: call {several}."
+    )
+
+
+# Reading messages
+
+
+def read_all(source: Source, body: bytes | bytearray, delivery_id: str | None, arrived_at: float) -> list[Message]:
     """Read a body whose sender is known to be right.
 
     Raises:
-        WebhookPayloadError: it is no delivery of this source.
+        WebhookPayloadError: there is no message of this source in it that can be read.
     """
     try:
-        return _READERS[source](_decoded(body), delivery_id)
+        return _read_all(source, _decode(body), delivery_id, arrived_at)
     except DecodeError as unreadable:
-        raise WebhookPayloadError(f"The delivery is no message of {_NAMES[source]}: {unreadable}.") from None
+        raise _payload_error(source, unreadable) from None
 
 
-class Sealed(NamedTuple):
-    """A delivery that can be read, and what has to be known before its message's turn comes.
-
-    What waits is this and not the message: it is a fifth of the size, and nothing that the garbage collector follows.
-    """
-
-    body: bytes
-    delivery_id: str | None
-    uuid: str | None
-    sender: str | None
-    customer: int
-    timestamp: int | float
-    seq: int
+def _payload_error(source: Source, unreadable: DecodeError) -> WebhookPayloadError:
+    return WebhookPayloadError(f"The delivery is no message of {_NAMES[source]}: {unreadable}.")
 
 
-def look(source: Source, body: bytes | bytearray, delivery_id: str | None) -> Sealed:
-    """Look into a body whose sender is known to be right, without making a message of it.
+def _read_all(source: Source, body: _Content, delivery_id: str | None, arrived_at: float) -> list[Message]:
+    found = _messages(body)
+    _check_envelope(source, body, found)
+    read = _read_platform if source == "platform" else _read_apichat
+    messages, faults = list[Message](), list[DecodeError]()
+    for position in range(len(found)):
+        try:
+            messages.append(read(body, position, delivery_id, arrived_at))
+        except DecodeError as unreadable:
+            faults.append(unreadable)
+    if not messages:
+        raise faults[0]
+    for fault in faults:
+        log.warning("a message among %d in a delivery is left out: %s", len(found), fault)
+    return messages
+
+
+def _messages(body: _Content) -> list[Any]:
+    messages = body.get("messages")
+    if type(messages) is not list:
+        raise DecodeError("$.messages", f"is {_received(body, 'messages')} instead of an array")
+    if not 1 <= len(messages) <= MOST_MESSAGES:
+        raise DecodeError("$.messages", f"holds {len(messages)} messages instead of one (or {MOST_MESSAGES} at most)")
+    return messages
+
+
+def _check_envelope(source: Source, body: _Content, messages: list[Any]) -> None:
+    """Raise `DecodeError` if it is the other source's envelope and cannot be this one's."""
+    of_hook = any(type(each) is dict and not _HOOK.isdisjoint(each) for each in messages)
+    of_apichat = not _APICHAT_KEYS.isdisjoint(body)
+    if source == "platform" and of_apichat and not of_hook:
+        raise DecodeError("", "is the envelope of APIchat, which parse_apichat reads")
+    if source == "apichat" and of_hook and not of_apichat:
+        raise DecodeError("", "is the envelope of a message hook, which parse reads")
+
+
+_HOOK: Final = frozenset(("customer", "sender", "data", "_raw"))
+_APICHAT_KEYS: Final = frozenset(("customer", "agent"))
+
+
+def _read_platform(body: _Content, position: int, delivery_id: str | None, arrived_at: float) -> Message:
+    message, where = _message(body, position)
+    data, raw = _object(message, "data"), _object(message, "_raw")
+    customer = _customer(message, f"{where}.customer", token_is_enough=False)
+    uuid, delivery_id = raw.get("uuid"), _numbered(delivery_id, position)
+    timestamp, at = _time((message, raw), arrived_at)
+    type_ = find(message, raw, "type", is_string) or ""
+    return class_of("platform", type_, data, raw)(
+        uuid if type(uuid) is str and uuid else delivery_id,
+        type_,
+        at,
+        timestamp,
+        customer,
+        _channel(message, raw),
+        _sender(message, raw),
+        data,
+        raw,
+        body,
+        delivery_id,
+        "platform",
+        position=position,
+    )
+
+
+def _read_apichat(body: _Content, position: int, delivery_id: str | None, arrived_at: float) -> Message:
+    message, _ = _message(body, position)
+    customer = _customer(body, "$.customer", token_is_enough=True)
+    delivery_id = _numbered(delivery_id, position)
+    timestamp, at = _time((message,), arrived_at)
+    type_ = find(message, {}, "type", is_string) or ""
+    return class_of("apichat", type_, message, {})(
+        delivery_id,
+        type_,
+        at,
+        timestamp,
+        customer,
+        _part(body, "channel", MessageChannel),
+        _part(body, "agent", MessageSender),
+        message,
+        {},
+        body,
+        delivery_id,
+        "apichat",
+        position=position,
+    )
+
+
+def _message(body: _Content, position: int) -> tuple[_Content, str]:
+    message, where = body["messages"][position], f"$.messages[{position}]"
+    if type(message) is not dict:
+        raise DecodeError(where, f"is {kind_of(message)} instead of an object")
+    return message, where
+
+
+def _customer(holder: _Content, where: str, *, token_is_enough: bool) -> MessageCustomer:
+    value = holder.get("customer")
+    if type(value) is not dict:
+        raise DecodeError(where, f"is {_received(holder, 'customer')} instead of an object")
+    customer = _part(holder, "customer", MessageCustomer)
+    if customer.id is None and not (token_is_enough and customer.token):
+        raise DecodeError(f"{where}.id", f"is {_received(value, 'id')} instead of a whole number")
+    return customer
+
+
+def _channel(message: _Content, raw: _Content) -> MessageChannel:
+    channel = _part(message, "channel", MessageChannel)
+    return attrs.evolve(channel, id=whole_number(raw.get("channel"))) if channel.id is None else channel
+
+
+def _sender(message: _Content, raw: _Content) -> MessageSender:
+    sender = _part(message, "sender", MessageSender)
+    spoken = sender.type or find({}, raw, "author_type", is_string)
+    speaker = _SPEAKERS.get(spoken, spoken)
+    return sender if speaker == sender.type else attrs.evolve(sender, type=speaker)
+
+
+def _part(holder: _Content, name: str, model: type[M]) -> M:
+    """Read a part as far as it goes. An id may have been made a string."""
+    value = holder.get(name)
+    if type(value) is not dict:
+        return model()
+    for key in ("id", "agent_id"):
+        if type(id_ := value.get(key)) is not int and (whole := whole_number(id_)) is not None:
+            value = {**value, key: whole}
+    return read_model(value, model, LENIENT)
+
+
+def _numbered(delivery_id: str | None, position: int) -> str | None:
+    return f"{delivery_id}#{position}" if delivery_id is not None and position else delivery_id
+
+
+def _time(places: tuple[_Content, ...], arrived_at: float) -> tuple[int | float, datetime]:
+    """Return the first time that there is, in Unix seconds and in UTC; else the time of arrival."""
+    for place in places:
+        timestamp = place.get("timestamp")
+        if type(timestamp) is str and len(timestamp) < _LONG and _SECONDS.fullmatch(timestamp):
+            timestamp = float(timestamp) if "." in timestamp else int(timestamp)
+        if is_number(timestamp):
+            try:
+                return timestamp, datetime.fromtimestamp(timestamp, UTC)
+            except (ValueError, OverflowError, OSError):
+                continue
+    return arrived_at, datetime.fromtimestamp(arrived_at, UTC)
+
+
+_SECONDS: Final = re.compile(r"\s*[0-9]+(\.[0-9]+)?\s*")
+_LONG: Final = 40
+
+
+def _object(message: _Content, name: str) -> _Content:
+    value = message.get(name)
+    return value if type(value) is dict else {}
+
+
+def _received(holder: _Content, name: str) -> str:
+    return kind_of(holder[name]) if name in holder else "missing"
+
+
+# Reading only what has to be known before a message's turn comes
+
+
+def read_deliveries(
+    source: Source, body: bytes | bytearray, delivery_id: str | None, arrived_at: float
+) -> list[Delivery]:
+    """Return a delivery for each message in a body whose sender is known to be right.
 
     Raises:
-        WebhookPayloadError: `read` would raise it.
+        WebhookPayloadError: `read_all` would raise it.
     """
     try:
-        decoded = _decoded(body)
-        seen = _usual(decoded) if source == "platform" else None
-        if seen is None:
-            message = _READERS[source](decoded, delivery_id)
-            uuid = message.raw.get("uuid")
-            seen = (
-                uuid if type(uuid) is str else None,
-                message.sender.type,
-                message.customer.id,
-                message.timestamp,
-                message.seq or 0,
-            )
+        decoded = _decode(body)
+        usual = _usual(decoded, body, delivery_id) if source == "platform" else None
+        if usual is not None:
+            return [usual]
+        messages = _read_all(source, decoded, delivery_id, arrived_at)
     except DecodeError as unreadable:
-        raise WebhookPayloadError(f"The delivery is no message of {_NAMES[source]}: {unreadable}.") from None
-    return Sealed(bytes(body), delivery_id, *seen)
+        raise _payload_error(source, unreadable) from None
+    if len(decoded["messages"]) == 1:
+        return [_delivery(messages[0], bytes(body))]
+    return [_delivery(each, _alone(each)) for each in messages]
 
 
-def _usual(body: dict[str, Any]) -> tuple[str | None, str | None, int, int | float, int] | None:
-    """What a hook's delivery as documented shows at once; None where it takes a reading to tell."""
+def read_delivery(source: Source, delivery: Delivery) -> Message:
+    """Read the message of a delivery that `read_deliveries` has returned.
+
+    Raises:
+        WebhookPayloadError: it cannot be read.
+    """
+    (message,) = read_all(source, delivery.body, delivery.id, delivery.timestamp)
+    return message
+
+
+def _delivery(message: Message, body: bytes) -> Delivery:
+    uuid = message.raw.get("uuid")
+    return Delivery(
+        body,
+        message.delivery_id,
+        uuid if type(uuid) is str else None,
+        message.sender.type,
+        customer_key(message.customer.id, message.customer.token),
+        message.timestamp,
+        message.seq or 0,
+    )
+
+
+def _alone(message: Message) -> bytes:
+    """Return the body of one message among several, as if it had come alone."""
+    own = message.envelope["messages"][message.position]
+    return json.dumps({**message.envelope, "messages": [own]}).encode()
+
+
+def _usual(body: _Content, as_it_came: bytes | bytearray, delivery_id: str | None) -> Delivery | None:
+    """Return the delivery of a hook in the documented shape. Any other shape needs a full reading: None."""
     messages = body.get("messages")
     if type(messages) is not list or len(messages) != 1 or type(messages[0]) is not dict or "customer" in body:
         return None
     get = messages[0].get
     sender: Any = get("sender")
-    channel: Any = get("channel")
     customer: Any = get("customer")
     raw: Any = get("_raw")
     timestamp: Any = get("timestamp")
-    if not type(sender) is type(channel) is type(customer) is type(raw) is type(get("data")) is dict:
+    if not type(sender) is type(customer) is type(raw) is dict or type(customer.get("id")) is not int:
         return None
-    if not type(get("type")) is type(sender.get("type")) is type(channel.get("type")) is str:
+    if (type(timestamp) is not float and type(timestamp) is not int) or not 0 <= timestamp < _YEAR_5138:
         return None
-    if not type(channel.get("id")) is type(customer.get("id")) is int:
-        return None
-    if type(timestamp) not in _NUMBER or not 0 <= timestamp < _YEAR_5138:
+    speaker: Any = sender.get("type")
+    if type(speaker) is not str or speaker in _SPEAKERS:
         return None
     uuid: Any = raw.get("uuid")
     seq: Any = raw.get("seq")
-    known, place = uuid if type(uuid) is str else None, seq if type(seq) is int else 0
-    return known, sender["type"], customer["id"], timestamp, place
+    return Delivery(
+        bytes(as_it_came),
+        delivery_id,
+        uuid if type(uuid) is str else None,
+        speaker,
+        customer["id"],
+        timestamp,
+        seq if type(seq) is int else 0,
+    )
 
 
 _YEAR_5138: Final = 100_000_000_000
 
 
-def _decoded(body: bytes | bytearray) -> dict[str, Any]:
+def _decode(body: bytes | bytearray) -> _Content:
     if not isinstance(body, bytes | bytearray):
         raise DecodeError("", f"is a Python {type(body).__name__} instead of bytes: pass the body as it came")
     try:
-        value = json.loads(body.decode())
-    except UnicodeDecodeError:
-        raise DecodeError("", "is not UTF-8") from None
+        value = json.loads(_text(body))
     except json.JSONDecodeError:
         raise DecodeError("", "is not JSON" if body.strip() else "is empty") from None
     except ValueError:
@@ -280,126 +469,13 @@ def _decoded(body: bytes | bytearray) -> dict[str, Any]:
     return value
 
 
-def _read_platform(body: dict[str, Any], delivery_id: str | None) -> Message:
-    message = _message(body)
-    if "customer" in body and "customer" not in message:
-        raise DecodeError("", "is the envelope of APIchat, which parse_apichat reads")
-    sender = _part(message, "sender", MessageSender, _WHERE)
-    if sender.type is None:
-        raise DecodeError(f"{_WHERE}.sender.type", f"is {_received(message['sender'], 'type')} instead of a string")
-    channel = _part(message, "channel", MessageChannel, _WHERE)
-    if channel.type is None:
-        raise DecodeError(f"{_WHERE}.channel.type", f"is {_received(message['channel'], 'type')} instead of a string")
-    raw = _object(message, "_raw")
-    data = _object(message, "data")
-    uuid = raw.get("uuid")
-    return _class(_PLATFORM, message["type"], data)(
-        uuid if type(uuid) is str and uuid else delivery_id,
-        message["type"],
-        _time(message),
-        message["timestamp"],
-        _part(message, "customer", MessageCustomer, _WHERE),
-        channel,
-        sender,
-        data,
-        raw,
-        body,
-        delivery_id,
-        "platform",
-    )
-
-
-def _read_apichat(body: dict[str, Any], delivery_id: str | None) -> Message:
-    message = _message(body)
-    if type(message.get("customer")) is dict:
-        raise DecodeError("", "is the envelope of a message hook, which parse reads")
-    channel = _part(body, "channel", MessageChannel, "$")
-    if body["channel"].get("type") is not None:
-        raise DecodeError("$.channel.type", "is there, which only message hooks have")
-    return _class(_APICHAT, message["type"], message)(
-        delivery_id,
-        message["type"],
-        _time(message),
-        message["timestamp"],
-        _part(body, "customer", MessageCustomer, "$"),
-        channel,
-        MessageSender() if body.get("agent") is None else _part(body, "agent", MessageSender, "$"),
-        message,
-        {},
-        body,
-        delivery_id,
-        "apichat",
-    )
-
-
-_READERS: Final[Mapping[Source, Callable[[dict[str, Any], str | None], Message]]] = {
-    "platform": _read_platform,
-    "apichat": _read_apichat,
-}
-_NAMES: Final[Mapping[Source, str]] = {"platform": "a message hook", "apichat": "APIchat"}
-_WHERE: Final = "$.messages[0]"
-
-
-def _message(body: dict[str, Any]) -> dict[str, Any]:
-    """The one message that a delivery holds."""
-    messages = body.get("messages")
-    if type(messages) is not list:
-        raise DecodeError("$.messages", f"is {_received(body, 'messages')} instead of an array")
-    if len(messages) != 1:
-        raise DecodeError("$.messages", f"holds {len(messages)} messages instead of one")
-    message = messages[0]
-    if type(message) is not dict:
-        raise DecodeError(_WHERE, f"is {kind_of(message)} instead of an object")
-    if type(message.get("type")) is not str:
-        raise DecodeError(f"{_WHERE}.type", f"is {_received(message, 'type')} instead of a string")
-    return message
-
-
-def _time(message: dict[str, Any]) -> datetime:
-    timestamp: Any = message.get("timestamp")
-    if type(timestamp) not in _NUMBER:
-        raise DecodeError(f"{_WHERE}.timestamp", f"is {_received(message, 'timestamp')} instead of Unix seconds")
+def _text(body: bytes | bytearray) -> str:
+    """Decode a body. It may begin with a byte order mark; bytes that are not UTF-8 become U+FFFD."""
     try:
-        return datetime.fromtimestamp(timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise DecodeError(f"{_WHERE}.timestamp", "is no time that there is in Unix seconds") from None
-
-
-def _part(holder: dict[str, Any], name: str, model: type[M], where: str) -> M:
-    if name not in holder:
-        raise DecodeError(f"{where}.{name}", "is missing instead of an object")
-    try:
-        return read_model(holder[name], model, LENIENT)
-    except DecodeError as unreadable:
-        raise unreadable.under(f"{where}.{name}") from None
-
-
-def _object(message: dict[str, Any], name: str) -> dict[str, Any]:
-    value = message.get(name)
-    if value is None:
-        return {}
-    if type(value) is not dict:
-        raise DecodeError(f"{_WHERE}.{name}", f"is {kind_of(value)} instead of an object")
-    return value
-
-
-def _received(holder: dict[str, Any], name: str) -> str:
-    return kind_of(holder[name]) if name in holder else "missing"
-
-
-def _class(known: Mapping[str, _Kind], type_: str, content: dict[str, Any]) -> type[Message]:
-    kind = known.get(type_)
-    if kind is None:
-        kind = _CARD if known is _PLATFORM and _is_card(content) else _UNKNOWN
-    for name, types in kind.needs:
-        value = content.get(name)
-        if type(value) not in types or (type(value) is float and not math.isfinite(value)):
-            return UnknownMessage
-    return kind.cls
-
-
-def _is_card(content: dict[str, Any]) -> bool:
-    buttons = content.get("buttons")
-    if type(buttons) is not list or not (buttons or "footer" in content):
-        return False
-    return all(type(button) is dict for button in buttons)
+        text = body.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        if not text.startswith("\ufeff") and "\0" not in text[:4]:
+            return text
+    return body.decode(json.detect_encoding(body), "replace")

@@ -1,56 +1,78 @@
-"""What a delivery is answered with, and whether its message is taken: parse → filter → claim → queue → 2xx.
+"""Decides whether a delivery is taken, and with which status it is answered: read → sender → claim → queue → 2xx.
 
-What an answer means to Landbot: a 2xx ends the delivery, anything else has it made again after 5, 10, 15, 20, 25 s.
+A 2xx ends the delivery; after anything else Landbot makes it again after 5, 10, 15, 20, 25 s.
 
-Cancellation, at each `await`: a delivery that is cancelled before its message is queued is not taken, and Landbot makes
-it again; after that the message is handled, and the next attempt is dropped as a duplicate.
+Cancellation, at each `await`: a delivery that is cancelled before its message is claimed is not taken, and Landbot
+makes it again. After that it is taken to the end, whether or not somebody still waits for the status, and Landbot's
+next attempt is a duplicate.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+import re
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 import anyio
 
+from landbot_async._core.background import Background, is_cancelled
 from landbot_async._core.errors import WebhookPayloadError
+from landbot_async._core.event_loop import LoopBinding
 from landbot_async._core.events import log
 
 from .authentication import Tokens
 from .claims import Claim, Claims, MemoryClaims
-from .dispatcher import Workers
+from .delivery import Delivery
+from .dispatcher import Dispatcher, Room
 from .messages import Source
-from .parsing import Delivered, Sealed, look
+from .parsing import read_deliveries
 
 if TYPE_CHECKING:
     from .journal import Journal, Outcome
 
+T = TypeVar("T")
+
+OK, BAD_REQUEST, UNAUTHORIZED, METHOD_NOT_ALLOWED, TOO_LARGE, UNAVAILABLE = 200, 400, 401, 405, 413, 503
+# APIchat delivers again whatever is refused, 4xx included.
+_UNREADABLE: Final = {"platform": BAD_REQUEST, "apichat": OK}
 # Seconds. The longest that a delivery may take between its claim and its acknowledgement.
 _CLAIM: Final = 30.0
-# Seconds that a shared store has for an answer: a claim is kept before it expires, and one that hangs holds up nobody.
+# Seconds that a shared store has for each call: a claim is kept before it expires, and a store that hangs is left.
 _PATIENCE: Final = 10.0
-# Longer keys than any of Landbot's are remembered by their digests.
-_LONG: Final = 100
+# Bytes of a body that are not counted while it is received: a usual delivery has 1,000 to 2,000.
+_UNCOUNTED: Final = 16_384
+# Bytes of all bodies that are being received, at most: these, or a few bodies of the largest size.
+_IN_PROGRESS: Final = 16_000_000
+_LARGEST_BODIES: Final = 4
+# Reasons and senders that the log has told, at most: more are not told of.
+_MOST_TOLD: Final = 100
+_WORD: Final = re.compile(r"[a-z_]{1,30}")
+_LANDBOTS_WORDS: Final = frozenset(("customer", "agent", "bot", "sys", "human"))
 
-OK, BAD_REQUEST, UNAUTHORIZED, TOO_LARGE, UNAVAILABLE = 200, 400, 401, 413, 503
-# Landbot makes a delivery of APIchat's again whatever it is refused with.
-_RUBBISH: Final = {"platform": BAD_REQUEST, "apichat": OK}
+
+class Opened(NamedTuple):
+    """The parts of an inbox that is open."""
+
+    loop: LoopBinding
+    tasks: Background
+    dispatcher: Dispatcher
+    journal: Journal | None
 
 
-class Intake:
-    """Takes deliveries, or says why not.
+class Receiver:
+    """Takes deliveries, or refuses them.
 
     Args:
-        source: whose envelope is taken.
-        tokens: what a delivery has to carry one of; None for nothing.
-        senders: whose messages are taken; None for everybody's.
+        source: the API whose deliveries are taken.
+        tokens: a delivery has to carry one of these; None asks for none.
+        senders: the types of senders whose messages are taken; None takes all.
         max_body: bytes of a delivery, at most.
-        queue_size: how many messages are taken and not yet handled, at most.
         window: seconds for which a message is remembered.
-        claims: where.
+        claims: the memory; None if the file of a durable inbox is the only one.
     """
 
     def __init__(
@@ -60,150 +82,226 @@ class Intake:
         tokens: Tokens | None,
         senders: frozenset[str] | None,
         max_body: int,
-        queue_size: int,
         window: float,
-        claims: Claims,
+        claims: Claims | None,
     ) -> None:
         self._source: Source = source
         self._tokens = tokens
         self._senders = senders
         self._max_body = max_body
-        self._queue_size = queue_size
         self._window = window
-        self._memory = claims if type(claims) is MemoryClaims else None
         self._claims = claims
-        self._workers: Workers | None = None
-        self._journal: Journal | None = None
-        self._writing = 0  # messages on their way to the disk, which have their place in the queue
-        self._refusing = ""  # why deliveries get 503; said once each time
+        self._waits = type(claims) is not MemoryClaims  # a store may hang, but for this one
+        self._opened: Opened | None = None
+        self._in_progress = 0  # counted bytes of bodies that are being received
+        self._refusals: set[Hashable] = set()  # why deliveries get 503, as the log has told
+        self._dropped: set[str | None] = set()  # senders whose messages are dropped, as the log has told
 
-    def open(self, workers: Workers, journal: Journal | None) -> None:
+    def open(self, opened: Opened) -> None:
         """Take deliveries from now on."""
-        self._workers, self._journal = workers, journal
+        self._opened = opened
+        self._refusals.clear()
 
     def close(self) -> None:
         """Take no more."""
-        self._workers = self._journal = None
+        self._opened = None
+        self._refusals.clear()
 
-    def refuse(self, delivered: Delivered, size: int) -> int | None:
-        """The status by which a delivery is refused before its body is read, or None."""
-        if self._tokens is not None and not self._tokens.match(delivered.authorization):
+    # Before the body is there
+
+    def refuse(self, authorization: bytes, size: int) -> int | None:
+        """Return the status of a delivery that is refused before its body is read, else None.
+
+        Args:
+            authorization: the digest of its `Authorization` header.
+            size: the bytes of its body, if the headers tell, else 0.
+        """
+        if self._tokens is not None and not self._tokens.match(authorization):
             log.warning("a delivery without the hook's token is refused (401)")
             return UNAUTHORIZED
         return self.too_large(size)
 
     def too_large(self, size: int) -> int | None:
-        """The status for a delivery of this many bytes if they are too many, else None."""
+        """Return the status of a delivery of this many bytes if they are too many, else None."""
         if size <= self._max_body:
             return None
         log.warning("a delivery of more than %d bytes is refused (413)", self._max_body)
         return TOO_LARGE
 
+    def count(self, before: int, now: int) -> int | None:
+        """Note that a body in progress has grown, or is over; return the status if all together are too large."""
+        self._in_progress += max(0, now - _UNCOUNTED) - max(0, before - _UNCOUNTED)
+        most = max(_IN_PROGRESS, _LARGEST_BODIES * self._max_body)
+        if self._in_progress > most and now > max(before, _UNCOUNTED):
+            return self._not_now("bodies", "the bodies that are being received are too large together")
+        return None
+
+    # Taking
+
     async def take(self, body: bytes | bytearray, delivery_id: str | None) -> int:
-        """Take a delivery that was not refused, and return the status to answer with. Nothing waits for a handler."""
+        """Take a delivery that was not refused, and return the status to answer with. No handler is waited for."""
         try:
-            sealed = look(self._source, body, delivery_id)
+            deliveries = read_deliveries(self._source, body, delivery_id, time.time())
         except WebhookPayloadError as error:
-            log.warning("a delivery is dropped (%d): %s", _RUBBISH[self._source], error)
-            return _RUBBISH[self._source]
-        if self._senders is not None and sealed.sender not in self._senders:
-            return OK
-        if self._workers is None:
-            return self._not_now("it is not open: handlers run inside `async with inbox`")
-        if self._journal is not None:
-            return await self._take_on_disk(sealed, self._workers, self._journal)
-        if self._memory is not None:
-            return self._take_in_memory(sealed, self._workers, self._memory)
-        return await self._take_by_claim(sealed, self._workers)
+            log.warning("a delivery is dropped (%d): %s", _UNREADABLE[self._source], error)
+            return _UNREADABLE[self._source]
+        status = OK
+        for delivery in deliveries:
+            if status == OK and self._is_asked_for(delivery.sender):
+                status = await self._take(delivery)
+        return status
 
-    def _take_in_memory(self, sealed: Sealed, workers: Workers, memory: MemoryClaims) -> int:
-        # Nothing waits here, so nothing has to be claimed before it is kept.
-        keys, now = _keys(sealed), anyio.current_time()
-        if memory.find(keys, now) is not Claim.NEW:
-            return OK
-        if not self._has_room(workers):
-            return UNAVAILABLE
-        memory.see(keys, now, now + self._window)
-        workers.put(sealed, 0, now)
-        return self._accepted(workers)
+    def _is_asked_for(self, sender: str | None) -> bool:
+        if self._senders is None or sender in self._senders:
+            return True
+        if sender not in self._dropped and len(self._dropped) < _MOST_TOLD:
+            self._dropped.add(sender)
+            _tell_dropped(sender)
+        return False
 
-    async def _take_by_claim(self, sealed: Sealed, workers: Workers) -> int:
-        keys = _keys(sealed)
+    async def _take(self, delivery: Delivery) -> int:
+        opened = self._opened
+        if opened is None:
+            return self._not_now("closed", "it is not open: handlers run inside `async with inbox`")
+        opened.loop.bind()
+        if self._claims is None or not delivery.keys:
+            return await self._queue(delivery, opened)
         try:
-            claim = await self._claim(keys) if keys else Claim.NEW
-        except Exception as error:  # noqa: BLE001  # whatever a store of somebody else's raises
-            return self._not_now("the claims failed", exc_info=error)
+            claim = Claim(await self._ask(self._claims.claim(delivery.keys, _CLAIM)))
+        except (_StoreError, ValueError) as error:
+            return self._not_now("claims", "the claims failed", exc_info=error.__cause__ or error)
         if claim is not Claim.NEW:
-            # Who holds it may still have to refuse it.
+            # Whoever holds it may still have to refuse it.
             return OK if claim is Claim.SEEN else UNAVAILABLE
-        taken = self._has_room(workers)
-        if taken:
-            workers.put(sealed, 0, anyio.current_time())
-        if keys:
-            await self._settle_claim(keys, taken=taken)
-        return self._accepted(workers) if taken else UNAVAILABLE
+        if not (self._waits or opened.journal):
+            return await self._queue_claimed(delivery, opened, self._claims)
+        if self._opened is not opened:
+            with anyio.CancelScope(shield=True):
+                return await self._queue_claimed(delivery, opened, self._claims)
+        return await _to_the_end(opened.tasks, self._queue_claimed, delivery, opened, self._claims)
 
-    async def _claim(self, keys: Sequence[str]) -> Claim:
-        with anyio.fail_after(_PATIENCE):
-            return Claim(await self._claims.claim(keys, _CLAIM))
-
-    async def _settle_claim(self, keys: Sequence[str], *, taken: bool) -> None:
+    async def _queue_claimed(self, delivery: Delivery, opened: Opened, claims: Claims) -> int:
+        status = await self._queue(delivery, opened)
+        taken = status == OK
         try:
-            # It takes its time, and has to know even if whoever asked is gone.
-            with anyio.fail_after(_PATIENCE, shield=True):
-                await (self._claims.keep(keys, self._window) if taken else self._claims.release(keys))
-        except Exception:  # noqa: BLE001  # whatever a store of somebody else's raises
-            log.exception("the claims failed after a message was %s", "taken" if taken else "refused")
+            await self._ask(claims.keep(delivery.keys, self._window) if taken else claims.release(delivery.keys))
+        except _StoreError as error:
+            what = "taken" if taken else "refused"
+            log.error("the claims failed after a message was %s", what, exc_info=error.__cause__)
+        return status
 
-    async def _take_on_disk(self, sealed: Sealed, workers: Workers, journal: Journal) -> int:
-        if not self._has_room(workers):
-            return UNAVAILABLE
+    async def _queue(self, delivery: Delivery, opened: Opened) -> int:
+        dispatcher, journal, customer = opened.dispatcher, opened.journal, delivery.customer
+        room = dispatcher.room(customer) if self._opened is opened else Room.CLOSED
+        if room is not Room.FREE:
+            return self._no_room(room, delivery, dispatcher)
+        dispatcher.reserve(customer)
+        if journal is None:
+            dispatcher.put(delivery, anyio.current_time())
+            return self._taken(delivery, dispatcher)
 
         def on_done(outcome: Outcome) -> None:
-            self._writing -= 1
             if isinstance(outcome, int):
-                workers.put(sealed, outcome, anyio.current_time())
+                dispatcher.put(delivery._replace(number=outcome), anyio.current_time())
+            else:
+                dispatcher.release(customer)
 
-        self._writing += 1
-        outcome = await journal.add(_keys(sealed), sealed.delivery_id, sealed.body, on_done)
+        outcome = await journal.add(delivery.keys, delivery.id, delivery.body, on_done)
         if isinstance(outcome, Exception):
-            return self._not_now("its file cannot be written", exc_info=outcome)
-        return self._accepted(workers)
+            return self._not_now("file", "its file cannot be written", exc_info=outcome)
+        return self._taken(delivery, dispatcher)
 
-    def _has_room(self, workers: Workers) -> bool:
-        if self._workers is not workers:
-            self._not_now("it is being closed")
-            return False
-        waiting = workers.held + self._writing
-        if waiting >= self._queue_size:
-            self._not_now("it is full: %d messages wait for their handlers", waiting)
-            return False
-        return True
+    async def _ask(self, call: Awaitable[T]) -> T:
+        """Await a call of the store. Whatever it raises is its failure, but for a cancellation of the caller."""
+        try:
+            if not self._waits:
+                return await call
+            with anyio.fail_after(_PATIENCE):
+                return await call
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            if isinstance(error, anyio.get_cancelled_exc_class()) and is_cancelled():
+                raise
+            raise _StoreError from error
 
-    def _accepted(self, workers: Workers) -> int:
-        # At the brim it would take and refuse by turns, and say so each time.
-        if self._refusing and workers.held <= max(1, self._queue_size // 2):
-            self._refusing = ""
+    # Refusing
+
+    def _no_room(self, room: Room, delivery: Delivery, dispatcher: Dispatcher) -> int:
+        if room is Room.CLOSED:
+            return self._not_now("closed", "it is being closed")
+        if room is Room.FULL:
+            return self._not_now(room, "it is full: %d messages wait for their handlers", dispatcher.held)
+        customer = delivery.customer if isinstance(delivery.customer, int) else "(with a token)"
+        held = dispatcher.held_of(delivery.customer)
+        reason = "customer %s has %d messages that wait for their handlers, a quarter of the queue"
+        return self._not_now(delivery.customer, reason, customer, held)
+
+    def _taken(self, delivery: Delivery, dispatcher: Dispatcher) -> int:
+        if self._refusals:
+            self._refusals -= {"file", "claims", "bodies"}
+            # A queue that is nearly full takes and refuses by turns: the log tells it once.
+            if dispatcher.held <= max(1, dispatcher.queue_size // 2):
+                self._refusals.discard(Room.FULL)
+            if dispatcher.held_of(delivery.customer) <= max(1, dispatcher.share // 2):
+                self._refusals.discard(delivery.customer)
         return OK
 
-    def _not_now(self, reason: str, *args: object, exc_info: Exception | None = None) -> int:
-        if reason != self._refusing:
-            self._refusing = reason
+    def _not_now(self, kind: Hashable, reason: str, *args: object, exc_info: BaseException | None = None) -> int:
+        if kind not in self._refusals and len(self._refusals) < _MOST_TOLD:
+            self._refusals.add(kind)
             told = "the inbox answers 503, so that Landbot delivers again: "
             log.warning(told + reason, *args, exc_info=exc_info)
         return UNAVAILABLE
 
 
-def _keys(sealed: Sealed) -> Sequence[str]:
-    """What a message is known by: its delivery, then its own id. Either alone makes a duplicate."""
-    keys: list[str] = []
-    if sealed.delivery_id:
-        keys.append(_key("delivery", sealed.delivery_id))
-    if sealed.uuid:
-        keys.append(_key("message", sealed.uuid))
-    return keys
+class Upload:
+    """A body while it is received: bounded by itself, and together with all others."""
+
+    __slots__ = ("_receiver", "body")
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self.body: bytearray = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._receiver.count(len(self.body), 0)
+
+    def add(self, part: bytes) -> int | None:
+        """Add what has come; return the status if it is refused now, else None."""
+        before = len(self.body)
+        self.body += part
+        over = self._receiver.count(before, len(self.body))
+        return self._receiver.too_large(len(self.body)) or over
 
 
-def _key(kind: str, id_: str) -> str:
-    plain = len(id_) <= _LONG and id_.isascii()
-    return f"{kind}:{id_}" if plain else f"{kind}:{hashlib.sha256(id_.encode('utf-8', 'surrogatepass')).hexdigest()}"
+class _StoreError(Exception):
+    """A call of a store of claims failed. The cause tells how."""
+
+
+async def _to_the_end(tasks: Background, function: Callable[..., Awaitable[int]], *args: object) -> int:
+    """Await a function in a task of its own, which goes on if the caller is cancelled, or the inbox is closed."""
+    statuses, ended = list[int](), anyio.Event()
+
+    async def run() -> None:
+        with anyio.CancelScope(shield=True):
+            statuses.append(await function(*args))
+
+    tasks.start(run, on_end=lambda _: ended.set())
+    await ended.wait()
+    return statuses[0] if statuses else UNAVAILABLE
+
+
+def _tell_dropped(sender: str | None) -> None:
+    if sender is None:
+        log.warning("a delivery does not tell who wrote its message: it may be an echo, so no handler gets it")
+    elif sender in _LANDBOTS_WORDS:
+        log.info("messages whose sender is of type %r are dropped, because `senders` does not have it", sender)
+    else:
+        word = sender if _WORD.fullmatch(sender) else "(unreadable)"
+        log.warning("messages whose sender is of the unknown type %r are dropped: `senders` may have it", word)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
+
+from landbot_async.webhooks.messages import Source
 
 TOKEN = "hook-secret"
 HEADERS = {
@@ -113,6 +117,11 @@ PLATFORM: dict[str, dict[str, Any]] = {
         "event", {"action": "assign", "agent_id": 77}, sender={"id": 0, "name": "System", "type": "sys"}, _raw={}
     ),
     "event in _raw": platform("event", {}, _raw={"action": "unassign", "agent_id": 77, "samurai": 0}),
+    "event on the message itself": platform("event", {}, action="assign", agent_id="40", _raw={}),
+    "event in _raw.message": platform("event", {}, _raw={"message": {"action": "unassign", "agent_id": 40}}),
+    "event whose agent is _raw.message": platform("event", {}, _raw={"action": "assign", "message": "40"}),
+    "button payload in _raw": platform("button", {"body": "Yes"}, _raw={"payload": "$1"}),
+    "words in _raw": platform("text", {}),
     "unknown": platform("hologram", {"body": "?", "depth": [1, {"x": None}]}),
     "no _raw": {"messages": [{k: v for k, v in platform()["messages"][0].items() if k != "_raw"}]},
 }
@@ -128,5 +137,68 @@ APICHAT: dict[str, dict[str, Any]] = {
     "from a human": apichat(
         "text", {"message": "Hi"}, agent={"id": 8, "type": "human", "name": "Leo", "email": "leo@shop.example"}
     ),
+    "multiple_images": apichat(
+        "multiple_images",
+        {"urls": ["https://files.example/a.png", "https://files.example/b.png"], "message": "Look"},
+    ),
+    "document": apichat("document", {"url": "https://files.example/a.pdf", "message": "Bill"}),
+    "audio": apichat("audio", {"url": "https://files.example/a.ogg"}),
+    "video": apichat("video", {"url": "https://files.example/a.mp4", "message": None}),
+    "location": apichat("location", {"latitude": 41.4, "longitude": 2.2, "message": "Barcelona"}),
+    "location with an address": apichat("location", {"latitude": 41, "longitude": 2, "address": "Here"}),
     "unknown": apichat("hologram", {"depth": 3}),
 }
+
+
+# The same, altered
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something stands in a JSON value: the ways to all of its parts."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+RETYPED: list[Any] = [None, True, 5, 1.5, "text", "7", [], [5], {}, {"id": "x"}]
+
+
+def altered(delivery: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A delivery with each of its nodes removed, retyped and misspelled, one at a time."""
+    for *way, last in places(delivery)[1:]:
+
+        def changed() -> tuple[dict[str, Any], Any]:
+            copied = parent = copy.deepcopy(delivery)
+            for key in way:  # noqa: B023  # called at once
+                parent = parent[key]
+            return copied, parent
+
+        for value in RETYPED:
+            copied, parent = changed()
+            parent[last] = value
+            yield copied
+        copied, parent = changed()
+        found = parent.pop(last)
+        yield copied
+        if isinstance(last, str):
+            copied, parent = changed()
+            parent[f"{last}s"] = found
+            del parent[last]
+            yield copied
+
+
+def is_understandable(source: Source, delivery: dict[str, Any]) -> bool:
+    """There is a message, and a customer with an id (on APIchat, a token is enough)."""
+    match delivery:
+        case {"messages": [{"customer": {"id": int() | "7" as id_}}]} if source == "platform":
+            return not isinstance(id_, bool)
+        case {"messages": [{}], "customer": {"id": int() | "7" as id_}} if source == "apichat":
+            return not isinstance(id_, bool) or isinstance(delivery["customer"].get("token"), str)
+        case {"messages": [{}], "customer": {"token": str()}} if source == "apichat":
+            return True
+    return False
+
+
+ALTERED: list[tuple[Source, dict[str, Any]]] = [
+    *(("platform", each) for name in PLATFORM for each in altered(PLATFORM[name])),
+    *(("apichat", each) for name in APICHAT for each in altered(APICHAT[name])),
+]

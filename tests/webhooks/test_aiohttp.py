@@ -91,6 +91,28 @@ async def test_its_own_limit_is_not_asked() -> None:
     assert len(got) == 1
 
 
+async def test_a_body_that_a_middleware_has_read() -> None:
+    @web.middleware
+    async def reads(request: web.Request, handler: Any) -> Any:
+        seen.append(len(await request.read()))
+        return await handler(request)
+
+    inbox, got, seen = Inbox(TOKEN, settle=0, max_body=1000), list[Message](), list[int]()
+
+    @inbox.on()
+    async def take(message: Message) -> None:
+        got.append(message)
+
+    app = web.Application(middlewares=[reads])
+    app.router.add_post("/landbot", inbox.aiohttp)
+    async with inbox, TestClient(TestServer(app)) as client:
+        for body, status in ((delivery(), 200), (b"", 400), (b"x" * 1001, 413)):
+            async with client.post("/landbot", data=io.BytesIO(body), headers=headers("d1")) as answer:
+                assert answer.status == status
+    assert len(got) == 1
+    assert seen[1:] == [0, 1001]
+
+
 async def test_not_open() -> None:
     inbox = Inbox(TOKEN)
     app = web.Application()
@@ -116,7 +138,7 @@ async def test_who_goes_away_leaves_nothing(caplog: pytest.LogCaptureFixture) ->
         await writer.wait_closed()
         await asyncio.sleep(0.05)
         assert inbox._open is not None
-        assert inbox._open.workers.held == 0
+        assert inbox._open.dispatcher.held == 0
         async with client.post("/landbot", data=body, headers=headers("d1")) as answer:
             assert answer.status == 200
     assert len(got) == 1

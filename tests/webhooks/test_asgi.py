@@ -8,6 +8,8 @@ import pytest
 from anyio import sleep
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import Mount
 
 from landbot_async import ConfigurationError
@@ -171,24 +173,119 @@ class TestRequests:
         async with inbox:
             assert await request(inbox, *parts(*[b"x" * 50] * 9), head=head) == (answer(413), 6)
 
-    async def test_who_goes_away_leaves_nothing(self) -> None:
+    async def test_a_client_that_goes_away_leaves_nothing(self) -> None:
         body, (inbox, got) = delivery(), listening()
         async with inbox:
-            assert await request(inbox, *parts(body, b"")[:1], GONE) == ([], 0)
-            assert await request(inbox, GONE) == ([], 0)
+            # Middlewares want a response, though nobody gets it.
+            assert await request(inbox, *parts(body, b"")[:1], GONE) == (answer(400), 0)
+            assert await request(inbox, GONE) == (answer(400), 0)
             assert await request(inbox, *parts(body)) == (answer(200), 0)  # no duplicate
         assert len(got) == 1
 
-    async def test_http_only(self) -> None:
+    @pytest.mark.parametrize("gone", [True, False])
+    async def test_behind_a_middleware(self, gone: bool) -> None:
+        inbox, got = listening()
+
+        async def passes_on(request: Any, call_next: Any) -> Any:
+            if not gone:
+                await request.body()
+            return await call_next(request)
+
+        app = Starlette(middleware=[Middleware(BaseHTTPMiddleware, dispatch=passes_on)])
+        app.add_route("/landbot", inbox)
+        body = delivery()
+        sent, events = list[Any](), [*parts(body[:50], body[50:])[: 1 if gone else 2], GONE]
+
+        async def receive() -> Any:
+            return events.pop(0) if events else await anyio.sleep_forever()
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        known = [(name.lower().encode(), value.encode()) for name, value in headers("d1").items()]
+        scope = {"type": "http", "method": "POST", "path": "/landbot", "headers": known, "query_string": b""}
+        async with inbox:
+            await app(scope, receive, send)
+        assert sent[0]["status"] == (400 if gone else 200)
+        assert len(got) == (not gone)
+
+    async def test_a_response_that_nobody_can_be_sent_is_no_error(self) -> None:
+        inbox, got = listening()
+        (event,) = parts(delivery())
+
+        async def receive() -> Any:
+            return event
+
+        async def send(_: Any) -> None:
+            raise BrokenPipeError
+
+        known = [(name.lower().encode(), value.encode()) for name, value in headers("d1").items()]
+        async with inbox:
+            await inbox({"type": "http", "method": "POST", "headers": known}, receive, send)
+        assert len(got) == 1
+
+    async def test_a_websocket_is_refused(self) -> None:
+        inbox, _ = listening()
+        events, sent = [{"type": "websocket.connect"}], list[Any]()
+
+        async def receive() -> Any:
+            return events.pop()
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        await inbox({"type": "websocket"}, receive, send)
+        assert (events, sent) == ([], [{"type": "websocket.close", "code": 1000}])
+
+    async def test_anything_else_is_an_error(self) -> None:
         inbox, _ = listening()
 
         async def never(*_: Any) -> Any:
             raise AssertionError
 
-        with pytest.raises(ValueError, match="serves HTTP, not websocket"):
-            await inbox({"type": "websocket"}, never, never)
+        with pytest.raises(ValueError, match="serves HTTP, not webtransport"):
+            await inbox({"type": "webtransport"}, never, never)
         with pytest.raises(AssertionError):
             await never()
+
+    @pytest.mark.parametrize("largest", [1_000_000, 10_000_000])
+    async def test_all_bodies_in_progress_are_bounded_together(
+        self, largest: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Many clients send most of a large body and then nothing: usual deliveries are taken all the same."""
+        inbox, got = listening(max_body=largest)
+        known = [(name.lower().encode(), value.encode()) for name, value in headers("d1").items()]
+        scope = {"type": "http", "method": "POST", "headers": known}
+        statuses = list[int]()
+
+        async def stall() -> None:
+            events = parts(b"x" * 900_000, b"", b"")[:1]
+
+            async def receive() -> Any:
+                return events.pop() if events else await anyio.sleep_forever()
+
+            async def send(event: Any) -> None:
+                statuses.extend([event["status"]] if "status" in event else [])
+
+            await inbox(scope, receive, send)
+
+        most = max(16_000_000, 4 * largest)
+        async with inbox:
+            async with anyio.create_task_group() as group:
+                for _ in range(200):
+                    group.start_soon(stall)
+                await sleep(1)
+                assert statuses == [503] * (200 - most // (900_000 - 16_384))
+                assert await request(inbox, *parts(b"x" * 900_000)) == (answer(503), 0)
+                assert await request(inbox, *parts(delivery("x" * 10_000))) == (answer(200), 0)
+                group.cancel_scope.cancel()
+            # Their places are free again.
+            large = delivery("x" * 900_000, at=5)
+            assert await request(inbox, *parts(large[:500_000], large[500_000:])) == (answer(200), 0)
+            assert inbox._receiver._in_progress == 0
+        assert len(got) == 1
+        (record,) = caplog.records
+        assert "the bodies that are being received are too large together" in record.getMessage()
 
 
 class Server:
@@ -253,7 +350,7 @@ class TestLifespan:
             group.start_soon(run)
             await sleep(1)
             assert inbox._open is not None
-            monkeypatch.setattr(inbox._open.workers, "drain", fails)
+            monkeypatch.setattr(inbox._open.dispatcher, "drain", fails)
             server.tell("shutdown")
         assert server.sent[1:] == [{"type": "lifespan.shutdown.failed", "message": "the end fails"}]
 

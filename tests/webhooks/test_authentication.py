@@ -113,7 +113,7 @@ def test_wrong_tokens_of_every_length_take_the_same_path(monkeypatch: pytest.Mon
 def test_what_can_be_no_token(token: Any, what: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Tokens(token)
-    assert str(raised.value) == f"The hook's token cannot be one: {what}."
+    assert str(raised.value) == f"The hook's token cannot be right: {what}."
 
 
 @pytest.mark.parametrize("token", ["Token s3cret", ("Token s3cret",), (b"s3cret",), "s3cret\n", b"s3cret"])

@@ -1,8 +1,10 @@
+import asyncio
 import contextlib
 import sqlite3
 import subprocess
 import sys
 import traceback
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from anyio import sleep
 
 from landbot_async import ConfigurationError
 from landbot_async._core.mounted import SupportsIdle, inboxes
-from landbot_async.webhooks import ButtonMessage, Inbox, MemoryClaims, Message, TextMessage
+from landbot_async.webhooks import ButtonMessage, Inbox, Message, TextMessage
 from landbot_async.webhooks.journal import open_journal
 from tests.webhooks.deliveries import NOON, TOKEN, apichat, delivery, headers, until
 
 pytestmark = pytest.mark.anyio
+on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 
 
 async def post(inbox: Inbox, body: bytes, trace: str | None = None) -> None:
@@ -70,10 +73,6 @@ class TestArguments:
     def test_one_that_cannot_be_right_is_said_at_once(self, given: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match=next(iter(given))):
             Inbox(TOKEN, **given)
-
-    def test_claims_and_a_file_are_two_memories(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="not both"):
-            Inbox(TOKEN, claims=MemoryClaims(), durable=tmp_path / "inbox.db")
 
     @pytest.mark.parametrize("given", [{"source": "apichat"}, {"source": "nowhere"}, {"settle": -1}])
     def test_no_error_shows_the_token(self, given: Any) -> None:
@@ -214,24 +213,6 @@ class TestLife:
         assert told == [("text", "0"), ("text", "1"), ("text", "2")]
         assert caplog.records == []
 
-    async def test_what_ends_the_program_ends_the_inbox(self) -> None:
-        inbox = Inbox(TOKEN)
-
-        class Stop(BaseException):
-            pass
-
-        @inbox.on(TextMessage)
-        async def stops(message: TextMessage) -> None:
-            raise Stop
-
-        with pytest.raises(BaseExceptionGroup) as raised:
-            async with inbox:
-                await post(inbox, delivery())
-                await anyio.sleep_forever()
-        assert raised.value.subgroup(Stop) is not None
-        async with inbox:
-            pass
-
     async def test_handlers_run_while_it_is_open(self) -> None:
         inbox, got = Inbox(TOKEN), list[float]()
 
@@ -245,6 +226,169 @@ class TestLife:
             assert anyio.current_time() == begun  # the acknowledgement waits for nothing
             await sleep(1)
             assert got == [pytest.approx(begun + 0.2)]
+
+    async def test_a_handler_that_ends_the_inbox_ends_nothing_else(self) -> None:
+        """The inbox takes deliveries and handles messages whatever a handler has raised."""
+        inbox, got = Inbox(TOKEN, settle=0), list[str]()
+
+        class Odd(BaseException):
+            pass
+
+        @inbox.on(TextMessage)
+        async def odd(message: TextMessage) -> None:
+            got.append(message.text)
+            raise Odd
+
+        async with inbox:
+            for number in range(3):
+                await post(inbox, delivery(str(number), at=NOON + number))
+                await sleep(1)
+        assert got == ["0", "1", "2"]
+
+    async def test_one_that_belongs_to_another_event_loop(self) -> None:
+        inbox = Inbox(TOKEN)
+
+        def elsewhere() -> None:
+            with pytest.raises(RuntimeError, match="This inbox belongs to another event loop"):
+                anyio.run(inbox.receive, delivery(), headers())
+
+        async with inbox:
+            await anyio.to_thread.run_sync(elsewhere)
+
+
+@on_asyncio
+class TestTasks:
+    """On asyncio, one task may open an inbox and another close it."""
+
+    @pytest.mark.parametrize("durable", [False, True])
+    async def test_start_and_stop_hooks(self, durable: bool, tmp_path: Path) -> None:
+        inbox, got = Inbox(TOKEN, durable=tmp_path / "inbox.db" if durable else None, settle=0), list[str]()
+
+        @inbox.on(TextMessage)
+        async def take(message: TextMessage) -> None:
+            await asyncio.sleep(0)
+            got.append(message.text)
+
+        for turn in range(2):
+            await asyncio.create_task(inbox.__aenter__())
+            await asyncio.create_task(post(inbox, delivery(str(turn)), f"d{turn}"))
+            await asyncio.create_task(inbox.idle())
+            await asyncio.create_task(inbox.__aexit__(None, None, None))
+        assert got == ["0", "1"]
+
+    async def test_handlers_see_the_context_of_the_task_that_opened_it(self) -> None:
+        inbox, seen = Inbox(TOKEN, settle=0), list[str]()
+
+        @inbox.on()
+        async def look(message: Message) -> None:
+            seen.append(NAME.get())
+
+        async def opening() -> None:
+            NAME.set("the opener's")
+            await inbox.__aenter__()
+
+        await asyncio.create_task(opening())
+        await post(inbox, delivery())
+        await inbox.__aexit__(None, None, None)
+        assert seen == ["the opener's"]
+
+    async def test_leaving_it_is_cancelled_natively(self, caplog: pytest.LogCaptureFixture) -> None:
+        """As by a server whose patience with the shutdown is over."""
+        inbox, cancelled = Inbox(TOKEN, settle=0), list[str]()
+
+        @inbox.on(TextMessage)
+        async def slow(message: TextMessage) -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                cancelled.append(message.text)
+
+        async def serve() -> None:
+            async with inbox:
+                await post(inbox, delivery("a"))
+
+        serving = asyncio.create_task(serve())
+        await sleep(1)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        assert cancelled == ["a"]
+        assert "1 acknowledged messages" in caplog.text
+        async with inbox:  # opens again
+            pass
+
+
+NAME: ContextVar[str] = ContextVar("NAME", default="nothing")
+LOST = "the inbox ends with 2 acknowledged messages that are not handled: they are lost"
+
+
+@pytest.mark.parametrize(("durable", "leaves"), [(False, False), (False, True), (True, True)])
+def test_the_end_of_the_event_loop(
+    durable: bool, leaves: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`asyncio.run` ends and cancels every task, as at the second Ctrl-C, with or without somebody leaving the inbox."""
+    path, told, entered = tmp_path / "inbox.db", list[Any](), list[str]()
+
+    async def on_error(*given: Any) -> None:
+        told.append(given)
+
+    def made() -> Inbox:
+        return Inbox(TOKEN, durable=path if durable else None, settle=0, on_error=on_error, concurrency=1)
+
+    async def interrupted() -> None:
+        inbox, begun = made(), anyio.Event()
+
+        @inbox.on(TextMessage)
+        async def never(message: TextMessage) -> None:
+            entered.append(message.text)
+            begun.set()
+            await anyio.sleep_forever()
+
+        await inbox.__aenter__()
+        for number in range(2):
+            await post(inbox, delivery(str(number), customer=number), f"d{number}")
+        await begun.wait()
+        if leaves:
+            leaving = asyncio.create_task(inbox.__aexit__(None, None, None))
+            await asyncio.sleep(0.01)
+            assert not leaving.done()
+
+    asyncio.run(interrupted())
+    assert (entered, told) == (["0"], [])
+    assert [each.getMessage() for each in caplog.records] == ([] if durable else [LOST])
+
+    async def again() -> list[tuple[str, bool]]:
+        inbox, got = made(), list[tuple[str, bool]]()
+
+        @inbox.on(TextMessage)
+        async def take(message: TextMessage) -> None:
+            got.append((message.text, message.redelivered))
+
+        async with inbox:
+            await inbox.idle()
+        return sorted(got)
+
+    assert asyncio.run(again()) == ([("0", True), ("1", True)] if durable else [])
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_ends_the_inbox(backend: str, error: type[BaseException]) -> None:
+    inbox = Inbox(TOKEN)
+
+    @inbox.on(TextMessage)
+    async def stops(message: TextMessage) -> None:
+        raise error
+
+    async def main() -> None:
+        async with inbox:
+            await post(inbox, delivery())
+            await anyio.sleep_forever()
+
+    with pytest.raises(BaseException) as raised:
+        anyio.run(main, backend=backend)
+    group = raised.value if isinstance(raised.value, BaseExceptionGroup) else BaseExceptionGroup("", [raised.value])
+    assert group.subgroup(error) is not None
 
 
 class TestIdle:
@@ -387,7 +531,7 @@ class TestDurable:
         inbox, statuses = Inbox(TOKEN, durable=path, queue_size=3, settle=5), list[int]()
 
         async def ask(number: int) -> None:
-            statuses.append(await inbox.receive(delivery(str(number)), headers(f"d{number}")))
+            statuses.append(await inbox.receive(delivery(customer=number), headers(f"d{number}")))
 
         async with inbox:
             async with anyio.create_task_group() as group:
@@ -409,13 +553,15 @@ class TestDurable:
             assert [await inbox.receive(large, headers("d1")) for _ in range(3)] == [503] * 3
             execute("PRAGMA max_page_count = 100000")
             await post(inbox, large, "d1")
-            assert inbox._intake._writing == 0
+            assert inbox._open.dispatcher.held == 2
         (record,) = caplog.records
         assert "its file cannot be written" in record.getMessage()
         assert "xxx" not in caplog.text
         assert _rows(path) == 2
 
-    async def test_a_message_that_cannot_be_struck_off(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_message_that_cannot_be_deleted_is_handled_again(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         inbox, got = Inbox(TOKEN, durable=path, settle=0), list[bool]()
 
         @inbox.on()
@@ -448,7 +594,8 @@ class TestDurable:
             assert scope.cancelled_caught
             await post(inbox, delivery("a"), "d1")  # Landbot's next attempt
             await until(lambda: got)
-            assert inbox._intake._writing == 0
+            await inbox.idle()
+            assert repr(inbox) == "Inbox(source='platform', waiting=0)"
         assert got == ["a"]
 
     async def test_an_unreadable_message_does_not_stop_the_start(

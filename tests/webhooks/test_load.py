@@ -280,6 +280,8 @@ async def test_killed_in_the_middle_nothing_acknowledged_is_lost(tmp_path: Path,
     twice = {text for text, times in begun.items() if times > 1}
     assert begun.keys() == {each.text for each in deliveries} >= acknowledged
     assert max(begun.values()) <= 2
-    # In hand is what a handler had, and what it had just done with.
-    assert len(begun_before) - len(handled_before) <= len(twice) <= 16
+    # Handlers were running for these, or had ended so shortly before the kill that the deletion was not yet written.
+    running = {text for text, _ in begun_before} - {text for text, _ in handled_before}
+    assert len(running) <= 16
+    assert running <= twice <= running | {text for text, _ in handled_before[-200:]}
     assert {text for text, redelivered in killed.lines("begun") if redelivered} >= twice

@@ -53,6 +53,11 @@ PLATFORM_TYPES: dict[str, tuple[type[Message], dict[str, Any]]] = {
     "iframe": (webhooks.IframeMessage, {"url": "https://shop.example/frame"}),
     "event": (webhooks.EventMessage, {"action": "assign", "agent_id": 77}),
     "event in _raw": (webhooks.EventMessage, {"action": "unassign", "agent_id": 77}),
+    "event on the message itself": (webhooks.EventMessage, {"action": "assign", "agent_id": 40}),
+    "event in _raw.message": (webhooks.EventMessage, {"action": "unassign", "agent_id": 40}),
+    "event whose agent is _raw.message": (webhooks.EventMessage, {"action": "assign", "agent_id": 40}),
+    "button payload in _raw": (webhooks.ButtonMessage, {"text": "Yes", "payload": "$1"}),
+    "words in _raw": (webhooks.TextMessage, {"text": "hello world"}),
     "unknown": (webhooks.UnknownMessage, {}),
     "no _raw": (webhooks.TextMessage, {"text": "hello world", "raw": {}, "id": DELIVERY_ID, "seq": None}),
 }
@@ -69,6 +74,15 @@ APICHAT_TYPES: dict[str, tuple[type[Message], dict[str, Any]]] = {
         {"url": "https://files.example/a.png", "title": "Pick", "buttons": ["Yes"], "payloads": ["$0"]},
     ),
     "from a human": (webhooks.TextMessage, {"text": "Hi"}),
+    "multiple_images": (
+        webhooks.MultipleImagesMessage,
+        {"urls": ["https://files.example/a.png", "https://files.example/b.png"], "caption": "Look"},
+    ),
+    "document": (webhooks.DocumentMessage, {"url": "https://files.example/a.pdf", "caption": "Bill"}),
+    "audio": (webhooks.AudioMessage, {"url": "https://files.example/a.ogg", "caption": None}),
+    "video": (webhooks.VideoMessage, {"url": "https://files.example/a.mp4", "caption": None}),
+    "location": (webhooks.LocationMessage, {"latitude": 41.4, "longitude": 2.2, "address": "Barcelona"}),
+    "location with an address": (webhooks.LocationMessage, {"latitude": 41, "longitude": 2, "address": "Here"}),
     "unknown": (webhooks.UnknownMessage, {}),
 }
 EVERY = [
@@ -165,7 +179,7 @@ def test_a_value_of_another_type_is_none_and_stands_as_it_came() -> None:
     message = hooked(
         platform(
             customer={"id": 5, "is_external": True, "name": 5, "archived": "False", "register_date": "today"},
-            sender={"id": "5", "type": "customer", "name": ["x"]},
+            sender={"id": "five", "type": "customer", "name": ["x"]},
             channel={"id": 3, "type": "whatsapp", "name": 1.5},
         )
     )
@@ -173,7 +187,7 @@ def test_a_value_of_another_type_is_none_and_stands_as_it_came() -> None:
         5, extra={"is_external": True, "name": 5, "archived": "False", "register_date": "today"}
     )
     assert message.customer.fields == {}
-    assert message.sender == MessageSender(type="customer", extra={"id": "5", "name": ["x"]})
+    assert message.sender == MessageSender(type="customer", extra={"id": "five", "name": ["x"]})
     assert message.channel == MessageChannel(3, type="whatsapp", extra={"name": 1.5})
 
 
@@ -187,6 +201,9 @@ def test_a_value_of_another_type_is_none_and_stands_as_it_came() -> None:
         ("dialog", {"title": 5, "buttons": "Yes", "payloads": {}}, {"title": None, "buttons": [], "payloads": []}),
         ("event", {"action": 5, "agent_id": True}, {"action": None, "agent_id": None}),
         ("event", {"action": "assign", "agent_id": 0}, {"action": "assign", "agent_id": 0}),
+        ("event", {"action": "assign", "agent_id": "-3"}, {"action": "assign", "agent_id": -3}),
+        ("event", {"agent_id": "40 "}, {"action": None, "agent_id": 40}),
+        ("event", {"agent_id": "forty"}, {"agent_id": None}),
         ("card", {"body": "b", "buttons": [], "footer": None}, {"footer": None, "image": None, "title": None}),
     ],
 )

@@ -6,92 +6,92 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landbot_async.webhooks import ordering as module
-from landbot_async.webhooks.ordering import Lane, Lanes
+from landbot_async.webhooks.ordering import CustomerQueue, Ordering
 
 
-def taken(lanes: Lanes[str]) -> str | None:
+def taken(ordering: Ordering[str]) -> str | None:
     """Take a message and be done with it at once."""
-    found = lanes.take()
+    found = ordering.take()
     if found is None:
         return None
-    lanes.done(found.lane)
+    ordering.done(found.queue)
     return found.item + ("!" if found.late else "")
 
 
-def all_taken(lanes: Lanes[str]) -> list[str]:
-    return list(iter(lambda: taken(lanes), None))
+def all_taken(ordering: Ordering[str]) -> list[str]:
+    return list(iter(lambda: taken(ordering), None))
 
 
 def test_what_arrives_out_of_order_is_taken_in_order() -> None:
-    lanes = Lanes[str](0.2)
+    ordering = Ordering[str](0.2)
     for item, timestamp, seq in (("c", 3, 0), ("a", 1, 0), ("d", 3, 1), ("b", 2, 0)):
-        lanes.put(1, (timestamp, seq), item, now=0.0)
-    lanes.ripen(0.1)
-    assert not lanes.ready
-    lanes.ripen(0.2)
-    assert all_taken(lanes) == ["a", "b", "c", "d"]
-    assert lanes.next_due is None
+        ordering.put(1, (timestamp, seq), item, now=0.0)
+    ordering.settle(0.1)
+    assert ordering.take() is None
+    ordering.settle(0.2)
+    assert all_taken(ordering) == ["a", "b", "c", "d"]
+    assert ordering.next_due is None
 
 
 def test_equal_places_keep_the_order_of_arrival() -> None:
-    lanes = Lanes[str](0)
+    ordering = Ordering[str](0)
     for item in "abc":
-        lanes.put(1, (1, 0), item, now=0.0)
-    lanes.ripen(0.0)
-    assert all_taken(lanes) == ["a", "b", "c"]
+        ordering.put(1, (1, 0), item, now=0.0)
+    ordering.settle(0.0)
+    assert all_taken(ordering) == ["a", "b", "c"]
 
 
 def test_what_belongs_before_a_settled_message_need_not_settle() -> None:
-    lanes = Lanes[str](0.2)
-    lanes.put(1, (2, 0), "b", now=0.0)
-    lanes.put(1, (1, 0), "a", now=0.15)
-    lanes.put(1, (3, 0), "c", now=0.16)
-    lanes.ripen(0.2)
-    assert all_taken(lanes) == ["a", "b"]
-    assert lanes.next_due == 0.15 + 0.2
-    lanes.ripen(0.4)
-    assert all_taken(lanes) == ["c"]
+    ordering = Ordering[str](0.2)
+    ordering.put(1, (2, 0), "b", now=0.0)
+    ordering.put(1, (1, 0), "a", now=0.15)
+    ordering.put(1, (3, 0), "c", now=0.16)
+    ordering.settle(0.2)
+    assert all_taken(ordering) == ["a", "b"]
+    assert ordering.next_due == 0.15 + 0.2
+    ordering.settle(0.4)
+    assert all_taken(ordering) == ["c"]
 
 
 def test_one_that_comes_after_a_later_one_was_taken_is_late() -> None:
-    lanes = Lanes[str](0)
+    ordering = Ordering[str](0)
     for item, timestamp in (("b", 2), ("a", 1), ("c", 3)):
-        lanes.put(1, (timestamp, 0), item, now=0.0)
-        lanes.ripen(0.0)
-        assert taken(lanes) == item + ("!" if item == "a" else "")
-    assert taken(lanes) is None
+        ordering.put(1, (timestamp, 0), item, now=0.0)
+        ordering.settle(0.0)
+        assert taken(ordering) == item + ("!" if item == "a" else "")
+    assert taken(ordering) is None
 
 
 def test_a_customer_has_one_turn_at_a_time_and_then_stands_behind_the_others() -> None:
-    lanes = Lanes[str](0)
+    ordering = Ordering[str](0)
     for customer, item in ((1, "1a"), (1, "1b"), (1, "1c"), (2, "2a")):
-        lanes.put(customer, (0, 0), item, now=0.0)
-    lanes.ripen(0.0)
-    first, second = lanes.take(), lanes.take()
+        ordering.put(customer, (0, 0), item, now=0.0)
+    ordering.settle(0.0)
+    first, second = ordering.take(), ordering.take()
     assert first is not None
     assert second is not None
-    assert (first.item, second.item, lanes.take()) == ("1a", "2a", None)
-    lanes.put(2, (0, 0), "2b", now=0.0)
-    lanes.ripen(0.0)
-    lanes.done(second.lane)
-    lanes.done(first.lane)
-    assert all_taken(lanes) == ["2b", "1b", "1c"]
+    assert (first.item, second.item, ordering.take()) == ("1a", "2a", None)
+    ordering.put(2, (0, 0), "2b", now=0.0)
+    ordering.settle(0.0)
+    ordering.done(second.queue)
+    ordering.done(first.queue)
+    assert all_taken(ordering) == ["2b", "1b", "1c"]
 
 
 def test_customers_are_forgotten_but_not_at_once(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "_REMEMBERED", 2)
-    lanes = Lanes[str](0)
+    ordering = Ordering[str](0)
 
     def late(customer: int, timestamp: int) -> bool:
-        lanes.put(customer, (timestamp, 0), "x", now=0.0)
-        lanes.ripen(0.0)
-        return taken(lanes) == "x!"
+        ordering.put(customer, (timestamp, 0), "x", now=0.0)
+        ordering.settle(0.0)
+        return taken(ordering) == "x!"
 
     assert not any(late(customer, 9) for customer in (1, 2, 3))
     assert late(2, 5)
     assert late(3, 5)
     assert not late(1, 5)  # forgotten
-    assert (len(lanes._lanes), len(lanes._idle)) == (0, 2)
+    assert (len(ordering._queues), len(ordering._idle)) == (0, 2)
 
 
 SETTLE = 10
@@ -107,46 +107,46 @@ events = st.lists(
 
 
 class Naive:
-    """What the lanes promise, without a thought about speed: at each question it looks at everything."""
+    """The promise of `Ordering`, in the simplest way: each question looks at everything."""
 
     def __init__(self) -> None:
         self.held: dict[int, list[tuple[int, int, float]]] = defaultdict(list)  # place, count, settled at
         self.last: dict[int, float] = defaultdict(lambda: -math.inf)
         self.busy: set[int] = set()
-        self.ripe: dict[int, float] = defaultdict(lambda: -math.inf)  # while it is busy or stands in the queue
+        self.settled: dict[int, float] = defaultdict(lambda: -math.inf)  # while they have a turn or queue for one
 
-    def ripen(self, now: float) -> None:
+    def settle(self, now: float) -> None:
         for customer, held in self.held.items():
             settled = [place for place, _, at in held if at <= now]
-            self.ripe[customer] = max([*settled, self.ripe[customer]])
+            self.settled[customer] = max([*settled, self.settled[customer]])
 
     def free(self) -> dict[int, tuple[int, int]]:
         """The message that each customer who is not busy may have next, as its place and count."""
         found = {}
         for customer, held in self.held.items():
-            ripe = [(place, count) for place, count, _ in held if place <= self.ripe[customer]]
+            ripe = [(place, count) for place, count, _ in held if place <= self.settled[customer]]
             if ripe and customer not in self.busy:
                 found[customer] = min(ripe)
             elif customer not in self.busy:
-                self.ripe[customer] = -math.inf
+                self.settled[customer] = -math.inf
         return found
 
 
 @given(events)
 def test_as_the_naive_model_says(events: list[tuple[str, int, int]]) -> None:
-    lanes, naive = Lanes[tuple[int, int, int]](SETTLE), Naive()
-    now, count, in_hand = 0.0, 0, list[tuple[int, Lane[tuple[int, int, int]]]]()
+    ordering, naive = Ordering[tuple[int, int, int]](SETTLE), Naive()
+    now, count, in_hand = 0.0, 0, list[tuple[int, CustomerQueue[tuple[int, int, int]]]]()
     for what, first, place in [*events, *[("take", 0, 0), ("done", 0, 0), ("wait", SETTLE, 0)] * 61]:
         if what == "put":
             count += 1
-            lanes.put(first, (place, 0), (first, place, count), now)
+            ordering.put(first, (place, 0), (first, place, count), now)
             naive.held[first].append((place, count, now + SETTLE))
         elif what == "wait":
             now += first
-            lanes.ripen(now)
-            naive.ripen(now)
+            ordering.settle(now)
+            naive.settle(now)
         elif what == "take":
-            free, found = naive.free(), lanes.take()
+            free, found = naive.free(), ordering.take()
             assert (found is None) == (not free)
             if found is not None:
                 customer, taken_place, number = found.item
@@ -155,12 +155,12 @@ def test_as_the_naive_model_says(events: list[tuple[str, int, int]]) -> None:
                 naive.last[customer] = max(naive.last[customer], taken_place)
                 naive.held[customer] = [each for each in naive.held[customer] if each[1] != number]
                 naive.busy.add(customer)
-                in_hand.append((customer, found.lane))
+                in_hand.append((customer, found.queue))
         elif in_hand:
-            customer, lane = in_hand.pop(0)
-            lanes.done(lane)
+            customer, queue = in_hand.pop(0)
+            ordering.done(queue)
             naive.busy.discard(customer)
         naive.free()
     assert not any(naive.held.values())
-    assert not lanes.ready
-    assert lanes.next_due is None
+    assert ordering.take() is None
+    assert ordering.next_due is None

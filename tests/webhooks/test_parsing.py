@@ -1,4 +1,4 @@
-"""Reading a delivery: whatever arrives becomes a message, or a `WebhookError` that tells what is wrong."""
+"""Reading a delivery: whatever has a customer and a message becomes a message, and anything else a `WebhookError`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -23,11 +24,37 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from starlette.datastructures import Headers
 
 from landbot_async import ConfigurationError, WebhookAuthenticationError, WebhookError, WebhookPayloadError
-from landbot_async.webhooks import Message, TextMessage, UnknownMessage, parse, parse_apichat, parsing
+from landbot_async.webhooks import (
+    ButtonMessage,
+    Message,
+    MessageChannel,
+    MessageSender,
+    TextMessage,
+    UnknownMessage,
+    parse,
+    parse_all,
+    parse_all_apichat,
+    parse_apichat,
+    parsing,
+)
+from landbot_async.webhooks.delivery import customer_key, read_headers
 from landbot_async.webhooks.messages import Source
-from landbot_async.webhooks.parsing import Delivered, delivered_by, look
+from landbot_async.webhooks.parsing import read_deliveries
 
-from .payloads import APICHAT, CARD, HEADERS, PLATFORM, TOKEN, apichat, encoded, platform
+from .payloads import (
+    ALTERED,
+    APICHAT,
+    AT,
+    CARD,
+    HEADERS,
+    PLATFORM,
+    TOKEN,
+    apichat,
+    encoded,
+    is_understandable,
+    places,
+    platform,
+)
 
 Read = Callable[[Any], Message]
 
@@ -203,10 +230,10 @@ def test_no_error_and_no_frame_shows_a_token(
 
 
 def test_what_the_headers_say_shows_no_token() -> None:
-    delivered = delivered_by({"Authorization": "Token s3cret", "sentry-trace": "t"})
-    assert "s3cret" not in repr([delivered, delivered.authorization, delivered.delivery_id])
-    assert delivered.authorization == Delivered(b"Token s3cret", None).authorization
-    assert Delivered(None, None).authorization == Delivered(b"", None).authorization
+    authorization, delivery_id = read_headers({"Authorization": "Token s3cret", "sentry-trace": "t"})
+    assert delivery_id == "t"
+    assert (b"s3cret" in authorization, len(authorization)) == (False, 32)
+    assert read_headers({}) == read_headers({"Authorization": ""})
 
 
 # The envelopes
@@ -222,10 +249,17 @@ def test_what_apichat_posts_is_no_message_hooks(name: str) -> None:
     assert complaint(hooked, encoded(APICHAT[name])) == "$ is the envelope of APIchat, which parse_apichat reads."
 
 
-def test_what_is_both_is_at_most_one() -> None:
+def test_of_what_could_be_either_the_caller_decides() -> None:
     mixed = {**apichat(), **platform()}
-    assert type(hooked(encoded(mixed))) is TextMessage
-    assert "which parse reads" in complaint(chatted, encoded(mixed))
+    assert (hooked(encoded(mixed)).customer.id, chatted(encoded(mixed)).customer.id) == (473548616, 1)
+    bare = {"messages": [{"type": "text"}]}
+    assert complaint(hooked, encoded(bare)) == "$.messages[0].customer is missing instead of an object."
+    assert complaint(chatted, encoded(bare)) == "$.customer is missing instead of an object."
+
+
+@pytest.mark.parametrize("type_", ["landbot", None, 5])
+def test_a_type_of_the_channel_does_not_tell_envelopes_apart(type_: Any) -> None:
+    assert chatted(encoded(apichat(channel={"id": 3, "type": type_}))).channel.id == 3
 
 
 DEEP = 100_000
@@ -235,9 +269,9 @@ NO_ENVELOPES: list[tuple[Any, str]] = [
     (b"hello", "$ is not JSON."),
     (b"<html></html>", "$ is not JSON."),
     (b'{"messages": [', "$ is not JSON."),
-    (b"\xff\xfe", "$ is not UTF-8."),
-    (b'"\xed\xa0\x80"', "$ is not UTF-8."),
-    (json.dumps(platform()).encode("utf-16"), "$ is not UTF-8."),
+    (b"\xff\xfe", "$ is not JSON."),
+    (b"\xef\xbb\xbf", "$ is not JSON."),
+    (b'"\xed\xa0\x80"', "$ is a string instead of an object."),
     (b"\x00", "$ is not JSON."),
     (b"{}{}", "$ is not JSON."),
     (b"[" * DEEP, "$ is nested too deep to be read."),
@@ -252,12 +286,10 @@ NO_ENVELOPES: list[tuple[Any, str]] = [
     (b"{}", "$.messages is missing instead of an array."),
     (b'{"messages": {}}', "$.messages is an object instead of an array."),
     (b'{"messages": null}', "$.messages is null instead of an array."),
-    (b'{"messages": []}', "$.messages holds 0 messages instead of one."),
-    (b'{"messages": [{}, {}]}', "$.messages holds 2 messages instead of one."),
+    (b'{"messages": []}', "$.messages holds 0 messages instead of one (or 100 at most)."),
+    (b'{"messages": [' + b"{}," * 100 + b"{}]}", "$.messages holds 101 messages instead of one (or 100 at most)."),
     (b'{"messages": ["text"]}', "$.messages[0] is a string instead of an object."),
-    (b'{"messages": [{}]}', "$.messages[0].type is missing instead of a string."),
-    (b'{"messages": [{"type": null}]}', "$.messages[0].type is null instead of a string."),
-    (b'{"messages": [{"type": ["text"]}]}', "$.messages[0].type is an array instead of a string."),
+    (b'{"messages": [null, {}]}', "$.messages[0] is null instead of an object."),
     (None, "$ is a Python NoneType instead of bytes: pass the body as it came."),
     ("{}", "$ is a Python str instead of bytes: pass the body as it came."),
     ({}, "$ is a Python dict instead of bytes: pass the body as it came."),
@@ -271,26 +303,125 @@ def test_what_is_no_envelope(read: Read, body: Any, what: str) -> None:
     assert complaint(read, body) == what
 
 
-NO_TIMES: list[tuple[Any, str]] = [
-    (None, "is null instead of Unix seconds"),
-    (True, "is a boolean instead of Unix seconds"),
-    ("1747943104", "is a string instead of Unix seconds"),
-    ([], "is an array instead of Unix seconds"),
-    (float("nan"), "is no time that there is in Unix seconds"),
-    (float("inf"), "is no time that there is in Unix seconds"),
-    (float("-inf"), "is no time that there is in Unix seconds"),
-    (1747943104006807, "is no time that there is in Unix seconds"),
-    (10**400, "is no time that there is in Unix seconds"),
-    (-(10**400), "is no time that there is in Unix seconds"),
-    (1e300, "is no time that there is in Unix seconds"),
+# What is required
+
+
+NO_CUSTOMERS: list[tuple[Any, str]] = [
+    (None, " is null instead of an object."),
+    ("5", " is a string instead of an object."),
+    ([], " is an array instead of an object."),
+    ({}, ".id is missing instead of a whole number."),
+    ({"id": None}, ".id is null instead of a whole number."),
+    ({"id": True}, ".id is a boolean instead of a whole number."),
+    ({"id": "five"}, ".id is a string instead of a whole number."),
+    ({"id": ""}, ".id is a string instead of a whole number."),
+    ({"id": "5" * 40}, ".id is a string instead of a whole number."),
+    ({"id": "٥"}, ".id is a string instead of a whole number."),
+    ({"id": 5.5}, ".id is a number instead of a whole number."),
+    ({"id": float("inf")}, ".id is a number instead of a whole number."),
+    ({"id": {}}, ".id is an object instead of a whole number."),
+    ({"iid": 5}, ".id is missing instead of a whole number."),
 ]
 
 
-@pytest.mark.parametrize(("timestamp", "what"), NO_TIMES)
-def test_what_is_no_time(timestamp: Any, what: str) -> None:
-    assert complaint(hooked, encoded(platform(timestamp=timestamp))) == f"$.messages[0].timestamp {what}."
-    message = {**apichat()["messages"][0], "timestamp": timestamp}
-    assert complaint(chatted, encoded(apichat(messages=[message]))) == f"$.messages[0].timestamp {what}."
+@pytest.mark.parametrize(("customer", "what"), NO_CUSTOMERS)
+def test_without_a_customer_it_is_no_delivery(customer: Any, what: str) -> None:
+    message = {**platform()["messages"][0], "customer": customer}
+    assert complaint(hooked, encoded({"messages": [message]})) == f"$.messages[0].customer{what}"
+    assert complaint(chatted, encoded(apichat(customer=customer))) == f"$.customer{what}"
+
+
+def test_a_missing_customer_is_told() -> None:
+    for read, delivery, holder, where in (
+        (hooked, platform(), "messages", "$.messages[0].customer"),
+        (chatted, apichat(), "customer", "$.customer"),
+    ):
+        del (delivery["messages"][0] if holder == "messages" else delivery)["customer"]
+        assert complaint(read, encoded(delivery)) == f"{where} is missing instead of an object."
+
+
+def test_a_token_is_a_customer_on_apichat_only() -> None:
+    for token, is_one in (("tg-7", True), ("", False), (7, False)):
+        customer = {"token": token, "name": "Ava"}
+        assert "customer.id is missing" in complaint(hooked, encoded(platform(customer=customer)))
+        if is_one:
+            found = chatted(encoded(apichat(customer=customer))).customer
+            assert (found.id, found.token, found.name) == (None, "tg-7", "Ava")
+        else:
+            assert complaint(chatted, encoded(apichat(customer=customer))) == (
+                "$.customer.id is missing instead of a whole number."
+            )
+
+
+def test_customers_without_ids_are_told_apart_and_their_tokens_are_not_kept() -> None:
+    assert customer_key(5, "tg-7") == customer_key(5, None) == 5
+    assert customer_key(None, "tg-7") != customer_key(None, "tg-8")
+    assert "tg-7" not in str(customer_key(None, "tg-7"))
+    assert customer_key(None, "\ud800") != customer_key(None, "\ud801")
+
+
+@pytest.mark.parametrize("id_", ["7", " 7\n", 7.0, 7])
+def test_an_id_may_have_been_made_a_string_or_a_float(id_: Any) -> None:
+    message = hooked(
+        encoded(
+            platform(
+                customer={"id": id_, "agent_id": id_, "city": "Vigo"},
+                channel={"id": id_, "type": "landbot"},
+                sender={"id": id_, "type": "customer"},
+            )
+        )
+    )
+    assert (message.customer.id, message.customer.agent_id, message.channel.id, message.sender.id) == (7, 7, 7, 7)
+    assert {type(each) for each in (message.customer.id, message.customer.agent_id, message.sender.id)} == {int}
+    assert message.customer.fields == {"city": "Vigo"}
+    assert message.envelope["messages"][0]["customer"]["id"] == id_
+    spoken = chatted(encoded(apichat(customer={"id": id_, "token": "tg-1"}, agent={"id": id_, "type": "bot"})))
+    assert (spoken.customer.id, spoken.sender.id) == (7, 7)
+
+
+# Times
+
+
+ODD_TIMES: list[Any] = [
+    None,
+    True,
+    "yesterday",
+    "",
+    "1" * 50,
+    "٣",
+    [],
+    float("nan"),
+    float("inf"),
+    1747943104006807,
+    10**400,
+    -(10**400),
+    1e300,
+]
+
+
+@pytest.mark.parametrize("timestamp", ODD_TIMES)
+def test_a_time_falls_back_to_landbots_record_and_then_to_the_arrival(
+    timestamp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1800000000.5)
+    message = hooked(encoded(platform(timestamp=timestamp)))
+    assert (message.timestamp, message.at.timestamp()) == (AT, AT)
+    for read, delivery in (
+        (hooked, platform(timestamp=timestamp, _raw={"timestamp": timestamp})),
+        (chatted, apichat(messages=[{**apichat()["messages"][0], "timestamp": timestamp}])),
+    ):
+        message = read(encoded(delivery))
+        assert (message.timestamp, message.at.timestamp()) == (1800000000.5, 1800000000.5)
+
+
+@pytest.mark.parametrize(("timestamp", "seconds"), [("1747943104", 1747943104), (" 1747943104.25 ", 1747943104.25)])
+def test_a_time_may_have_been_made_a_string(timestamp: str, seconds: float) -> None:
+    for read, delivery in (
+        (hooked, platform(timestamp=timestamp)),
+        (chatted, apichat(messages=[{**apichat()["messages"][0], "timestamp": timestamp}])),
+    ):
+        message = read(encoded(delivery))
+        assert (message.timestamp, type(message.timestamp), message.at.timestamp()) == (seconds, type(seconds), seconds)
 
 
 @pytest.mark.parametrize("timestamp", [0, -1, 1, 0.5, 253402300799])
@@ -298,66 +429,166 @@ def test_what_is_a_time(timestamp: float) -> None:
     assert hooked(encoded(platform(timestamp=timestamp))).at.timestamp() == timestamp
 
 
-NO_PLATFORM: list[tuple[dict[str, Any], str]] = [
-    ({"sender": None}, "$.messages[0].sender is null instead of an object."),
-    ({"sender": "bot"}, "$.messages[0].sender is a string instead of an object."),
-    ({"sender": {"id": 5}}, "$.messages[0].sender.type is missing instead of a string."),
-    ({"sender": {"type": 5}}, "$.messages[0].sender.type is a whole number instead of a string."),
-    ({"sender": {"type": None}}, "$.messages[0].sender.type is null instead of a string."),
-    ({"channel": None}, "$.messages[0].channel is null instead of an object."),
-    ({"channel": {"type": "landbot"}}, "$.messages[0].channel.id is missing instead of a whole number."),
-    ({"channel": {"id": True, "type": "x"}}, "$.messages[0].channel.id is a boolean instead of a whole number."),
-    ({"channel": {"id": 5}}, "$.messages[0].channel.type is missing instead of a string."),
-    ({"channel": {"id": 5, "type": 5}}, "$.messages[0].channel.type is a whole number instead of a string."),
-    ({"customer": None}, "$.messages[0].customer is null instead of an object."),
-    ({"customer": []}, "$.messages[0].customer is an array instead of an object."),
-    ({"customer": {}}, "$.messages[0].customer.id is missing instead of a whole number."),
-    ({"customer": {"id": "5"}}, "$.messages[0].customer.id is a string instead of a whole number."),
-    ({"customer": {"id": 5.0}}, "$.messages[0].customer.id is a number instead of a whole number."),
-    ({"data": "text"}, "$.messages[0].data is a string instead of an object."),
-    ({"_raw": []}, "$.messages[0]._raw is an array instead of an object."),
-]
+# Everything else is read as far as it goes
 
 
-@pytest.mark.parametrize(("message", "what"), NO_PLATFORM)
-def test_what_is_no_delivery_of_a_message_hook(message: dict[str, Any], what: str) -> None:
-    assert complaint(hooked, encoded({"messages": [{**platform()["messages"][0], **message}]})) == what
+ODD: list[Any] = [None, True, 5, 1.5, "text", [], [5], {}]
 
 
-@pytest.mark.parametrize("name", ["sender", "channel", "customer", "timestamp"])
-def test_what_a_message_hook_s_message_must_have(name: str) -> None:
-    delivery = platform()
-    del delivery["messages"][0][name]
-    assert complaint(hooked, encoded(delivery)).startswith(f"$.messages[0].{name} is missing instead of ")
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["sender", "channel", "data", "_raw", "type"])
+def test_any_other_part_of_a_message_hooks_may_be_anything(name: str, odd: Any) -> None:
+    for message in ({**platform()["messages"][0], name: odd}, {**platform()["messages"][0]}):
+        if message[name] is not odd:
+            del message[name]
+        read = hooked(encoded({"messages": [message]}))
+        assert (read.customer.id, read.envelope) == (473548616, {"messages": [message]})
+        assert isinstance(read, TextMessage | UnknownMessage)
+        assert (read.sender.type, read.channel.id) in (("customer", 2955840), (None, 2955840), (None, None)) or (
+            name in ("sender", "channel", "_raw")
+        )
 
 
-NO_APICHAT: list[tuple[dict[str, Any], str]] = [
-    ({"customer": None}, "$.customer is null instead of an object."),
-    ({"customer": {"id": None}}, "$.customer.id is null instead of a whole number."),
-    ({"channel": 5}, "$.channel is a whole number instead of an object."),
-    ({"channel": {"name": "Bridge"}}, "$.channel.id is missing instead of a whole number."),
-    ({"channel": {"id": 3, "type": "landbot"}}, "$.channel.type is there, which only message hooks have."),
-    ({"channel": {"id": 3, "type": 5}}, "$.channel.type is there, which only message hooks have."),
-    ({"agent": "bot"}, "$.agent is a string instead of an object."),
-]
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["agent", "channel"])
+def test_any_other_part_of_apichats_may_be_anything(name: str, odd: Any) -> None:
+    for delivery in (apichat(**{name: odd}), {k: v for k, v in apichat().items() if k != name}):
+        read = chatted(encoded(delivery))
+        assert (read.customer.id, read.envelope) == (1, delivery)
+        empty = {"agent": MessageSender(), "channel": MessageChannel()}[name]
+        assert (read.sender if name == "agent" else read.channel) == empty
 
 
-@pytest.mark.parametrize(("envelope", "what"), NO_APICHAT)
-def test_what_is_no_delivery_of_apichat(envelope: dict[str, Any], what: str) -> None:
-    assert complaint(chatted, encoded(apichat(**envelope))) == what
+def test_who_speaks_is_read_from_landbots_record_if_need_be() -> None:
+    for sender, author, speaker in (
+        ({"type": "agent"}, "user", "agent"),
+        ({"type": "user"}, "bot", "customer"),
+        ({"type": None}, "user", "customer"),
+        ({}, "bot", "bot"),
+        ({"type": 5}, "user", "customer"),
+        ({"type": ""}, "user", "customer"),
+        ({"type": "somebody"}, "user", "somebody"),
+        ({}, None, None),
+        ({}, 5, None),
+        ("bot", "user", "customer"),
+        (None, "sys", "sys"),
+    ):
+        message = hooked(encoded(platform(sender=sender, _raw={"author_type": author})))
+        assert message.sender.type == speaker, (sender, author)
 
 
-@pytest.mark.parametrize("name", ["customer", "channel"])
-def test_what_an_envelope_of_apichat_must_have(name: str) -> None:
-    delivery = apichat()
-    del delivery[name]
-    assert complaint(chatted, encoded(delivery)) == f"$.{name} is missing instead of an object."
+def test_a_channel_without_an_id_is_that_of_landbots_record() -> None:
+    assert hooked(encoded(platform(channel={"type": "landbot"}))).channel == MessageChannel(2955840, type="landbot")
+    assert hooked(encoded(platform(channel=None, _raw={"channel": "8"}))).channel == MessageChannel(8)
 
 
-def test_who_speaks_on_apichat_may_be_missing() -> None:
-    for delivery in (apichat(agent=None), {k: v for k, v in apichat().items() if k != "agent"}):
-        sender = chatted(encoded(delivery)).sender
-        assert (sender.id, sender.type, sender.name, sender.email) == (None, None, None, None)
+def test_the_words_may_be_in_landbots_record_only() -> None:
+    for data in (None, {}, {"body": None}, {"body": 5}, "hello"):
+        for type_, cls in (("text", TextMessage), ("button", ButtonMessage)):
+            message = {**platform(type_)["messages"][0], "data": data}
+            read = hooked(encoded({"messages": [message]}))
+            assert type(read) is cls
+            assert read.text == "hello world"
+            assert read.data == (data if type(data) is dict else {})
+
+
+def test_a_type_may_be_in_landbots_record_only() -> None:
+    message = hooked(encoded(platform(type=None)))
+    assert (type(message), message.type) == (TextMessage, "text")
+    message = hooked(encoded(platform(type=5, _raw={})))
+    assert (type(message), message.type) == (UnknownMessage, "")
+    assert (type(chatted(encoded(apichat(messages=[{}])))), chatted(encoded(apichat(messages=[{}]))).type) == (
+        UnknownMessage,
+        "",
+    )
+
+
+# A message whenever there is a customer and a message
+
+
+def test_whatever_has_a_customer_and_a_message_is_a_message() -> None:
+    reads: dict[Source, Read] = {"platform": hooked, "apichat": chatted}
+    counts = Counter[bool]()
+    for source, delivery in ALTERED:
+        understandable = is_understandable(source, delivery)
+        counts[understandable] += 1
+        try:
+            message = reads[source](encoded(delivery))
+        except WebhookPayloadError:
+            assert not understandable, delivery
+        else:
+            assert understandable, delivery
+            assert message.envelope == delivery
+            assert repr(message)
+            assert all(hasattr(message, name) for name in dir(message) if not name.startswith("_"))
+    assert counts[True] > 3000
+    assert counts[False] > 200
+
+
+# Several messages in a body
+
+
+def several() -> tuple[dict[str, Any], dict[str, Any]]:
+    hook = [platform("text", {"body": str(n)}, _raw={"uuid": f"u{n}"})["messages"][0] for n in range(3)]
+    chat = [{"type": "text", "message": str(n), "timestamp": 1780054017 + n} for n in range(3)]
+    return {"messages": hook}, apichat(messages=chat)
+
+
+def test_several_messages_are_several_messages_in_their_order() -> None:
+    hook, chat = several()
+    for messages, delivery in (
+        (parse_all(encoded(hook), HEADERS, token=TOKEN), hook),
+        (parse_all_apichat(encoded(chat), HEADERS), chat),
+    ):
+        assert [type(each) for each in messages] == [TextMessage] * 3
+        assert [each.text for each in messages if isinstance(each, TextMessage)] == ["0", "1", "2"]
+        assert [each.position for each in messages] == [0, 1, 2]
+        assert all(each.envelope == delivery for each in messages)
+        trace = HEADERS["sentry-trace"]
+        assert [each.delivery_id for each in messages] == [trace, f"{trace}#1", f"{trace}#2"]
+    assert [each.id for each in parse_all(encoded(hook), HEADERS, token=TOKEN)] == ["u0", "u1", "u2"]
+    assert {each.delivery_id for each in parse_all(encoded(hook), {}, token=None)} == {None}
+
+
+def test_one_function_reads_one_message_and_names_the_other() -> None:
+    hook, chat = several()
+    hook["messages"][1]["type"] = "Ana's 34 666"
+    with pytest.raises(WebhookPayloadError) as raised:
+        hooked(encoded(hook))
+    assert str(raised.value) == "The delivery holds 3 messages (text, ?, text), and parse reads one: call parse_all."
+    with pytest.raises(
+        WebhookPayloadError, match=r"\(text, text, text\), and parse_apichat .*: call parse_all_apichat\."
+    ):
+        chatted(encoded(chat))
+
+
+def test_parse_all_reads_one_message_too() -> None:
+    assert parse_all(encoded(platform()), HEADERS, token=TOKEN) == [hooked(encoded(platform()))]
+    assert parse_all_apichat(encoded(apichat()), HEADERS) == [chatted(encoded(apichat()))]
+
+
+def test_what_cannot_be_read_among_others_is_left_out_with_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    hook, chat = several()
+    del hook["messages"][1]["customer"]
+    chat["messages"][0] = "a secret text"
+    assert [each.position for each in parse_all(encoded(hook), HEADERS, token=TOKEN)] == [0, 2]
+    assert [each.position for each in parse_all_apichat(encoded(chat), HEADERS)] == [1, 2]
+    assert [each.getMessage() for each in caplog.records] == [
+        "a message among 3 in a delivery is left out: $.messages[1].customer is missing instead of an object",
+        "a message among 3 in a delivery is left out: $.messages[0] is a string instead of an object",
+    ]
+
+
+def test_several_are_divided_into_deliveries_that_read_alike() -> None:
+    for source, delivery in zip(("platform", "apichat"), several(), strict=True):
+        found = read_deliveries(source, encoded(delivery), "t", 5.0)  # type: ignore[arg-type]
+        assert [each.id for each in found] == ["t", "t#1", "t#2"]
+        whole = parsing.read_all(source, encoded(delivery), "t", 5.0)  # type: ignore[arg-type]
+        for one, message in zip(found, whole, strict=True):
+            alone = parsing.read_delivery(source, one)  # type: ignore[arg-type]
+            assert alone.envelope == {**delivery, "messages": [delivery["messages"][message.position]]}
+            assert (alone.position, alone.data, alone.delivery_id) == (0, message.data, message.delivery_id)
+            assert len({key for each in found for key in each.keys}) == 3
 
 
 # The types
@@ -384,14 +615,21 @@ def test_who_speaks_on_apichat_may_be_missing() -> None:
     ],
 )
 def test_what_is_not_known_is_kept_as_it_came(type_: str, content: dict[str, Any]) -> None:
-    message = hooked(encoded(platform(type_, content)))
+    message = hooked(encoded(platform(type_, content, _raw={})))
     assert type(message) is UnknownMessage
     assert (message.type, repr(message.data)) == (type_, repr(content))
 
 
 @pytest.mark.parametrize(
     ("type_", "content"),
-    [("text", {"message": None}), ("image", {}), ("video", {"url": "u"}), ("hsm_card", CARD), ("event", {})],
+    [
+        ("text", {"message": None}),
+        *((media, {"urls": ["u"]}) for media in ("image", "video", "audio", "document")),
+        ("multiple_images", {"url": "u"}),
+        ("location", {"latitude": "41.4", "longitude": "2.2"}),
+        ("hsm_card", CARD),
+        ("event", {}),
+    ],
 )
 def test_what_apichat_is_not_known_to_say_is_kept_as_it_came(type_: str, content: dict[str, Any]) -> None:
     message = chatted(encoded(apichat(type_, content)))
@@ -416,6 +654,26 @@ def test_half_a_character_is_kept_as_it_came() -> None:
     )
     assert isinstance(message, TextMessage)
     assert message.text == "\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", "¡Olé!"),
+        ("utf-8-sig", "¡Olé!"),
+        ("utf-16", "¡Olé!"),
+        ("utf-16-le", "¡Olé!"),
+        ("latin-1", "\ufffdOl\ufffd!"),
+    ],
+)
+def test_a_body_in_another_encoding_is_read_as_far_as_it_goes(encoding: str, text: str) -> None:
+    for read, delivery in (
+        (hooked, platform("text", {"body": "¡Olé!"})),
+        (chatted, apichat("text", {"message": "¡Olé!"})),
+    ):
+        message = read(json.dumps(delivery, ensure_ascii=False).encode(encoding))
+        assert isinstance(message, TextMessage)
+        assert message.text == text
 
 
 def test_utf_8_and_escapes_are_the_same() -> None:
@@ -467,18 +725,12 @@ JSON = st.recursive(
 REAL = st.sampled_from([*PLATFORM.values(), *APICHAT.values()])
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where something stands in a JSON value: the ways to all of its parts."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, item in inner for place in _places(item, (*path, key)))]
-
-
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A real delivery in which parts were replaced, removed or doubled, and perhaps bytes after that."""
     holder = {"delivery": copy.deepcopy(draw(REAL))}
     for _ in range(draw(st.integers(1, 3))):
-        *way, last = draw(st.sampled_from(_places(holder)[1:]))
+        *way, last = draw(st.sampled_from(places(holder)[1:]))
         parent: Any = holder
         for key in way:
             parent = parent[key]
@@ -501,18 +753,23 @@ def survives(read: Read, body: bytes) -> None:
         message = read(body)
     except WebhookPayloadError:
         return
-    came = json.loads(body)
+    came = json.loads(body.decode(json.detect_encoding(body), "replace"))
     # repr, because nan is not equal to itself.
     assert repr(message.envelope) == repr(came)
-    sent = came["messages"][0]
+    sent = came["messages"][message.position]
     holder = sent if message.source == "platform" else came
-    assert repr(message.data) == repr((sent.get("data") or {}) if message.source == "platform" else sent)
+    assert repr(message.data) == repr(_object(sent, "data") if message.source == "platform" else sent)
     for name in ("customer", "channel"):
-        _kept(getattr(message, name), holder[name])
-    _kept(message.sender, sent["sender"] if message.source == "platform" else came.get("agent") or {})
+        _kept(getattr(message, name), _object(holder, name))
+    _kept(message.sender, _object(holder, "sender" if message.source == "platform" else "agent"))
     assert repr(message)
     assert hash(message) is not None
     assert isinstance(message, Message)
+
+
+def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
+    value = holder.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _kept(part: Any, sent: dict[str, Any]) -> None:
@@ -522,6 +779,10 @@ def _kept(part: Any, sent: dict[str, Any]) -> None:
             assert repr(part.extra[name]) == repr(value)
         elif name == "register_date":
             assert value is None or part.register_date.timestamp() == value
+        elif name in ("id", "agent_id") and not isinstance(value, int):
+            assert getattr(part, name) == (None if value is None else int(value))
+        elif isinstance(part, MessageSender) and name == "type" and value in ("user", ""):
+            assert part.type != "user"
         else:
             assert getattr(part, name) is value or (getattr(part, name), type(getattr(part, name))) == (
                 value,
@@ -621,39 +882,46 @@ def test_the_package_does_not_import_it() -> None:
 
 
 def agree(source: Source, body: bytes) -> None:
-    """A look tells what a reading tells, and refuses what it refuses."""
+    """Reading the routing fields tells what reading the message tells, and refuses what that refuses."""
     try:
-        message = parsing.read(source, body, "d1")
+        messages = parsing.read_all(source, body, "d1", 5.0)
     except WebhookPayloadError as error:
         with pytest.raises(WebhookPayloadError, match=f"^{re.escape(str(error))}$"):
-            look(source, body, "d1")
+            read_deliveries(source, body, "d1", 5.0)
         return
-    uuid = message.raw.get("uuid")
-    seen = look(source, bytearray(body), "d1")
-    assert repr(seen[1:]) == repr(
-        (
-            "d1",
-            uuid if isinstance(uuid, str) else None,
-            message.sender.type,
-            message.customer.id,
-            message.timestamp,
-            message.seq or 0,
+    found = read_deliveries(source, bytearray(body), "d1", 5.0)
+    for message, each in zip(messages, found, strict=True):
+        uuid = message.raw.get("uuid")
+        assert repr(each[1:]) == repr(
+            (
+                message.delivery_id,
+                uuid if isinstance(uuid, str) else None,
+                message.sender.type,
+                customer_key(message.customer.id, message.customer.token),
+                message.timestamp,
+                message.seq or 0,
+                0,
+                False,
+            )
         )
-    )
-    assert (type(seen.body), seen.body) == (bytes, body)
+        assert type(each.body) is bytes
+        again = parsing.read_delivery(source, each)
+        assert repr(again) == repr(message)
+    if len(json.loads(body.decode(json.detect_encoding(body), "replace"))["messages"]) == 1:
+        assert found[0].body == body
 
 
 @pytest.mark.parametrize("source", ["platform", "apichat"])
 @given(body=mutated())
 @settings(max_examples=500)
-def test_a_look_agrees_with_a_reading(source: Source, body: bytes) -> None:
+def test_the_short_reading_agrees_with_the_whole(source: Source, body: bytes) -> None:
     agree(source, body)
 
 
 @pytest.mark.parametrize(
     "timestamp", [-1, -0.5, 0, 100_000_000_000, 99_999_999_999, 253402300799, 253402300800, 10**300, True, 10**400]
 )
-def test_a_look_agrees_at_the_ends_of_time(timestamp: float) -> None:
+def test_the_short_reading_agrees_at_the_ends_of_time(timestamp: float) -> None:
     body = copy.deepcopy(platform())
     body["messages"][0]["timestamp"] = timestamp
     agree("platform", json.dumps(body).encode())
