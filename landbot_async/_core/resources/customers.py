@@ -225,9 +225,7 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Assign a customer to a bot".
         """
-        body: dict[str, object] = {"launch": flag("launch", launch)}
-        if node is not None:
-            body["node"] = filled_text("node", node)
+        body = bot_body(launch=launch, node=node)
         await self._do(routes.ASSIGN_BOT, customer_id, body, bot_id=identity("bot_id", bot_id))
 
     async def opt_out(self, customer_id: int) -> None:
@@ -268,7 +266,7 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Send a text message".
         """
-        await self._do(routes.SEND_TEXT, customer_id, {"message": filled_text("message", message)})
+        await self._do(routes.SEND_TEXT, customer_id, text_body(message))
 
     async def send_image(self, customer_id: int, url: str, *, caption: str | None = None) -> None:
         """Send an image to the customer. On WhatsApp it only arrives within 24 hours of their last message.
@@ -283,10 +281,7 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Send an image".
         """
-        body: dict[str, object] = {"url": web_address("url", url)}
-        if caption is not None:
-            body["caption"] = filled_text("caption", caption)
-        await self._do(routes.SEND_IMAGE, customer_id, body)
+        await self._do(routes.SEND_IMAGE, customer_id, image_body(url, caption=caption))
 
     async def send_location(self, customer_id: int, latitude: float, longitude: float) -> None:
         """Send a place to the customer. On WhatsApp it only arrives within 24 hours of their last message.
@@ -301,11 +296,7 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Send a location".
         """
-        body: dict[str, object] = {
-            "latitude": finite_number("latitude", latitude, at_least=-90, at_most=90),
-            "longitude": finite_number("longitude", longitude, at_least=-180, at_most=180),
-        }
-        await self._do(routes.SEND_LOCATION, customer_id, body)
+        await self._do(routes.SEND_LOCATION, customer_id, location_body(latitude, longitude))
 
     async def send_template(
         self,
@@ -335,20 +326,64 @@ class Customers(Resource):
 
         Source: dev.landbot.io, "Send a template".
         """
-        params: dict[str, object] = {"body": {"params": texts("body", body)}}
-        if header is not None:
-            params["header"] = _header(header)
-        if pushed := sequence("buttons", buttons):
-            params["buttons"] = [None if each is None else {"params": texts("buttons", each)} for each in pushed]
-        request: dict[str, object] = {
-            "template_id": identity("template_id", template_id),
-            "template_language": filled_text("language", language),
-            "template_params": params,
-        }
+        request = template_body(template_id, language, body=body, header=header, buttons=buttons)
         await self._do(routes.SEND_TEMPLATE, customer_id, request)
 
     async def _do(self, route: Route, customer_id: int, body: object = None, **ids: int) -> None:
         await self._engine.call(route, {**_ids(customer_id), **ids}, json=body, read=accepted)
+
+
+# The bodies of what is sent, with the checks of their arguments. The Outbox checks by them what it queues.
+
+
+def text_body(message: str) -> dict[str, object]:
+    """Return the body of `send_text`."""
+    return {"message": filled_text("message", message)}
+
+
+def image_body(url: str, *, caption: str | None = None) -> dict[str, object]:
+    """Return the body of `send_image`."""
+    body: dict[str, object] = {"url": web_address("url", url)}
+    if caption is not None:
+        body["caption"] = filled_text("caption", caption)
+    return body
+
+
+def location_body(latitude: float, longitude: float) -> dict[str, object]:
+    """Return the body of `send_location`."""
+    return {
+        "latitude": finite_number("latitude", latitude, at_least=-90, at_most=90),
+        "longitude": finite_number("longitude", longitude, at_least=-180, at_most=180),
+    }
+
+
+def template_body(
+    template_id: int,
+    language: str,
+    *,
+    body: Sequence[str] = (),
+    header: TemplateHeader | None = None,
+    buttons: Sequence[Sequence[str] | None] = (),
+) -> dict[str, object]:
+    """Return the body of `send_template`."""
+    params: dict[str, object] = {"body": {"params": texts("body", body)}}
+    if header is not None:
+        params["header"] = _header(header)
+    if pushed := sequence("buttons", buttons):
+        params["buttons"] = [None if each is None else {"params": texts("buttons", each)} for each in pushed]
+    return {
+        "template_id": identity("template_id", template_id),
+        "template_language": filled_text("language", language),
+        "template_params": params,
+    }
+
+
+def bot_body(*, launch: bool = True, node: str | None = None) -> dict[str, object]:
+    """Return the body of `assign_bot`."""
+    body: dict[str, object] = {"launch": flag("launch", launch)}
+    if node is not None:
+        body["node"] = filled_text("node", node)
+    return body
 
 
 def in_time_order(messages: Iterable[TranscriptMessage]) -> list[TranscriptMessage]:

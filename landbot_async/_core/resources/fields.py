@@ -44,7 +44,7 @@ class Fields(Resource):
 
         Source: dev.landbot.io, "Get a customer field".
         """
-        return await self._engine.call(GET_FIELD, _ids(customer_id, name), read=one(Field))
+        return await self._engine.call(GET_FIELD, field_ids(customer_id, name), read=one(Field))
 
     async def create(
         self,
@@ -151,8 +151,8 @@ class Fields(Resource):
         identity("customer_id", customer_id)
         values = mapping("values", values)
         for name, value in values.items():
-            _ids(customer_id, name)
-            _body(value, None, None)
+            field_ids(customer_id, name)
+            field_body(value, None, None)
         done: dict[str, Field | Exception] = {}
 
         async def write(name: str, value: Any) -> None:
@@ -197,7 +197,7 @@ class Fields(Resource):
 
         Source: dev.landbot.io, "Delete a customer field".
         """
-        await self._engine.call(DELETE_FIELD, _ids(customer_id, name), read=accepted)
+        await self._engine.call(DELETE_FIELD, field_ids(customer_id, name), read=accepted)
 
     async def _write(  # noqa: PLR0917  # all of one field
         self,
@@ -208,19 +208,21 @@ class Fields(Resource):
         type: FieldType | None,
         extra: Mapping[str, Any] | None,
     ) -> Field:
-        body = _body(value, type, extra)
+        body = field_body(value, type, extra)
         # What Landbot answers to a write is not documented: without a field in it, it is the one that was accepted.
         read = one_or(Field, Field(name, body["type"], body["value"]))
-        return await self._engine.call(route, _ids(customer_id, name), json=body, read=read)
+        return await self._engine.call(route, field_ids(customer_id, name), json=body, read=read)
 
 
-def _ids(customer_id: int, name: str) -> dict[str, int | str]:
+def field_ids(customer_id: int, name: str) -> dict[str, int | str]:
+    """Return the ids of a field's path, with the checks of the arguments."""
     if not _NAME.fullmatch(filled_text("name", name)):
         raise ValueError(f"name must be lower-case letters, digits and underscores, not {name!r}")
     return {"customer_id": identity("customer_id", customer_id), "field_name": name}
 
 
-def _body(value: Any, type: FieldType | None, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+def field_body(value: Any, type: FieldType | None, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the body of a field that is written, with the checks of the arguments."""
     inferred = next((name for kind, name in _TYPES if isinstance(value, kind)), None)
     if type is None and inferred is None:
         raise TypeError(f"value must be a bool, number, string, date, datetime or dict, not {value.__class__.__name__}")

@@ -30,7 +30,7 @@ from landbot_async import (
     TokenBucket,
     UnprocessableEntityError,
 )
-from landbot_async._core.resources.fields import _body
+from landbot_async._core.resources.fields import field_body
 from landbot_async.sandbox import Sandbox
 from tests.helpers import OK, Unlimited, lent
 
@@ -204,7 +204,7 @@ objects = st.dictionaries(
 @given(st.booleans() | st.integers() | st.floats() | st.text() | st.datetimes() | st.dates() | objects)
 def test_a_value_goes_out_as_it_is_or_not_at_all(value: Any) -> None:
     try:
-        body = _body(value, None, None)
+        body = field_body(value, None, None)
     except ValueError:
         assert isinstance(value, float)
         assert not abs(value) < float("inf")
