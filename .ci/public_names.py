@@ -74,7 +74,8 @@ def undeclared(before: Mapping[str, str], now: Mapping[str, str], changelog: str
     lines: list[str] = []
     for path in sorted(before.keys() | now.keys()):
         owner, _, name = path.rpartition(".")
-        whole = owner in before.keys() ^ now.keys()  # its class came or went, which the changelog has to say once
+        # Of a class that came, went or became another thing, the changelog has to name the class only.
+        whole = owner in before.keys() | now.keys() and before.get(owner) != now.get(owner)
         if before.get(path) == now.get(path) or whole:
             continue
         if (owner.rpartition(".")[2] if name == "__init__" else name) not in mentioned:
