@@ -4,22 +4,81 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import random
 import re
 import selectors
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Final, NamedTuple, Self, cast
 
-from landbot_async.sandbox.network.windows import WINDOWS, Window, WindowName
+from landbot_async.sandbox.network.windows import WINDOWS, Gcra, Window
 
 RATE, PER = 10, 1.0
 TOKEN = "0123456789abcdef0123456789abcdef01234567"  # no secret: 40 hex digits like Landbot's
 
 ACCEPTED = b'{"success":true}'
 REFUSED = b'{"errors":{"rate":["Too many requests"]}}'
+
+
+# Windows
+
+
+class Count(NamedTuple):
+    """Counts of one server: accepted, refused, the share of ten a second, and the most that came in any second."""
+
+    accepted: int
+    refused: int
+    share: float
+    most: int
+
+
+class StrictGcra(Gcra):
+    """A leaky bucket without a burst: no two requests may be closer than the gap."""
+
+    def __init__(self, rate: int, per: float) -> None:
+        super().__init__(rate, per)
+        self._depth = self._gap
+
+
+# Every way to count ten requests a second that the benchmarks use, by name.
+COUNTING: Final[Mapping[str, Callable[[int, float], Window]]] = {
+    "sliding": WINDOWS["sliding"],
+    "counting": WINDOWS["counting"],
+    "fixed": WINDOWS["fixed"],
+    "gcra(10)": WINDOWS["gcra"],
+    "gcra(1)": StrictGcra,
+    "off": WINDOWS["off"],
+}
+
+
+class Arrivals:
+    """A window, and the requests that reached it."""
+
+    def __init__(self, window: str) -> None:
+        self._window = COUNTING[window](RATE, PER)
+        self._all: list[float] = []
+        self._accepted = 0
+
+    def admit(self, now: float) -> bool:
+        """Return true if a request that arrives at `now` is accepted."""
+        accepted = self._window.admit(now)
+        self._all.append(now)
+        self._accepted += accepted
+        return accepted
+
+    def count(self) -> Count:
+        """Return the counts so far. The share is taken from the first arrival to the last."""
+        most, first = 0, 0
+        between = self._all[-1] - self._all[0] if self._all else 0.0
+        for index, now in enumerate(self._all):
+            while self._all[first] <= now - PER:
+                first += 1
+            most = max(most, index - first + 1)
+        share = (self._accepted - 1) / between / (RATE / PER) if between else 0.0
+        return Count(self._accepted, len(self._all) - self._accepted, share, most)
 
 
 # Virtual time
@@ -55,35 +114,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 # Servers
 
 
-class Count(NamedTuple):
-    """Counts of one server."""
-
-    accepted: int
-    refused: int
-
-
 class _Server:
     """One address and its window. It decides when a request has arrived completely."""
 
-    def __init__(self, window: Window, found: bytes) -> None:
-        self._window = window
+    def __init__(self, window: str, found: bytes) -> None:
+        self.arrivals = Arrivals(window)
         self._created, self._found = _answer(b"200 OK", ACCEPTED), _answer(b"200 OK", found)
-        self._refused = _answer(b"429 Too Many Requests", REFUSED)
-        self.accepted = self.refused = 0
+        self.refused = _answer(b"429 Too Many Requests", REFUSED)
 
     def answer(self, request: bytes) -> bytes:
-        if not self._window.admit(time.monotonic()):
-            self.refused += 1
-            return self._refused
-        self.accepted += 1
+        if not self.arrivals.admit(time.monotonic()):
+            return self.refused
         return self._found if request.startswith(b"GET") else self._created
 
 
 class _Http(asyncio.Protocol):
     """A minimal HTTP/1.1 with keep-alive."""
 
-    def __init__(self, server: _Server) -> None:
-        self._server = server
+    def __init__(self, server: _Server, takes: tuple[float, float]) -> None:
+        self._server, self._takes = server, takes
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -98,33 +147,44 @@ class _Http(asyncio.Protocol):
                 break
             request = bytes(self._received[:end])
             del self._received[:end]
-            self._transport.write(self._server.answer(request))
+            answer = self._server.answer(request)
+            if self._takes[1] and answer is not self._server.refused:
+                asyncio.get_running_loop().call_later(random.uniform(*self._takes), self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
 
 def _answer(status: bytes, body: bytes) -> bytes:
     return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
 
 
-async def _serve(names: Sequence[WindowName], found: bytes, pipe: Connection) -> None:
+async def _serve(names: Sequence[str], found: bytes, takes: tuple[float, float], pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
-    servers = [_Server(WINDOWS[name](RATE, PER), found) for name in names]
-    listening = [await loop.create_server(partial(_Http, server), "127.0.0.1", 0, backlog=1024) for server in servers]
+    servers = [_Server(name, found) for name in names]
+    listening = [
+        await loop.create_server(partial(_Http, server, takes), "127.0.0.1", 0, backlog=1024) for server in servers
+    ]
     pipe.send([each.sockets[0].getsockname()[1] for each in listening])
     while await asyncio.to_thread(pipe.recv):
-        pipe.send([Count(server.accepted, server.refused) for server in servers])
+        pipe.send([server.arrivals.count() for server in servers])
 
 
-def _run_servers(names: Sequence[WindowName], found: bytes, pipe: Connection) -> None:
-    asyncio.run(_serve(names, found, pipe))
+def _run_servers(names: Sequence[str], found: bytes, takes: tuple[float, float], pipe: Connection) -> None:
+    asyncio.run(_serve(names, found, takes, pipe))
 
 
 class Servers:
-    """A server for each window, all in one other process, so that client and servers do not block each other."""
+    """A server for each window, all in one other process, so that client and servers do not block each other.
 
-    def __init__(self, names: Sequence[WindowName], found: bytes = ACCEPTED) -> None:
+    A response takes a time between the two in `takes` (seconds); a refusal comes at once.
+    """
+
+    def __init__(
+        self, names: Sequence[str], found: bytes = ACCEPTED, *, takes: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_run_servers, args=(names, found, theirs), daemon=True)
+        self._process = context.Process(target=_run_servers, args=(names, found, takes, theirs), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
