@@ -40,7 +40,7 @@ async def export(landbot: AsyncLandbot, path: Path) -> None:
             say(f"{path} is complete since {finished}. For a new export, name a new folder.")
             return
         try:
-            failed = await _export(landbot, folder)
+            failed = await _export(landbot.with_options(priority="low"), folder)
         except (LandbotError, OSError, anyio.get_cancelled_exc_class()):
             say(f"Not finished. The same command continues: landbot export {path}")
             raise

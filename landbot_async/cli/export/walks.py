@@ -31,7 +31,7 @@ from .lines import LinesFile
 PREFETCH: Final = 12
 """Pages in flight: enough for the full rate if a page takes at most 1.2 seconds."""
 WORKERS: Final = 24
-"""Transcripts in flight: enough for the full rate if one takes at most 2.4 seconds."""
+"""Transcripts in flight: the places that calls of low priority may take. Enough if one takes at most 2.4 seconds."""
 MOST_FAILURES: Final = 10
 """Failures in a row that end the run: by then they are not about single customers."""
 # Errors that every other request would meet too.
