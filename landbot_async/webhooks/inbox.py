@@ -83,6 +83,7 @@ class Inbox:
         handler_timeout: seconds after which a handler is cut off with a `TimeoutError`.
         max_body: bytes of a delivery, at most; larger ones get 413.
         window: seconds for which a message is remembered, so that it is not handled twice.
+        owner_wait: seconds to wait, on entering, for another process to let the file go.
         claims: a memory of taken messages that several processes share; None is this process's memory, or the file.
         on_error: awaited with the message and the exception of a handler that failed; None logs it.
 
@@ -106,6 +107,7 @@ class Inbox:
         handler_timeout: float = 60.0,
         max_body: int = 1_000_000,
         window: float = 3600.0,
+        owner_wait: float = 10.0,
         claims: Claims | None = None,
         on_error: OnError | None = None,
     ) -> None:
@@ -122,6 +124,7 @@ class Inbox:
         self._concurrency = whole_number("concurrency", concurrency, at_least=1)
         self._queue_size = whole_number("queue_size", queue_size, at_least=1)
         self._window = finite_number("window", window, above=0)
+        self._owner_wait = finite_number("owner_wait", owner_wait, at_least=0)
         self._durable = None if durable is None else _path(durable)
         methods("claims", claims, "claim", "keep", "release")
         self._handlers = Handlers(timeout=finite_number("handler_timeout", handler_timeout, above=0), on_error=on_error)
@@ -230,7 +233,14 @@ class Inbox:
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
             journal, entries = await self._open_file(stack)
-            tasks = await _open_background(stack, self._interrupted)
+
+            def interrupted() -> None:
+                # All tasks are cancelled, and nobody may close the inbox.
+                self._receiver.close()
+                dispatcher.halt()
+                dispatcher.tell_lost()
+
+            tasks = await _open_background(stack, interrupted)
             dispatcher = Dispatcher(
                 tasks,
                 self._handlers,
@@ -272,13 +282,6 @@ class Inbox:
             finally:
                 dispatcher.tell_lost()
 
-    def _interrupted(self) -> None:
-        """Take no more, because all tasks are cancelled and nobody may close the inbox."""
-        self._receiver.close()
-        if self._open is not None:
-            self._open.dispatcher.halt()
-            self._open.dispatcher.tell_lost()
-
     def _forget(self) -> None:
         self._entered, self._open = False, None
 
@@ -287,7 +290,9 @@ class Inbox:
             return None, []
         from .journal import open_journal  # noqa: PLC0415  # sqlite3 only where it is asked for
 
-        journal, entries = await open_journal(self._durable, self._source, window=self._window)
+        journal, entries = await open_journal(
+            self._durable, self._source, window=self._window, owner_wait=self._owner_wait
+        )
         stack.push_async_callback(journal.aclose)
         writer = await _open_background(stack)
         writer.start(journal.run)

@@ -77,6 +77,7 @@ async def test_each_ends_in_its_own_way(ends: Ends) -> None:
 async def test_nothing_starts_before_it_is_open_or_goes_on_after_it_is_closed(ends: Ends) -> None:
     with pytest.raises(RuntimeError, match="before it is open"):
         ends.start("early", anyio.sleep_forever)
+    await Background().close()
 
     async def starts_another() -> None:
         try:
@@ -120,8 +121,7 @@ async def test_a_scope_left_open_is_the_tasks_own_failure(ends: Ends, cancels: b
     async def leaves_it_open() -> None:
         generator = leaky()
         kept.append(generator)  # or the garbage collector closes it at some time
-        async for _ in generator:
-            break
+        await anext(generator)
         if cancels:
             await sleep(10)
 

@@ -13,6 +13,7 @@ import pytest
 from anyio import sleep
 
 from landbot_async._core.background import Background
+from landbot_async.webhooks import dispatcher
 from landbot_async.webhooks.dispatcher import Dispatcher, Room
 from landbot_async.webhooks.handlers import Handlers
 from landbot_async.webhooks.messages import ButtonMessage, Message, TextMessage
@@ -413,10 +414,12 @@ class TestFailures:
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with Running(attempts=3) as running:
-            monkeypatch.setattr(running.handlers, "find", lambda _: 1 / 0)
+            monkeypatch.setattr(dispatcher, "read_delivery", lambda *_: 1 / 0)
             running.put("a")
             await sleep(1)
-        assert "the handler of a TextMessage failed" in caplog.text
+            assert running.finished == [1]
+        [record] = caplog.records
+        assert record.getMessage() == "the handler of a Message failed: unread"
 
     async def test_a_kind_without_a_handler_is_dropped_and_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, "landbot_async")
@@ -448,8 +451,7 @@ KEPT: list[Any] = []
 async def leaves_a_scope_open(message: Message) -> None:
     generator = leaky()
     KEPT.append(generator)
-    async for _ in generator:
-        break
+    await anext(generator)
 
 
 async def leaves_a_scope_open_and_fails(message: Message) -> None:

@@ -1,5 +1,7 @@
 """Which deliveries are taken, and the statuses they are answered with: all through `Inbox.receive`."""
 
+import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +12,12 @@ from anyio import sleep
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbot_async.webhooks import Inbox, MemoryClaims, Message
+from landbot_async.webhooks import Inbox, MemoryClaims, Message, TextMessage
 from landbot_async.webhooks.claims import Claim
+from landbot_async.webhooks.messages import Source
 from landbot_async.webhooks.parsing import read_deliveries
 from tests.webhooks.deliveries import TOKEN, apichat, delivery, headers
+from tests.webhooks.payloads import ALTERED, encoded, is_understandable
 
 pytestmark = pytest.mark.anyio
 
@@ -212,6 +216,71 @@ async def test_echoes_are_left_out_unless_asked_for(sender: str) -> None:
     assert len(all_) == (sender != "somebody")
 
 
+async def test_whatever_is_dropped_is_logged_once_a_kind(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "landbot_async")
+    inbox, got = listening()
+    unsaid = delivery(sender="x").replace(b'"type": "x"', b'"typ": "x"')
+    bodies = [unsaid, *(delivery(sender=each) for each in ("agent", "visitor", "Ana 34666", "user", "customer"))]
+    async with inbox:
+        for turn in range(3):
+            for number, body in enumerate(bodies):
+                assert await post(inbox, body, f"{turn}-{number}") == 200
+        for number in range(300):
+            await post(inbox, delivery(sender=f"{number:b}".replace("0", "a").replace("1", "b")), f"more-{number}")
+    assert [each.sender.type for each in got] == ["customer"] * 6
+    told = [(each.levelname, each.getMessage()) for each in caplog.records]
+    assert told[:4] == [
+        ("WARNING", "a delivery does not tell who wrote its message: it may be an echo, so no handler gets it"),
+        ("INFO", "messages whose sender is of type 'agent' are dropped, because `senders` does not have it"),
+        ("WARNING", "messages whose sender is of the unknown type 'visitor' are dropped: `senders` may have it"),
+        ("WARNING", "messages whose sender is of the unknown type '(unreadable)' are dropped: `senders` may have it"),
+    ]
+    assert len(told) == 100
+
+
+@pytest.mark.parametrize("source", ["platform", "apichat"])
+async def test_a_message_or_a_line_in_the_log(source: Source, caplog: pytest.LogCaptureFixture) -> None:
+    """Each node of the documented envelopes removed, retyped or misspelled: a message, or a line in the log."""
+    everybody = None if source == "apichat" else ["customer", "agent", "bot", "sys", "text", "7", ""]
+    for each_source, body in ALTERED[::7]:
+        if each_source != source:
+            continue
+        caplog.clear()
+        options: dict[str, Any] = {"source": source, "senders": everybody}
+        inbox, got = listening(**options)
+        async with inbox:
+            status = await post(inbox, encoded(body), token=TOKEN if source == "platform" else None)
+        if is_understandable(source, body):
+            assert status == 200
+            assert (len(got), len(caplog.records)) in ((1, 0), (0, 1))
+            assert got or "does not tell who wrote" in caplog.text or "unknown type" in caplog.text
+        else:
+            assert (status, len(got), len(caplog.records)) == (400 if source == "platform" else 200, 0, 1)
+
+
+async def test_several_messages_in_a_body_are_taken_in_their_order(caplog: pytest.LogCaptureFixture) -> None:
+    inbox, got = listening(queue_size=12)
+    several = [json.loads(delivery(str(n), uuid=f"u{n}", at=100 - n))["messages"][0] for n in range(5)]
+    body = json.dumps({"messages": several}).encode()
+    async with inbox:
+        assert await post(inbox, body) == 503  # three are taken: one customer's part of the queue
+        await inbox.idle()
+        assert [each.data["body"] for each in got] == ["2", "1", "0"]  # by their own time
+        assert await post(inbox, body) == 200  # Landbot's next attempt: the first three are duplicates
+    assert [each.data["body"] for each in got] == ["2", "1", "0", "4", "3"]
+    assert all(len(each.envelope["messages"]) == 1 for each in got)
+
+
+async def test_agents_messages_are_handed_over_when_asked_for() -> None:
+    inbox, got = listening(senders={"customer", "agent"})
+    async with inbox:
+        await post(inbox, delivery("Hi", customer=42, sender="agent", at=1747943104.006807))
+    [message] = got
+    assert isinstance(message, TextMessage)
+    assert (message.customer.id, message.text, message.timestamp) == (42, "Hi", 1747943104.006807)
+    assert message.sender.type == "agent"
+
+
 async def test_apichat_has_no_customers_messages_so_everybody_is_heard() -> None:
     inbox, got = listening(source="apichat")
     humans, human = listening(source="apichat", senders=["human"])
@@ -357,6 +426,53 @@ async def test_claims_that_fail_are_503_and_said_once(caplog: pytest.LogCaptureF
     (record,) = caplog.records
     assert "the claims failed" in record.getMessage()
     assert "the store is gone" in caplog.text
+
+
+@pytest.mark.parametrize("failing", ["claim", "keep", "release"])
+async def test_claims_that_raise_the_cancelled_exception_have_failed(
+    failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a store does whose own task was cancelled: nobody has cancelled the delivery."""
+
+    class Cancelled(Store):
+        async def _do(self, name: str, keys: Any) -> None:
+            await super()._do(name, keys)
+            if name == failing:
+                raise asyncio.CancelledError if asyncio._get_running_loop() else ConnectionError
+
+    inbox, got = listening(claims=Cancelled(), queue_size=1 if failing == "release" else 8, settle=30)
+    async with inbox:
+        if failing == "release":
+            assert await post(inbox, delivery(customer=2), "first") == 200
+        assert await post(inbox) == {"claim": 503, "keep": 200, "release": 503}[failing]
+    assert len(got) == (failing != "claim")
+    assert "the claims failed" in caplog.text
+
+
+def test_a_store_that_ends_the_program_ends_it() -> None:
+    class Ends(MemoryClaims):
+        async def claim(self, keys: Any, seconds: float) -> Claim:
+            raise KeyboardInterrupt
+
+    async def main() -> None:
+        inbox, _ = listening(claims=Ends())
+        async with inbox:
+            await post(inbox)
+
+    with pytest.raises(BaseException) as raised:
+        asyncio.run(main())
+    assert isinstance(raised.value, KeyboardInterrupt)
+
+
+async def test_a_claim_that_somebody_holds_is_503_in_memory_too() -> None:
+    claims = MemoryClaims()
+    inbox, got = listening(claims=claims)
+    async with inbox:
+        await claims.claim(["delivery:d1"], 30)
+        assert await post(inbox) == 503
+        await claims.release(["delivery:d1"])
+        assert await post(inbox) == 200
+    assert len(got) == 1
 
 
 @pytest.mark.parametrize("lie", [True, None, "taken"])
