@@ -17,7 +17,8 @@ The constants were chosen in simulations of all conditions that benchmarks/limit
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict
+from itertools import islice
 from typing import Final
 
 # The margin is a share of `per`: the smallest, which covers timers and clocks, and the largest.
@@ -59,11 +60,12 @@ class Schedule:
     """
 
     def __init__(self, rate: int, per: float, burst: int) -> None:
+        self._rate = rate
         self._gap = per / rate
         self._per = per
         self._burst = burst
         self._slack = (burst - 1) * self._gap * (1 + LEAST_MARGIN)
-        self._starts: deque[Start] = deque(maxlen=rate)  # the last ones, in the order from which they count
+        self._starts: OrderedDict[Start, None] = OrderedDict()  # the last `rate`, in the order from which they count
         self._margin = LEAST_MARGIN
         self._next = -math.inf
         self._paused_until = -math.inf
@@ -75,9 +77,9 @@ class Schedule:
         slot = max(self._paused_until, self._next - self._slack)
         if len(self._starts) >= self._burst:
             # A request that was written late moves those behind it.
-            slot = max(slot, self._starts[-self._burst].at + self._gap)
-        if len(self._starts) == self._starts.maxlen:
-            slot = max(slot, self._starts[0].at + self._window)
+            slot = max(slot, next(islice(reversed(self._starts), self._burst - 1, None)).at + self._gap)
+        if len(self._starts) == self._rate:
+            slot = max(slot, next(iter(self._starts)).at + self._window)
         return slot
 
     def earliest_behind(self, ahead: int, now: float) -> float:
@@ -88,7 +90,7 @@ class Schedule:
         """Grant the slot at `now`. A start that is a little late keeps the grid, a stalled one moves it."""
         self._next = self._grid(now) + self._gap * (1 + self._margin)
         start = Start(now)
-        self._starts.append(start)
+        self._append(start)
         return start
 
     def valid(self, start: Start, now: float) -> bool:
@@ -101,9 +103,7 @@ class Schedule:
             return
         start.written = True
         start.at = now
-        if start in self._starts:
-            self._starts.remove(start)
-        self._starts.append(start)
+        self._append(start)
 
     def respond(self, start: Start) -> None:
         """Note that the response to `start` has arrived. A second call changes nothing."""
@@ -129,7 +129,13 @@ class Schedule:
         """Return true if forgetting this schedule at `now` would let nobody start too early."""
         if self._paused_until > now:
             return False
-        return not self._starts or self._starts[-1].at + self._window < now
+        return not self._starts or next(reversed(self._starts)).at + self._window < now
+
+    def _append(self, start: Start) -> None:
+        self._starts[start] = None
+        self._starts.move_to_end(start)
+        if len(self._starts) > self._rate:
+            self._starts.popitem(last=False)
 
     @property
     def _window(self) -> float:

@@ -118,7 +118,7 @@ class TestTheLimit:
     ) -> None:
         schedule = Schedule(10, 1.0, burst)
         started(schedule, already)
-        now = (schedule._starts[-1].at if already else 0.0) + later
+        now = (next(reversed(schedule._starts)).at if already else 0.0) + later
         expected = schedule.earliest_behind(ahead, now)
         true = started(schedule, ahead + 1, now)[-1].at
         assert expected <= true + 1e-9
@@ -174,7 +174,7 @@ class TestTheMomentOfWriting:
         schedule = Schedule(2, 1.0, 1)
         lost, *_ = started(schedule, 4)
         schedule.write(lost, 10.0)
-        assert schedule._starts[-1] is lost
+        assert next(reversed(schedule._starts)) is lost
         schedule.start(11.0)
         assert schedule.earliest(11.0) == pytest.approx(11.5, rel=0.02)
 
@@ -212,7 +212,7 @@ class TestTheMargin:
         for start in (first, tenth):
             schedule.write(start, tenth.at)
         schedule._next = -math.inf
-        assert schedule.earliest(1.0) == pytest.approx(schedule._starts[0].at + 1 + margin / 2)
+        assert schedule.earliest(1.0) == pytest.approx(next(iter(schedule._starts)).at + 1 + margin / 2)
 
     def test_the_refusals_of_one_burst_teach_once(self) -> None:
         schedule = Schedule(10, 1.0, 1)

@@ -8,10 +8,11 @@ import httpx
 import pytest
 from anyio import create_task_group, current_time, sleep
 
-from landbot_async import AsyncLandbot, TokenBucket
+from landbot_async import AsyncLandbot, Event, RetryScheduled, TokenBucket
 from landbot_async._core.priority import Priority
 from landbot_async._core.throttle import INSIDE, NO_PERMIT, RENEWAL, Throttle, TicketExpiredError, takes_priority
-from tests.helpers import CUSTOMER, lent, never
+from tests.conformance.limiters import most_in
+from tests.helpers import CUSTOMER, TOKEN, lent, never
 
 pytestmark = pytest.mark.anyio
 
@@ -242,6 +243,72 @@ class TestCalls:
                 tasks.cancel_scope.cancel()
 
     def test_an_unknown_priority(self) -> None:
-        landbot = AsyncLandbot("f00dfacef00dfacef00dfacef00dfacef00dface")
+        landbot = AsyncLandbot(TOKEN)
         with pytest.raises(ValueError, match="priority must be 'normal' or 'low', not 'high'"):
             landbot.with_options(priority="high")  # type: ignore[arg-type]
+
+
+class SlowToConnect(httpx.AsyncBaseTransport):
+    """A transport that traces as httpx's own does, whose new connections take a while to make."""
+
+    def __init__(self, connect: float, protocol: str = "http11") -> None:
+        self.connect, self.protocol = connect, protocol
+        self.written: list[float] = []
+        self._idle = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        trace = request.extensions["trace"]
+        if self._idle:
+            self._idle -= 1
+        else:
+            await trace("connection.connect_tcp.started", {"request": None})
+            await sleep(self.connect)
+            await trace("connection.connect_tcp.complete", {"return_value": None})
+        await trace(f"{self.protocol}.send_request_headers.started", {"request": request})
+        self.written.append(current_time())
+        await sleep(0.5)
+        self._idle += 1
+        return httpx.Response(200, json={"success": True})
+
+
+class TestSlowConnections:
+    @pytest.mark.parametrize("connect", [0.6, 3.0])
+    async def test_never_more_than_ten_are_written_in_any_second(self, connect: float) -> None:
+        transport = SlowToConnect(connect)
+        async with (
+            httpx.AsyncClient(transport=transport) as client,
+            AsyncLandbot(TOKEN, http_client=client, limiter=TokenBucket()) as landbot,
+            create_task_group() as tasks,
+        ):
+            for number in range(1, 61):
+                tasks.start_soon(landbot.customers.send_text, number, "Hello")
+        assert len(transport.written) == 60
+        assert most_in(transport.written, 1.0) <= 10
+
+    async def test_http_2_numbers_its_streams_before_and_so_does_not_wait(self) -> None:
+        transport, bucket = SlowToConnect(3.0, "http2"), TokenBucket()
+        async with (
+            httpx.AsyncClient(transport=transport) as client,
+            AsyncLandbot(TOKEN, http_client=client, limiter=bucket) as landbot,
+        ):
+            begun = current_time()
+            await landbot.customers.send_text(1, "Hello")
+            await bucket.acquire()
+        assert transport.written[0] - begun == pytest.approx(3.0)
+        assert current_time() - begun >= 3.5
+
+    async def test_a_request_that_gets_no_turn_in_time_was_never_sent_and_goes_out_once(self) -> None:
+        transport, bucket, events = SlowToConnect(2.0), TokenBucket(), list[Event]()
+        async with (
+            httpx.AsyncClient(transport=transport) as client,
+            AsyncLandbot(TOKEN, http_client=client, limiter=bucket, on_event=events.append) as landbot,
+            create_task_group() as tasks,
+        ):
+            tasks.start_soon(landbot.customers.send_text, 1, "Hello")
+            await sleep(1)
+            begun = current_time()
+            await bucket.pause(20)
+        assert len(transport.written) == 1
+        assert transport.written[0] - begun >= 20
+        [retry] = [event for event in events if isinstance(event, RetryScheduled)]
+        assert retry.reason == "never sent"
