@@ -60,7 +60,8 @@ async def test_curl() -> None:
         assert (channels["success"], channels["total"]) == (True, 3)
         assert [channel["id"] for channel in channels["channels"]] == [8, 9, 10]
         assert await curl(CURL["write"], url, sandbox) == {"success": True}
-        assert await curl(CURL["say"], url, sandbox) == {"success": True}
+        said = await curl(CURL["say"], url, sandbox)
+        assert (said["success"], said["customer"]["token"]) == (True, "tg-123")
     sandbox.assert_sent(42, "Hello from curl")
     [customer] = [each for each in sandbox.customers if each.token == "tg-123"]
     assert customer.last_text == "Hello from curl"
