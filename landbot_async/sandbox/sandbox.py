@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
@@ -163,7 +162,6 @@ class Sandbox(Contents):
             speaker = Bot(self._workspace, seed)
             self._workspace.observers.append(speaker)
             self._workspace.launch = speaker.launch
-        self._open_parts = AsyncExitStack()
         self._open = False
         self._faults = Faults(seed)
         self._apis = (
@@ -186,26 +184,22 @@ class Sandbox(Contents):
             raise RuntimeError(f"This sandbox {'is open already' if self._open else 'was closed: make a new one'}.")
         self._open = True
         self._clock.at()
-        self._open_parts.push_async_callback(self._http.aclose)
-        if self._storage is not None:
-            self._open_parts.callback(self._close_storage, self._storage)
-        group = await self._open_parts.enter_async_context(anyio.create_task_group())
-        self._open_parts.callback(group.cancel_scope.cancel)
-        self._courier.open()
-        group.start_soon(self._courier.run)
+        await self._courier.open()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open = False
-        # Without the error of the block, which the task group would wrap in a group of errors.
-        await self._open_parts.aclose()
-
-    def _close_storage(self, storage: Storage) -> None:
-        self._storage = None
-        self._workspace.observers.remove(storage)
-        storage.close()
+        try:
+            await self._courier.close()
+        finally:
+            if self._storage is not None:
+                self._workspace.observers.remove(self._storage)
+                self._storage.close()
+                self._storage = None
+            with anyio.CancelScope(shield=True):
+                await self._http.aclose()
 
     # Clients
 

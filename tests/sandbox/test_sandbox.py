@@ -1,8 +1,12 @@
 """The sandbox as its users meet it."""
 
+import asyncio
+import io
+import unittest
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
@@ -30,6 +34,7 @@ from landbot_async import (
     UnprocessableEntityError,
 )
 from landbot_async.sandbox import Sandbox, SandboxDisconnect, SandboxRequest, SandboxResponse, WindowName
+from tests.sandbox.deliveries.test_receiving import Receiver
 
 SEND = "/customers/{customer_id}/send_text/"
 AT_ONCE = RetryPolicy(base=0)
@@ -641,3 +646,70 @@ async def test_the_former_names_still_work() -> None:
         assert broken.how == "half_body"
         assert broken.answered is broken.response is not None
         assert isinstance(sandbox.feed.since(0)[-1], Happening)
+
+
+# Opened and closed by whom
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_on_asyncio_one_task_may_close_what_another_has_opened() -> None:
+    sandbox = Sandbox(customers=1, bot=False)
+
+    async def turn() -> None:
+        sandbox._workspace.add_hook(8, "https://beyond.example/", None, None, created=0.0)
+        sandbox.write(1, "Hello")
+        await sandbox.settled()
+        assert len(sandbox.deliveries) == 1
+
+    for step in (sandbox.__aenter__(), turn(), sandbox.__aexit__(None, None, None)):
+        await asyncio.create_task(step)
+    with pytest.raises(RuntimeError, match="was closed"):
+        await sandbox.__aenter__()
+    assert sandbox._courier._task.done()
+
+
+def test_also_in_unittest() -> None:
+    class Case(unittest.IsolatedAsyncioTestCase):
+        async def asyncSetUp(self) -> None:
+            self.sandbox = await self.enterAsyncContext(Sandbox(customers=1, bot=False))
+
+        async def test(self) -> None:
+            self.sandbox.write(1, "Hello")
+            await self.sandbox.settled()
+
+    result = unittest.TextTestRunner(stream=io.StringIO()).run(Case("test"))
+    assert result.wasSuccessful(), result.errors
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("native", [False, True])
+async def test_cancelled_while_it_is_left_it_is_closed_all_the_same(
+    native: bool, anyio_backend_name: str, tmp_path: Path
+) -> None:
+    sandbox = Sandbox(customers=1, bot=False, db=tmp_path / "sandbox.db")
+    slow = Receiver(seconds=5.0)
+    sandbox.mount("https://bot.example/", slow)
+    sandbox._workspace.add_hook(8, "https://bot.example/", None, None, created=0.0)
+
+    async def use() -> None:
+        async with sandbox:
+            sandbox.write(1, "Hello")
+            await anyio.sleep_forever()
+
+    if native and anyio_backend_name == "asyncio":
+        task = asyncio.create_task(use())
+        await anyio.sleep(1)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        with anyio.move_on_after(1):
+            await use()
+    assert sandbox._http.is_closed
+    assert sandbox._storage is None
+    assert not sandbox._courier._running
+    # The file is free.
+    assert len(Sandbox(db=tmp_path / "sandbox.db").messages(1)) == 1

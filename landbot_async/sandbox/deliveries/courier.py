@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx
+from anyio.abc import TaskGroup
+from anyio.lowlevel import current_token
 from attrs import evolve
 
 from landbot_async._core.event_loop import Notifier
 from landbot_async._core.mounted import SupportsIdle, inboxes
+from landbot_async._core.tasks import uninterrupted
 from landbot_async._core.urls import this_machine
 from landbot_async.sandbox.clock import Clock
 from landbot_async.sandbox.feed import Feed
@@ -65,6 +68,8 @@ class Courier:
         self._mounts: dict[str, httpx.AsyncClient] = {}
         self._http: httpx.AsyncClient | None = None
         self._running = False
+        self._group: TaskGroup | None = None
+        self._task: Any = None  # a task of asyncio's
         self.attempts: list[DeliveryAttempt] = []
         self.copies: int = 1
         self.disorder: float = 0.0
@@ -75,9 +80,27 @@ class Courier:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._mounts[prefix] = httpx.AsyncClient(transport=transport, trust_env=False)
 
-    def open(self) -> None:
-        """Accept deliveries from now on: `run` follows."""
+    async def open(self) -> None:
+        """Accept and make deliveries from now on.
+
+        On asyncio any task may close what another has opened; on trio the same task must do both.
+        """
         self._running = True
+        loop = current_token().native_token
+        if hasattr(loop, "create_task"):
+            self._task = loop.create_task(self._run())
+        else:
+            self._group = await anyio.create_task_group().__aenter__()
+            self._group.start_soon(self._run)
+
+    async def close(self) -> None:
+        """End, and return when everything has ended, even if the caller is cancelled meanwhile."""
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(None, None, None)
+        elif self._task is not None:
+            self._task.cancel()
+            await uninterrupted(_ended, self._task)
 
     def post(self, deliveries: Iterable[Delivery], at: float) -> None:
         """Plan deliveries of something that happened at `at`. While nothing is open, they are dropped."""
@@ -116,7 +139,7 @@ class Courier:
             if posted == self._entries:
                 return
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """Make deliveries when they are due, until cancelled."""
         try:
             async with anyio.create_task_group() as group:
@@ -200,6 +223,12 @@ class Courier:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=PLACES),
             )
         return self._http
+
+
+async def _ended(task: Any) -> None:
+    import asyncio  # noqa: PLC0415  # loaded already, because the task is asyncio's
+
+    await asyncio.wait([task])
 
 
 def _below(url: str, prefix: str) -> bool:
