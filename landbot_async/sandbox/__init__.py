@@ -16,7 +16,7 @@ from .feed import Feed, SandboxEvent
 from .network.faults import Fault, FaultName
 from .network.windows import WindowName
 from .sandbox import Sandbox
-from .workspace.records import SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .workspace.records import SandboxChannel, SandboxCustomer, SandboxHook, SandboxMessage, Sent
 
 # Former names.
 Asked = SandboxRequest
@@ -38,6 +38,7 @@ __all__ = [
     "SandboxCustomer",
     "SandboxDisconnect",
     "SandboxEvent",
+    "SandboxHook",
     "SandboxMessage",
     "SandboxRequest",
     "SandboxResponse",

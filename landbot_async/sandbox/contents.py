@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from landbot_async._core.arguments import filled_text, whole_number
+from landbot_async._core.arguments import filled_text, web_address, whole_number
 
 from .assertions import something_sent, unexpected
 from .clock import Clock
-from .workspace.records import SandboxChannel, SandboxCustomer, SandboxMessage, Sent
+from .workspace.records import SandboxChannel, SandboxCustomer, SandboxHook, SandboxMessage, Sent
 from .workspace.workspace import Workspace
 
 
@@ -152,6 +152,29 @@ class Contents:
             setattr(channel, name, value)
         self._workspace.directory_changed()
         return channel
+
+    @property
+    def hooks(self) -> Sequence[SandboxHook]:
+        """The message hooks of all channels."""
+        return list(self._workspace.hooks.values())
+
+    def add_hook(self, channel_id: int, url: str, *, token: str | None = None, name: str | None = None) -> SandboxHook:
+        """Add a message hook, as if somebody had created it through the API.
+
+        Raises:
+            KeyError: there is no such channel.
+        """
+        channel = self.channel(channel_id)
+        now = self._clock.now()
+        return self._workspace.add_hook(channel.id, web_address("url", url), token, name, created=now)
+
+    def delete_hook(self, hook_id: int) -> None:
+        """Delete a message hook.
+
+        Raises:
+            KeyError: there is no such hook.
+        """
+        self._workspace.delete_hook(self._workspace.hooks[hook_id].channel_id, hook_id)
 
     @property
     def bots(self) -> set[int]:

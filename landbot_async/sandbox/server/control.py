@@ -1,19 +1,6 @@
-"""The control path, `/_sandbox/…`: for the page and for tests in any language. JSON; it takes the run's own token.
+"""The control path, `/_sandbox/…`: for the page and for tests in any language. JSON; it requires the run's own token.
 
-| request | what it gives or does |
-|---|---|
-| GET `state` | the time, the limit, the addresses, the channels, how many customers, the faults to come |
-| GET `environment` | what a program needs in its environment |
-| GET `customers?search=&offset=&limit=` | the customers, the latest conversation first |
-| PATCH `channels/{id}` | make a channel inactive; give an APIchat channel the `url` that its messages are posted to |
-| POST `customers` | a new customer, with any details |
-| GET, PATCH `customers/{id}` | a customer with the conversation; change details, such as `blocked` |
-| POST `customers/{id}/messages` | write as the customer: `text`, or any `type` with its data |
-| GET `deliveries?customer_id=&limit=` | what each hook was sent, and what it answered |
-| GET `sent` | what reached customers |
-| GET, POST, DELETE `faults` | those to come; one more, with the arguments of `Sandbox.fault`; none any more |
-| POST `tick` | move the time: `seconds`, `minutes`, `hours` |
-| GET `events` | what happens, as server-sent events; `Last-Event-ID` goes on where a stream broke |
+docs/sandbox.md has the table of its requests.
 """
 
 from __future__ import annotations
@@ -36,6 +23,7 @@ from landbot_async.sandbox import Sandbox, SandboxChannel, SandboxCustomer
 from landbot_async.sandbox.apis.base import MAX_BODY
 from landbot_async.sandbox.apis.bodies import is_url, parse_json
 from landbot_async.sandbox.feed import SandboxEvent
+from landbot_async.sandbox.workspace.records import SandboxHook
 
 from .responses import read_body
 
@@ -43,10 +31,10 @@ Json: TypeAlias = dict[str, Any]
 Work: TypeAlias = Callable[[Request, Json], Any]
 
 ALIVE: Final = 15.0
-"""Seconds after which a stream in which nothing happens says so, lest something between takes it for dead."""
+"""Seconds after which a stream without events sends a comment, so that nothing in between takes it for dead."""
 TOGETHER: Final = 0.05
-"""Seconds in which happenings are gathered, so that a thousand a second are no thousand writes."""
-# What may be said of a customer or a channel, and the types it may have.
+"""Seconds in which events are gathered, so that a thousand a second do not take a thousand writes."""
+# The details of customers, channels and hooks that a request may set, and their types.
 CUSTOMER: Final[Mapping[str, tuple[type, ...]]] = {
     "name": (str, type(None)),
     "phone": (str, type(None)),
@@ -59,11 +47,17 @@ CUSTOMER: Final[Mapping[str, tuple[type, ...]]] = {
     "fields": (dict,),
 }
 CHANNEL: Final[Mapping[str, tuple[type, ...]]] = {"active": (bool,), "url": (str, type(None))}
+HOOK: Final[Mapping[str, tuple[type, ...]]] = {
+    "channel_id": (int,),
+    "url": (str,),
+    "token": (str, type(None)),
+    "name": (str, type(None)),
+}
 
 
 @frozen
 class Variable:
-    """An environment variable that a program needs. Its value is None where it is not to be shown."""
+    """An environment variable that a program needs. Its value is None if it must not be shown."""
 
     name: str
     value: str | None
@@ -78,7 +72,7 @@ class Control:
         self._variables = tuple(variables)
 
     def routes(self) -> list[Route]:
-        """For Starlette."""
+        """Return the routes, for Starlette."""
         works: list[tuple[str, str, Work]] = [
             ("GET", "state", self._state),
             ("GET", "environment", self._environment),
@@ -88,7 +82,12 @@ class Control:
             ("GET", "customers/{customer_id}", self._get_customer),
             ("PATCH", "customers/{customer_id}", self._change_customer),
             ("POST", "customers/{customer_id}/messages", self._write),
+            ("GET", "hooks", self._hooks),
+            ("POST", "hooks", self._add_hook),
+            ("DELETE", "hooks/{hook_id}", self._delete_hook),
+            ("POST", "bots", self._add_bot),
             ("GET", "deliveries", self._deliveries),
+            ("POST", "deliveries/{delivery_id}/retry", self._retry),
             ("GET", "sent", self._sent),
             ("GET", "faults", self._faults),
             ("POST", "faults", self._add_fault),
@@ -132,12 +131,10 @@ class Control:
     def _list_customers(self, request: Request, _given: Json) -> Json:
         search = request.query_params.get("search", "").casefold()
         offset, limit = _number(request, "offset", 0), _number(request, "limit", 50)
-        found = (
-            [each for each in self._sandbox.customers if search in _searched(each)]
-            if search
-            else self._sandbox.customers
-        )
-        latest = heapq.nlargest(offset + limit, found, key=_latest)[offset:]
+        found = self._sandbox.customers
+        if search:
+            found = [each for each in found if search in _searched(each)]
+        latest = heapq.nlargest(offset + limit, found, key=lambda each: each.last_message or 0.0)[offset:]
         return {"total": len(found), "customers": [self._row(customer) for customer in latest]}
 
     def _add_customer(self, _request: Request, given: Json) -> Json:
@@ -147,8 +144,9 @@ class Control:
 
     def _get_customer(self, request: Request, _given: Json) -> Json:
         customer = self._customer(request)
-        messages = [{**message.story(), "at": message.at} for message in self._sandbox.messages(customer.id)]
-        return {"customer": self._row(customer), "messages": messages}
+        whole = [{**message.story(), "at": message.at} for message in customer.conversation]
+        made_up = len(whole) - len(customer.messages)
+        return {"customer": self._row(customer), "before": whole[:made_up], "messages": whole[made_up:]}
 
     def _change_customer(self, request: Request, given: Json) -> Json:
         customer = self._customer(request)
@@ -158,6 +156,39 @@ class Control:
     def _write(self, request: Request, given: Json) -> Json:
         customer = self._customer(request)
         self._sandbox.write(customer.id, given.pop("text", None), **given)
+        return {"success": True}
+
+    def _hooks(self, _request: Request, _given: Json) -> Json:
+        return {"hooks": [_without_token(hook) for hook in self._sandbox.hooks]}
+
+    def _add_hook(self, _request: Request, given: Json) -> Json:
+        details = _checked(given, HOOK)
+        if not is_url(details.get("url", "")):
+            raise ValueError("url must be an http(s) URL")
+        try:
+            return {"hook": _without_token(self._sandbox.add_hook(**details))}
+        except KeyError:
+            raise HTTPException(404, "There is no such channel") from None
+
+    def _delete_hook(self, request: Request, _given: Json) -> Json:
+        try:
+            self._sandbox.delete_hook(_id(request, "hook_id"))
+        except KeyError:
+            raise HTTPException(404, "There is no such hook") from None
+        return {"success": True}
+
+    def _add_bot(self, _request: Request, given: Json) -> Json:
+        bot_id = _checked(given, {"id": (int,)}).get("id", 0)
+        if bot_id < 1:
+            raise ValueError("id must be a whole number from 1")
+        self._sandbox.bots.add(bot_id)
+        return {"success": True}
+
+    def _retry(self, request: Request, _given: Json) -> Json:
+        try:
+            self._sandbox.redeliver(_id(request, "delivery_id"))
+        except KeyError:
+            raise HTTPException(404, "There is no such delivery that waits or has failed") from None
         return {"success": True}
 
     def _deliveries(self, request: Request, _given: Json) -> Json:
@@ -190,7 +221,7 @@ class Control:
         return _Events(self.stream(since))
 
     async def stream(self, last: int) -> AsyncGenerator[bytes]:
-        """What happens after the happening numbered `last`, for ever."""
+        """Yield the events after the one numbered `last`, for ever."""
         feed = self._sandbox.feed
         async with feed.subscribe() as news:
             yield b": hello\n\n"
@@ -217,7 +248,7 @@ class Control:
 
 
 class _Events(StreamingResponse):
-    """Ends its stream with itself: cancelled while it writes, it would leave that to the garbage collector."""
+    """A stream of events that is closed with its response, even if the response is cancelled while it writes."""
 
     def __init__(self, stream: AsyncGenerator[bytes]) -> None:
         super().__init__(stream, media_type="text/event-stream")
@@ -229,13 +260,18 @@ class _Events(StreamingResponse):
 
 
 def event(happening: SandboxEvent) -> bytes:
-    """A happening as a server-sent event. JSON has no line breaks, so its data is one line."""
+    """Return an event as a server-sent event. JSON has no line breaks, so its data is one line."""
     data = json.dumps({"at": happening.at, **happening.data}, ensure_ascii=False)
     return f"id: {happening.number}\nevent: {happening.kind}\ndata: {data}\n\n".encode()
 
 
 def _shown(channel: SandboxChannel) -> Json:
     return {"id": channel.id, "name": channel.name, "type": channel.type, "active": channel.active}
+
+
+def _without_token(hook: SandboxHook) -> Json:
+    shown = hook.json()
+    return {**shown, "token": None, "has_token": hook.token is not None}
 
 
 def _endpoint(work: Work) -> Callable[[Request], Awaitable[Response]]:
@@ -253,7 +289,7 @@ def _endpoint(work: Work) -> Callable[[Request], Awaitable[Response]]:
 async def _given(request: Request) -> Json:
     body = await read_body(request.receive, MAX_BODY)
     if body is None:
-        raise HTTPException(400, "The body is not whole")  # and nobody is there to hear it
+        raise HTTPException(400, "The body is incomplete")  # and nobody is there to read this
     if len(body) > MAX_BODY:
         raise HTTPException(413, "The body is too large")
     try:
@@ -268,7 +304,7 @@ async def _given(request: Request) -> Json:
 def _checked(details: Json, known: Mapping[str, tuple[type, ...]]) -> Json:
     for name, value in details.items():
         if name not in known:
-            raise ValueError(f"{name!r} cannot be said here: only {', '.join(known)}")
+            raise ValueError(f"{name!r} cannot be set here: only {', '.join(known)}")
         if type(value) not in known[name]:
             raise TypeError(f"{name} cannot be {value!r}")
     return details
@@ -289,12 +325,8 @@ def _number(request: Request, name: str, default: int) -> int:
 
 
 def _whole(text: str) -> int | None:
-    """The number, if it is a whole one that an address may have: int() takes digits of other scripts too."""
+    """Return the whole number in a text, or None: int() would take digits of other scripts too."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
-
-
-def _latest(customer: SandboxCustomer) -> float:
-    return customer.last_message or 0.0
 
 
 def _searched(customer: SandboxCustomer) -> str:

@@ -1,4 +1,4 @@
-"""The shell: a socket, uvicorn on it, and an end without a sound."""
+"""Uvicorn as the sandbox needs it: with access to the connection, and a quiet end."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ class Application(Protocol):
 
 
 class LandbotProtocol(H11Protocol):
-    """Uvicorn's own; besides, the application gets the `transport`, in the scope's `state`, and may break it."""
+    """Uvicorn's own protocol, which also gives the application the `transport`, in the scope's `state`, to break it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """A client has connected."""
+        """Take note of the transport."""
         super().connection_made(transport)
         self.app_state: dict[str, Any] = {**self.app_state, "transport": transport}
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's own, that calls back when it listens, ends what is under way with it, and raises no signal again."""
+    """Uvicorn's own server, which calls back when it listens, breaks what is in progress when it ends, and raises no
+    signal again.
+    """
 
     def __init__(self, app: Application, started: Callable[[], None]) -> None:
         super().__init__(
@@ -54,29 +56,29 @@ class Server(uvicorn.Server):
         self._application = app
         self._tell = started
         self.ended_by: int = 0
-        """The signal that ended it, if one did."""
+        """The signal that ended it, or 0."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         await super().startup(sockets)
         self._tell()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End, and with it streams that would never end by themselves."""
+        """End, and with it the streams that would never end by themselves."""
         self._application.stop()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ctrl-C or a SIGTERM has come."""
+        """Note Ctrl-C or SIGTERM."""
         self.ended_by = sig
         self.should_exit = True
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Return a listening socket.
 
     Raises:
-        OSError: the port is taken, or the host is none of this machine's.
+        OSError: the port is taken, or the host is not of this machine.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE

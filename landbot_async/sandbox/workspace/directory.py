@@ -20,19 +20,22 @@ OWN_BOT: Final = 1
 
 
 class Observer:
-    """Is told of every change of a workspace, at once and in order. It must not wait. Each method may be left out."""
+    """A listener that is told of every change of a workspace, at once and in order.
+
+    A subclass overrides the methods that it needs. They must not wait.
+    """
 
     def customer_changed(self, customer: SandboxCustomer) -> None:
-        """A customer was added or changed."""
+        """Take note that a customer was added or changed."""
 
     def customer_deleted(self, customer: SandboxCustomer) -> None:
-        """A customer was deleted."""
+        """Take note that a customer was deleted."""
 
     def message_added(self, customer: SandboxCustomer, message: SandboxMessage, at: float) -> None:
-        """A message or an event was added to a conversation at `at`; `customer_changed` follows."""
+        """Take note that a message or an event was added at `at`; `customer_changed` follows."""
 
     def directory_changed(self) -> None:
-        """A channel or a hook was added, changed or deleted."""
+        """Take note that a channel or a hook was added, changed or deleted."""
 
 
 class Directory:

@@ -206,11 +206,11 @@ async def test_the_latest_deliveries_alone() -> None:
         ("POST", "customers/99/messages", {"text": "x"}, 404, "There is no such customer"),
         ("PATCH", "customers/1", {"blocked": "yes"}, 422, "blocked cannot be 'yes'"),
         ("PATCH", "customers/1", {"agent_id": True}, 422, "agent_id cannot be True"),
-        ("PATCH", "customers/1", {"id": 5}, 422, "'id' cannot be said here"),
+        ("PATCH", "customers/1", {"id": 5}, 422, "'id' cannot be set here"),
         ("POST", "customers", {"channel_id": 99}, 422, "channel_id must be one of"),
-        ("POST", "customers", {"messages": []}, 422, "'messages' cannot be said here"),
+        ("POST", "customers", {"messages": []}, 422, "'messages' cannot be set here"),
         ("PATCH", "channels/99", {"active": True}, 404, "There is no such channel"),
-        ("PATCH", "channels/8", {"token": "x"}, 422, "'token' cannot be said here"),
+        ("PATCH", "channels/8", {"token": "x"}, 422, "'token' cannot be set here"),
         ("PATCH", "channels/8", {"url": "nowhere"}, 422, "url"),
         ("PATCH", "channels/10", {"url": "http://127.0.0.1:99999/"}, 422, "url must be an http(s) URL"),
         ("PATCH", "channels/8", {"url": "http://127.0.0.1:9/"}, 422, "only an APIchat channel has a url"),
@@ -395,3 +395,65 @@ async def test_what_is_no_number_of_anybody_is_nobodys(number: str) -> None:
     async with asgi(Sandbox(customers=3)) as client:
         assert (await client.get(f"/_sandbox/customers/{number}")).status_code == 404
         assert (await client.patch(f"/_sandbox/channels/{number}", json={})).status_code == 404
+
+
+async def test_hooks_are_made_listed_and_deleted() -> None:
+    sandbox = Sandbox(customers=1)
+    async with asgi(sandbox) as client:
+        made = await client.post(
+            "/_sandbox/hooks", json={"channel_id": 8, "url": "http://127.0.0.1:9/x", "token": "s3cret", "name": "mine"}
+        )
+        shown = made.json()["hook"]
+        assert (shown["id"], shown["channel_id"], shown["url"], shown["name"]) == (1, 8, "http://127.0.0.1:9/x", "mine")
+        assert (shown["token"], shown["has_token"]) == (None, True)
+        assert (await client.get("/_sandbox/hooks")).json() == {"hooks": [shown]}
+        assert [each.token for each in sandbox.hooks] == ["s3cret"]
+        assert (await client.delete("/_sandbox/hooks/1")).json() == {"success": True}
+        assert (await client.delete("/_sandbox/hooks/1")).status_code == 404
+        assert not sandbox.hooks
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("hooks", {"channel_id": 99, "url": "http://127.0.0.1:9/x"}, 404),
+        ("hooks", {"channel_id": 8}, 422),
+        ("hooks", {"channel_id": 8, "url": "nowhere"}, 422),
+        ("hooks", {"url": "http://127.0.0.1:9/x"}, 422),
+        ("hooks", {"channel_id": "8", "url": "http://127.0.0.1:9/x"}, 422),
+        ("bots", {}, 422),
+        ("bots", {"id": 0}, 422),
+        ("bots", {"id": "x"}, 422),
+        ("deliveries/1/retry", {}, 404),
+        ("deliveries/x/retry", {}, 404),
+    ],
+)
+async def test_what_cannot_be_done_with_them(path: str, body: Any, status: int) -> None:
+    sandbox = Sandbox(customers=1)
+    async with asgi(sandbox) as client:
+        answer = await client.post(f"/_sandbox/{path}", json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+    assert not sandbox.hooks
+
+
+async def test_a_bot_and_one_more_attempt() -> None:
+    sandbox = Sandbox(customers=1, bot=False)
+    async with asgi(sandbox) as client:
+        assert (await client.post("/_sandbox/bots", json={"id": 2_384_756})).json() == {"success": True}
+        assert 2_384_756 in sandbox.bots
+        sandbox.add_hook(8, "https://beyond.example/")
+        sandbox.write(1, "Hello")
+        await sandbox.settled()
+        assert (await client.post("/_sandbox/deliveries/1/retry")).json() == {"success": True}
+        await sandbox.settled()
+        assert [attempt.attempt for attempt in sandbox.deliveries] == [1, 2]
+
+
+async def test_a_made_up_message_is_told_apart() -> None:
+    sandbox = Sandbox(customers=1, bot=False)
+    async with asgi(sandbox) as client:
+        sandbox.write(1, "Hello")
+        answer = (await client.get("/_sandbox/customers/1")).json()
+    assert [each["text"] for each in answer["messages"]] == ["Hello"]
+    assert [each["text"] for each in answer["before"]] == ["Hello! Is anybody there?"]
