@@ -395,3 +395,260 @@ while (walker.nextNode()) {
 }
 return found;
 """
+
+
+# While a message is on its way
+
+
+SLOWED = """
+const fetched = window.fetch;
+window.fetch = async (path, options) => {
+  if (options?.method === "POST" && String(path).includes("/messages")) await new Promise((go) => setTimeout(go, 700));
+  return fetched(path, options);
+};
+"""
+
+
+def test_what_is_typed_while_a_message_is_on_its_way_stays(browser: Browser, served: Served) -> None:
+    browser.open(f"{served.root}#customer-3")
+    browser.wait("#who", name_of(served, 3))
+    browser.run(SLOWED)
+    write = browser.wait("#write")
+    write.send_keys("One", Keys.ENTER)
+    write.send_keys("Two", Keys.ENTER)
+    write.send_keys("and thr")
+    browser.wait(".said.left .bubble", "Two")
+    assert write.get_property("value") == "and thr"
+    said = browser.run("return [...document.querySelectorAll('.said.left .text')].map((each) => each.textContent)")
+    assert said == ["One", "Two"]
+    # What was typed to one customer is theirs.
+    browser.wait("#customers a[data-id='5']").click()
+    browser.wait("#who", name_of(served, 5))
+    assert write.get_property("value") == ""
+    write.send_keys("for five")
+    browser.wait("#customers a[data-id='3']").click()
+    browser.wait("#who", name_of(served, 3))
+    assert write.get_property("value") == "and thr"
+    browser.wait("#customers a[data-id='5']").click()
+    browser.wait("#who", name_of(served, 5))
+    assert write.get_property("value") == "for five"
+
+
+def test_a_message_that_was_refused_comes_back_in_front(browser: Browser, served: Served) -> None:
+    served.call("PUT", "v1/customers/3/block/")
+    browser.open(f"{served.root}#customer-3")
+    browser.wait("#who", name_of(served, 3))
+    browser.run(SLOWED)
+    write = browser.wait("#write")
+    write.send_keys("Hello", Keys.ENTER)
+    write.send_keys("there")
+    browser.wait("#problem", "blocked")
+    assert write.get_property("value") == "Hello\nthere"
+
+
+@pytest.mark.parametrize("odd", [{"toString": 1}, {"toString": None, "valueOf": 2}, [[{"a": 1}]], 5, True])
+def test_no_value_of_a_message_stops_the_page(browser: Browser, served: Served, hook: Hook, odd: Any) -> None:
+    hook.register(served)
+    browser.open(f"{served.root}#customer-3")
+    browser.wait("#who", name_of(served, 3))
+    odds = {"title": odd, "url": odd, "latitude": odd, "longitude": odd, "action": odd, "buttons": [odd], "body": odd}
+    served.call("POST", "_sandbox/customers/3/messages", {"type": "dialog", **odds})
+    served.call("POST", "_sandbox/customers/3/messages", {"text": "And on it goes"})
+    browser.wait(".said.left .text", "And on it goes")
+    browser.wait(".card", "And on it goes")
+    browser.wait(".card", "dialog")
+
+
+# Lists, deliveries, requests
+
+
+def test_rows_show_ids_and_channels(browser: Browser, served: Served) -> None:
+    browser.open(f"{served.root}#customer-4")
+    row = browser.wait("#customers a[data-id='4']").text
+    assert "No. 4" in row
+    assert "whatsapp 9" in row
+    browser.wait("#who-details", "whatsapp 9")
+
+
+def test_a_delivery_says_whose_it_is_and_can_be_tried_again(browser: Browser, served: Served, hook: Hook) -> None:
+    hook.fails = {"Again, please"}
+    hook.register(served)
+    browser.open(served.root)
+    served.call("POST", "_sandbox/customers/3/messages", {"text": "Again, please"})
+    card = browser.wait(".card", "Again, please")
+    card.find_element("css selector", "summary").click()
+    assert "Customer 3 · from the customer · 1 attempt" in card.text
+    browser.wait(".retry").click()
+    browser.wait(".card", "2 attempts")
+    assert not browser.all(".retry")
+    assert len(hook.got) >= 2
+
+
+def test_requests_are_told_with_what_was_refused_and_why(browser: Browser, served: Served) -> None:
+    browser.open(served.root)
+    served.call("PUT", "v1/customers/3/block/")
+    served.call("POST", "v1/customers/3/send_text/", {"message": "Hello"})
+    served.call("POST", "_sandbox/faults", {"what": 503})
+    served.call("GET", "v1/customers/5/")
+    browser.wait("#tab-of-requests").click()
+    browser.wait(".request", "fault: 503")
+    texts = [each.text for each in browser.all(".request")]
+    assert len(texts) == 3
+    assert "GET /v1/customers/5/" in texts[0] and "fault: 503" in texts[0]  # noqa: PT018  # one row
+    assert "412" in texts[1] and "The customer is blocked" in texts[1]  # noqa: PT018  # one row
+    assert "200" in texts[2]
+    in_one_second(served, 30)
+    browser.wait(".request", "Too many requests")
+    browser.run("document.querySelector('input[name=requests][value=failed]').click()")
+    time.sleep(1.05)  # a new window of the limit
+    served.call("GET", "v1/customers/9999/")
+    browser.wait(".request", "Not found")
+    assert all("200" not in each.text.splitlines()[0] for each in browser.all(".request"))
+
+
+def test_whatsapps_24_hours_are_shown(browser: Browser, served: Served) -> None:
+    browser.open(f"{served.root}#customer-4")
+    browser.wait("#reply-time", "Free text for 23 h")
+    browser.wait("#tab-of-setup").click()
+    browser.wait("#time button", "25 hours later").click()
+    browser.wait("#setup-told", "25 hours have passed")
+    browser.wait("#reply-time", "templates only")
+    browser.wait("#write").send_keys("I am back", Keys.ENTER)
+    browser.wait("#reply-time", "Free text for")
+    browser.open(f"{served.root}#customer-3")
+    browser.wait("#who", name_of(served, 3))
+    assert not browser.all("#reply-time")
+
+
+# Set up
+
+
+def test_everything_is_set_up_on_the_page(browser: Browser, served: Served, hook: Hook) -> None:
+    browser.open(served.root)
+    browser.wait("#tab-of-setup").click()
+
+    def submit(form: str, told: str, **values: str) -> None:
+        for name, value in values.items():
+            field = browser.wait(f"#{form} [name='{name}']")
+            if field.tag_name == "select":
+                field.find_element("css selector", f"option[value='{value}']").click()
+            else:
+                field.clear()
+                field.send_keys(value)
+        browser.wait(f"#{form} button[type=submit]").click()
+        browser.wait("#setup-told", told)
+
+    submit("new-customer", "Customer 26 is there", name="Zoë Quill", channel_id="9", phone="34611111111")
+    browser.wait("#customers a[data-id='26']", "Zoë Quill")
+    submit("new-hook", "Hook 1 is told", channel_id="9", url=hook.url, token="t")
+    browser.wait("#hooks li", "channel 9")
+    served.call("POST", "_sandbox/customers/26/messages", {"text": "Hello from Zoë"})
+    browser.wait("#tab-of-deliveries").click()
+    browser.wait(".card", "Hello from Zoë")
+    browser.wait("#tab-of-setup").click()
+    browser.wait("#hooks button", "Delete").click()
+    browser.wait("#setup-told", "Hook 1 is gone")
+    assert not browser.all("#hooks li")
+    submit("apichat-url", "posted there", url=hook.url)
+    submit("apichat-url", "posts nothing", url="")
+    submit("new-fault", "will meet it", what="503", times="2")
+    browser.wait("#faults li", "503 · 2 to come")
+    browser.wait("#clear-faults").click()
+    browser.wait("#setup-told", "Nothing goes wrong")
+    assert not browser.all("#faults li")
+    browser.wait("#new-fault [name='after_the_work']").click()
+    submit("new-fault", "will meet it", what="html", times="1")
+    assert served.call("GET", "_sandbox/faults")[1]["faults"][0]["after_the_work"] is True
+    # A fault that is never before the work takes the box for what it is.
+    submit("new-fault", "will meet it", what="lost_answer")
+    served.call("DELETE", "_sandbox/faults")
+    # What the sandbox refuses is said.
+    browser.run("document.querySelector('#new-hook [name=url]').type = 'text'")
+    submit("new-hook", "url must be an http(s) URL", url="nowhere")
+
+
+def test_the_parts_are_tabs_for_the_keyboard(browser: Browser, served: Served) -> None:
+    browser.open(served.root)
+    browser.run("document.querySelector('#tab-of-deliveries').focus()")
+    for key, name in ((Keys.ARROW_RIGHT, "requests"), (Keys.ARROW_RIGHT, "setup"), (Keys.ARROW_RIGHT, "deliveries")):
+        browser.press(key)
+        assert browser.focused().get_attribute("id") == f"tab-of-{name}"
+        assert [each.get_attribute("id") for each in browser.all("[role=tabpanel]")] == [f"part-{name}"]
+    browser.press(Keys.ARROW_LEFT, Keys.TAB)
+    assert browser.focused().tag_name in {"select", "input", "div"}
+
+
+NAMELESS = """
+const named = (e) => e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim() || e.title
+  || (e.getAttribute("aria-labelledby") || "").split(" ").some((id) => document.getElementById(id)?.textContent.trim());
+const wrong = [];
+for (const e of document.querySelectorAll("button, a, input, select, textarea, section, nav, dialog, img, [role=tab], [role=tabpanel], [role=log]")) {
+  if (e.tagName === "IMG" ? e.alt === null : !named(e)) wrong.push(`no name: ${e.outerHTML.slice(0, 90)}`);
+}
+const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+for (const id of new Set(ids)) if (ids.filter((each) => each === id).length > 1) wrong.push(`twice: ${id}`);
+for (const name of ["aria-controls", "aria-labelledby"]) {
+  for (const e of document.querySelectorAll(`[${name}]`)) {
+    for (const id of e.getAttribute(name).split(" ")) if (!document.getElementById(id)) wrong.push(`${name}: ${id}`);
+  }
+}
+if (!document.documentElement.lang || !document.title) wrong.push("no language or title");
+if (document.querySelectorAll("h1").length !== 1 || document.querySelectorAll("main").length !== 1) wrong.push("h1, main");
+return wrong;
+"""
+
+
+def test_everything_has_a_name_for_screen_readers(browser: Browser, served: Served, hook: Hook) -> None:
+    fill(browser, served, hook)
+    for part in ("deliveries", "requests", "setup"):
+        browser.wait(f"#tab-of-{part}").click()
+        assert browser.run(NAMELESS) == []
+
+
+# Ten thousand rows
+
+FRAMES = """
+window.frames_ = [];
+let last = performance.now();
+const list = document.querySelector(".customers .scroll");
+let down = true;
+(function frame(now) {
+  window.frames_.push(now - last);
+  last = now;
+  list.scrollTop += down ? 400 : -400;
+  if (list.scrollTop + list.clientHeight >= list.scrollHeight - 5) down = false;
+  if (list.scrollTop === 0) down = true;
+  requestAnimationFrame(frame);
+})(last);
+"""
+
+
+def test_ten_thousand_rows_scroll_while_twenty_messages_a_second_come(browser: Browser) -> None:
+    with serving("--customers", "10000", "--window", "off", "--no-bot") as crowd:
+        browser.open(crowd.root)
+        browser.wait("#customers a")
+        browser.run("""
+            window.more_ = setInterval(() => {
+              const more = document.querySelector("#more");
+              if (more.hidden) clearInterval(window.more_); else more.click();
+            }, 20);
+        """)
+        loaded = "return document.querySelector('#customers').offsetHeight / 78"
+        deadline = time.monotonic() + 60
+        while browser.run(loaded) < 10_000 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        browser.run("clearInterval(window.more_)")
+        assert browser.run(loaded) == 10_000
+        assert browser.run("return document.querySelectorAll('#customers li').length") < 100
+        browser.run(FRAMES)
+        time.sleep(1)
+        browser.run("window.frames_.length = 0")
+        begun = time.monotonic()
+        for number in range(100):
+            crowd.call("POST", f"_sandbox/customers/{1 + number * 97 % 10_000}/messages", {"text": f"Message {number}"})
+            time.sleep(max(0.0, begun + (number + 1) / 20 - time.monotonic()))
+        frames = sorted(browser.run("return window.frames_"))
+        browser.run("window.requestAnimationFrame = () => 0")
+        browser.run("document.querySelector('.customers .scroll').scrollTop = 0")
+        print(f"frames: {len(frames)}, median {frames[len(frames) // 2]:.0f} ms, longest {frames[-1]:.0f} ms")
+        assert frames[int(len(frames) * 0.95)] <= 100

@@ -29,7 +29,18 @@ from .control import Control, Variable
 
 APIS: Final = tuple(f"{api.prefix}/" for api in (Platform, Apichat, OptIn))
 CONTROL: Final = "/_sandbox/"
-SCRIPTS: Final = ("api", "connection", "conversation", "customers", "deliveries", "dom", "page", "strip")
+SCRIPTS: Final = (
+    "api",
+    "connection",
+    "conversation",
+    "customers",
+    "deliveries",
+    "dom",
+    "page",
+    "requests",
+    "setup",
+    "strip",
+)
 FILES: Final = {
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",

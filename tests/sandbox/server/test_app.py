@@ -118,7 +118,7 @@ async def test_all_files_of_the_page_are_served() -> None:
             new = {f"/page/{part[2:]}" for part in text.split('"') if part.startswith("./")} - seen
             seen |= new
             scripts |= new
-        assert len(seen) == 11
+        assert len(seen) == 13
         for path in seen:
             assert (await client.get(path)).status_code == 200
 

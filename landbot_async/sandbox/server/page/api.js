@@ -1,8 +1,8 @@
-// The control path: requests, and what happens as it happens. The run's token came with the page and goes in a header.
+// The control path: requests, and the stream of events. The run's token came with the page and goes in a header.
 
 const token = document.querySelector('meta[name="sandbox-token"]').content;
 
-/** Ask the sandbox; gives the JSON of its answer or throws an Error with its reason. */
+/** Send a request to the sandbox; return the JSON of its response or throw an Error with its reason. */
 export async function call(method, path, body) {
   const asked = fetch(`/_sandbox/${path}`, {
     method,
@@ -20,10 +20,10 @@ export async function call(method, path, body) {
 }
 
 /**
- * Follow what happens after the happening numbered `last`, for ever: a broken connection is made again and goes on where
- * it broke. `EventSource` cannot send the token's header, so the stream is read here.
+ * Follow the events after the one numbered `last`, for ever: a broken connection is made again and continues where it
+ * broke. `EventSource` cannot send the token's header, so the stream is read here.
  */
-export async function follow(last, { onHappening, onLive }) {
+export async function follow(last, { onEvent, onLive }) {
   for (let wait = 250; ; wait = Math.min(wait * 2, 5000)) {
     try {
       const response = await fetch("/_sandbox/events", {
@@ -36,7 +36,7 @@ export async function follow(last, { onHappening, onLive }) {
       wait = 125;
       for await (const event of events(response.body)) {
         last = event.number;
-        onHappening(event);
+        onEvent(event);
       }
     } catch (error) {
       console.debug("the stream broke:", error);
@@ -46,7 +46,7 @@ export async function follow(last, { onHappening, onLive }) {
   }
 }
 
-// Another run has another token, which a new page brings; what was being written is not lost by it.
+// Another run has another token, which a new page brings; what was being typed is kept.
 function startedAnew() {
   sessionStorage.setItem("draft", document.getElementById("write").value);
   location.reload();

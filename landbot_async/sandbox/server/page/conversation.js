@@ -1,21 +1,30 @@
-// One conversation: the customer's words on the left, a bot's or an agent's on the right, events between them.
+// One conversation: the customer's messages on the left, a bot's or an agent's on the right, events between them.
 
 import { call } from "./api.js";
-import { badges, byId, day, eachFrame, fillEmpty, initials, make, nameOf, stamp, time } from "./dom.js";
+import { badges, byId, day, eachFrame, fillEmpty, initials, make, nameOf, plain, stamp, time } from "./dom.js";
 
 let customer = null;
 let messages = new Map(); // id → message, in time order
 let latest = null; // the newest that has been drawn
 let atEnd = true; // whether its end is what is looked at
-let opening = 0; // the latest conversation asked for: an answer to an older one is thrown away
+let opening = 0; // the latest conversation asked for: a response to an older one is dropped
+let now = () => 0;
+let sending = Promise.resolve(); // messages go out one after the other, in the order in which they were written
+const drafts = new Map(); // customer id → what was typed and not yet sent
 
-export function start({ onEscape }) {
+export function start({ clock, onEscape }) {
+  now = clock;
+  setInterval(() => customer && head(), 30_000);
   const write = byId("write");
   write.value = sessionStorage.getItem("draft") ?? "";
   sessionStorage.removeItem("draft");
   byId("composer").addEventListener("submit", (event) => {
     event.preventDefault();
-    send({ text: write.value.trim() });
+    if (!customer || !write.value.trim()) return;
+    const text = write.value.trim();
+    write.value = ""; // at once: what is typed while this one is on its way is the next one
+    grow();
+    send({ text });
   });
   write.addEventListener("input", grow);
   write.addEventListener("keydown", (event) => {
@@ -43,8 +52,9 @@ export async function open(id, { focus = false } = {}) {
   try {
     const answer = await call("GET", `customers/${id}`);
     if (mine !== opening) return;
-    customer = answer.customer;
-    messages = new Map(answer.messages.map((message) => [message.id, message]));
+    choose(answer.customer);
+    const before = answer.before.map((message) => ({ ...message, before: true }));
+    messages = new Map([...before, ...answer.messages].map((message) => [message.id, message]));
   } catch (error) {
     if (mine !== opening) return;
     close();
@@ -56,9 +66,20 @@ export async function open(id, { focus = false } = {}) {
   if (focus) requestAnimationFrame(() => byId("write").focus());
 }
 
+// What was typed to one customer stays theirs.
+function choose(next) {
+  const write = byId("write");
+  if (customer?.id !== next?.id) {
+    if (customer) drafts.set(customer.id, write.value);
+    if (customer || next === null || drafts.has(next.id)) write.value = (next && drafts.get(next.id)) ?? "";
+  }
+  customer = next;
+  grow();
+}
+
 /** Show nobody's. */
 export function close() {
-  customer = null;
+  choose(null);
   messages = new Map();
   latest = null;
   draw();
@@ -81,18 +102,28 @@ export function add(message) {
   draw();
 }
 
-async function send(body) {
-  if (!customer || !body.text) return;
-  const write = byId("write");
+function send(body) {
+  const to = customer.id;
   byId("problem").textContent = "";
-  try {
-    await call("POST", `customers/${customer.id}/messages`, body);
-    if (!body.payload) write.value = "";
-    grow();
-  } catch (error) {
-    byId("problem").textContent = error.message;
-  }
-  write.focus();
+  byId("write").focus();
+  sending = sending.then(async () => {
+    try {
+      await call("POST", `customers/${to}/messages`, body);
+    } catch (error) {
+      byId("problem").textContent = error.message;
+      giveBack(to, body);
+    }
+  });
+}
+
+// A message that was not sent goes back into the box, in front of what was typed since.
+function giveBack(to, body) {
+  if (body.type === "button") return;
+  const write = byId("write");
+  const joined = (rest) => (rest ? `${body.text}\n${rest}` : body.text);
+  if (customer?.id === to) write.value = joined(write.value);
+  else drafts.set(to, joined(drafts.get(to)));
+  grow();
 }
 
 function grow() {
@@ -129,6 +160,11 @@ const draw = eachFrame(() => {
   }
 });
 
+/** Draw again, because the time was moved. */
+export function retime() {
+  draw();
+}
+
 function toEnd() {
   byId("talk").scrollTop = byId("talk").scrollHeight;
 }
@@ -138,15 +174,25 @@ function head() {
   const name = customer ? nameOf(customer) : null;
   byId("who").textContent = name ?? "Conversation";
   byId("who-details").textContent = customer
-    ? [`No. ${customer.id}`, customer.channel_type, customer.phone, customer.email].filter(Boolean).join(" · ")
+    ? [`No. ${customer.id}`, `${customer.channel_type} ${customer.channel_id}`, customer.phone, customer.email].filter(Boolean).join(" · ")
     : "";
   byId("who-avatar").hidden = !customer;
   byId("who-avatar").textContent = customer ? initials(name) : "";
-  byId("who-badges").replaceChildren(...(customer ? badges(customer) : []));
+  byId("who-badges").replaceChildren(...(customer ? [replyTime(), ...badges(customer)].filter(Boolean) : []));
   byId("write-label").textContent = customer ? `Write as ${name}` : "Write as the customer";
   write.placeholder = customer ? `Write as ${name}` : "Choose a customer first";
   write.disabled = !customer;
   byId("send").disabled = !customer;
+}
+
+const REPLY_TIME = 24 * 3600; // seconds
+
+// WhatsApp takes free text for 24 hours after the customer's last message.
+function replyTime() {
+  if (customer.channel_type !== "whatsapp") return null;
+  const left = (customer.last_receive ?? -Infinity) + REPLY_TIME - now();
+  const text = left <= 0 ? "24 h over: templates only" : `Free text for ${left >= 3600 ? `${Math.floor(left / 3600)} h` : `${Math.ceil(left / 60)} min`}`;
+  return make("span", { className: `badge ${left <= 0 ? "warn" : "good"}`, id: "reply-time", textContent: text, title: "WhatsApp takes free text for 24 hours after the customer's last message" });
 }
 
 function item(message, before) {
@@ -158,7 +204,7 @@ function item(message, before) {
   const follows = before && before.sender.type === type && before.sender.id === message.sender.id && message.at - before.at < 300;
   return make(
     "li",
-    { className: `said ${side} ${type}` },
+    { className: message.before ? "earlier" : `said ${side} ${type}` },
     follows ? null : make("p", { className: "from", textContent: type === "customer" ? name : `${name} · ${type}` }),
     make("div", { className: "bubble" }, ...content(message), stamp(message.at, time(message.at))),
   );
@@ -167,7 +213,8 @@ function item(message, before) {
 const ACTIONS = { assign: "Assigned to agent", unassign: "Taken from agent" };
 
 function told({ text, type, data = {} }) {
-  return Object.hasOwn(ACTIONS, data.action) ? `${ACTIONS[data.action]} ${data.agent_id}` : text || data.action || type;
+  const action = plain(data.action);
+  return Object.hasOwn(ACTIONS, action) ? `${ACTIONS[action]} ${plain(data.agent_id)}` : text || action || type;
 }
 
 const PLAIN = new Set(["text", "button"]);
@@ -177,18 +224,18 @@ function content(message) {
   const data = message.data ?? {};
   if (!PLAIN.has(message.type)) parts.push(make("span", { className: "kind", textContent: message.type.replaceAll("_", " ") }));
   if (message.text) parts.push(make("div", { className: "text", textContent: message.text, dir: "auto" }));
-  // Whoever writes says what is in `data`: it may be anything.
+  // `data` may hold anything.
   if (Array.isArray(data.buttons)) {
     const payloads = Array.isArray(data.payloads) ? data.payloads : [];
-    parts.push(make("div", { className: "choices" }, ...data.buttons.map((label, place) => choice(String(label), payloads[place]))));
+    parts.push(make("div", { className: "choices" }, ...data.buttons.map((label, place) => choice(plain(label), payloads[place]))));
   }
-  const details = [data.url, data.latitude !== undefined ? `${data.latitude}, ${data.longitude}` : null].filter(Boolean);
+  const details = [plain(data.url), data.latitude !== undefined ? `${plain(data.latitude)}, ${plain(data.longitude)}` : ""].filter(Boolean);
   for (const detail of details) if (detail !== message.text) parts.push(make("div", { className: "details", textContent: detail }));
   return parts;
 }
 
 function choice(label, payload) {
   const button = make("button", { type: "button", className: "choice", textContent: label });
-  button.addEventListener("click", () => send({ text: label, type: "button", payload }));
+  button.addEventListener("click", () => customer && send({ text: label, type: "button", ...(payload === undefined ? {} : { payload }) }));
   return button;
 }

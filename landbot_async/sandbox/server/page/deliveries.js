@@ -1,7 +1,7 @@
-// What each message hook was sent and what it answered: a card for a delivery, with all its attempts.
+// Deliveries to message hooks: a card for each, with its customer, its attempts and what the receiver answered.
 
 import { call } from "./api.js";
-import { byId, eachFrame, fillEmpty, make, seconds, stamp } from "./dom.js";
+import { byId, eachFrame, fillEmpty, make, plain, seconds, stamp } from "./dom.js";
 
 const MOST = 200;
 let deliveries = new Map(); // id → {…, attempts}, the newest first
@@ -21,20 +21,20 @@ export async function load() {
   draw();
 }
 
-/** An attempt was made. */
+/** Add an attempt. */
 export function add(attempt) {
   put(attempt);
   unseen += 1;
   draw();
 }
 
-/** Whose are asked for by "This customer". */
+/** Set whose are shown by "This customer". */
 export function choose(id) {
   chosen = id;
   draw();
 }
 
-/** They are being looked at. */
+/** Take note that they are being looked at. */
 export function seen() {
   unseen = 0;
   draw();
@@ -103,18 +103,34 @@ function fill(card, delivery, attempts) {
   }
   const last = attempts[attempts.length - 1];
   const message = delivery.body?.messages?.[0] ?? {};
-  const text = message.data?.body ?? message.message ?? message.title ?? message.data?.title ?? message.data?.action ?? "";
+  const text = plain(message.data?.body ?? message.message ?? message.title ?? message.data?.title ?? message.data?.action);
   details.firstElementChild.replaceChildren(
     status(last),
-    make("span", { className: "about", textContent: [message.type, text].filter(Boolean).join(": ") }),
+    make("span", { className: "about", textContent: [plain(message.type), text].filter(Boolean).join(": ") }),
     stamp(last.at, seconds(last.at)),
+    make("span", { className: "whose", textContent: `Customer ${delivery.customer_id} · from ${SPEAKERS[delivery.sender] ?? delivery.sender} · ${attempts.length === 1 ? "1 attempt" : `${attempts.length} attempts`}` }),
     make("span", { className: "url", textContent: `${delivery.hook_id === null ? "APIchat" : `Hook ${delivery.hook_id}`} → ${delivery.url}` }),
   );
-  details.lastElementChild.replaceChildren(
+  const accepted = last.status >= 200 && last.status < 300;
+  details.lastElementChild.replaceChildren(...[
     make("ol", { className: "attempts" }, ...attempts.map(line)),
+    accepted ? null : retry(delivery.id),
+    last.answer ? make("h3", { textContent: "What it answered" }) : null,
+    last.answer ? make("pre", { tabIndex: 0, textContent: last.answer, aria: { label: "The response of the receiver" } }) : null,
     make("h3", { textContent: "What it was sent" }),
     make("pre", { tabIndex: 0, textContent: JSON.stringify(delivery.body, null, 2), aria: { label: "The body that was sent" } }),
-  );
+  ].filter(Boolean));
+}
+
+const SPEAKERS = { customer: "the customer", bot: "a bot", agent: "an agent", sys: "Landbot" };
+
+function retry(id) {
+  const button = make("button", { type: "button", className: "button retry", textContent: "Retry now" });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    await call("POST", `deliveries/${id}/retry`).catch((error) => (button.textContent = error.message));
+  });
+  return button;
 }
 
 function line(attempt) {

@@ -49,6 +49,12 @@ export const dateAndTime = (at) => whole.format(date(at));
 export const soon = (at, now) => (day(at) === day(now) ? time(at) : short.format(date(at)));
 export const stamp = (at, text) => make("time", { dateTime: date(at).toISOString(), title: dateAndTime(at), textContent: text });
 
+/** Any JSON value as text. `String` would fail at an object with a `toString` that is not a function. */
+export function plain(value) {
+  if (value === null || value === undefined) return "";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
 /** What a customer is called; who has no name, or a blank one, is called by number. */
 export const nameOf = (customer) => (customer.name?.trim() ? customer.name : `Customer ${customer.id}`);
 

@@ -1,4 +1,4 @@
-// The parts together: what happens goes to whom it concerns, and the address bar says who is talked to.
+// The parts together: each event goes to the parts that show it, and the address bar says whose conversation is open.
 
 import { call, follow } from "./api.js";
 import * as connection from "./connection.js";
@@ -6,6 +6,8 @@ import * as conversation from "./conversation.js";
 import * as customers from "./customers.js";
 import * as deliveries from "./deliveries.js";
 import { byId, dateAndTime } from "./dom.js";
+import * as requests from "./requests.js";
+import * as setup from "./setup.js";
 import * as strip from "./strip.js";
 
 let ahead = 0; // seconds that the sandbox's clock is ahead of this machine's
@@ -22,6 +24,31 @@ function go(view) {
   if (view === "deliveries") deliveries.seen();
 }
 
+const PARTS = ["deliveries", "requests", "setup"];
+
+function showPart(name, { focus = false } = {}) {
+  for (const each of PARTS) {
+    const tab = byId(`tab-of-${each}`);
+    tab.setAttribute("aria-selected", String(each === name));
+    tab.tabIndex = each === name ? 0 : -1;
+    byId(`part-${each}`).hidden = each !== name;
+  }
+  if (focus) byId(`tab-of-${name}`).focus();
+  if (name === "requests") requests.draw();
+  if (name === "setup") setup.load();
+}
+
+function startParts() {
+  for (const [place, name] of PARTS.entries()) {
+    const tab = byId(`tab-of-${name}`);
+    tab.addEventListener("click", () => showPart(name));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step) showPart(PARTS[(place + step + PARTS.length) % PARTS.length], { focus: true });
+    });
+  }
+}
+
 function readAddress({ focus = false } = {}) {
   const [, id] = location.hash.match(/^#customer-(\d+)$/) ?? [];
   const chosen = id === undefined ? null : Number(id);
@@ -35,7 +62,10 @@ function readAddress({ focus = false } = {}) {
 }
 
 const happened = {
-  request: strip.add,
+  request(request) {
+    strip.add(request);
+    requests.add(request);
+  },
   delivery: deliveries.add,
   customer(customer) {
     customers.show(customer);
@@ -51,8 +81,17 @@ async function main() {
   setInterval(tell, 1000);
   tell();
   strip.start(state, now);
-  conversation.start({ onEscape: customers.focusChosen });
+  conversation.start({ clock: now, onEscape: customers.focusChosen });
   connection.start();
+  requests.start();
+  setup.start({
+    onTime(moved) {
+      ahead = Math.max(ahead, moved - Date.now() / 1000);
+      tell();
+      conversation.retime();
+    },
+  });
+  startParts();
   await Promise.all([customers.start(now), deliveries.start()]);
   go("customers");
   readAddress();
@@ -70,7 +109,7 @@ async function main() {
       byId("live").dataset.live = live ? "yes" : "no";
       byId("live").textContent = live ? "Live" : "Reconnecting";
     },
-    onHappening(event) {
+    onEvent(event) {
       // The clock only ever seems late, by the way that the event has come: the earliest is the truest.
       ahead = Math.max(ahead, event.at - Date.now() / 1000);
       const missed = last !== null && event.number > last + 1;
@@ -80,7 +119,7 @@ async function main() {
         deliveries.load();
         readAddress();
       }
-      // What was before the page was opened is in what it has read; only the strip begins with it.
+      // Older events are in what the page has read; only the strip and the log of requests begin with them.
       if (event.number > state.last || event.kind === "request") happened[event.kind](event);
     },
   });
