@@ -1,5 +1,6 @@
 """The `landbot` command as a whole: its help, its version, and what it imports."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,16 @@ def test_no_line_of_the_help_is_cut_in_a_narrow_terminal(width: str, monkeypatch
     shown = landbot("--help")[0]
     assert "…" not in shown
     assert "--install-completion" in shown
+    commands = shown.partition("Commands:")[2].partition("Exit codes:")[0]
+    assert "..." not in commands or width == "40"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("landbot cust", {"customers", "customer"}), ("landbot customers --format ", {"table", "jsonl", "csv"})],
+)
+def test_a_shell_completes_commands_and_values(words: str, expected: set[str]) -> None:
+    variables = {"_LANDBOT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    command = [sys.executable, "-m", "landbot_async"]
+    shown = subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
+    assert set(shown.stdout.split()) == expected

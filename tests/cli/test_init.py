@@ -41,7 +41,7 @@ def test_without_the_extra_it_says_what_to_install(
 
 def test_another_missing_module_is_not_blamed_on_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "landbot_async.cli.exit_codes", None)
-    monkeypatch.delitem(sys.modules, "landbot_async.cli.app")
+    monkeypatch.delitem(sys.modules, "landbot_async.cli.app", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r"landbot_async\.cli\.exit_codes"):
         main()
 

@@ -25,8 +25,12 @@ app: typer.Typer = new_app()
 
 @app.command("api")
 def api(
-    method: Annotated[str, typer.Argument(show_default=False, help="GET, PUT, DELETE, POST or PATCH.")],
-    path: Annotated[str, typer.Argument(show_default=False, help="Below the base URL, such as customers/42/.")],
+    method: Annotated[
+        str, typer.Argument(metavar="METHOD", show_default=False, help="GET, PUT, DELETE, POST or PATCH.")
+    ],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", show_default=False, help="Below the base URL, such as customers/42/.")
+    ],
     params: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="NAME=VALUE", show_default=False, help="A parameter of the query; repeatable."),
@@ -39,7 +43,10 @@ def api(
         bool, typer.Option("--idempotent", help="Retry it like a GET: repeating it has no further effect.")
     ] = False,
 ) -> None:
-    """Call any endpoint, with the same limit and retries, and print its JSON without tokens."""
+    """Call any endpoint and print its JSON, without tokens.
+
+    Limit, retries and errors are those of all commands.
+    """
     query = dict(map(parameter, params or []))
     content = None if body is None else json_body(from_stdin("body") if body == "-" else body)
     session.run(

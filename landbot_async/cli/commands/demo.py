@@ -24,7 +24,7 @@ app: typer.Typer = new_app()
 
 @app.command("demo")
 def demo() -> None:
-    """Watch the client do its main job, against a sandbox in this process.
+    """Watch the client at work against a sandbox in this process.
 
     It needs no account and no network, and takes half a minute. The exit code is 0 if every promise held, else 1.
     """

@@ -25,8 +25,9 @@ def export(
         Path, typer.Argument(metavar="DIR", show_default=False, help="A new folder, or one to go on with.")
     ],
 ) -> None:
-    """Export all customers with their transcripts, as JSON Lines and CSV.
+    """Export all customers with their transcripts to a folder.
 
-    The same command continues an export that was interrupted, without asking again for what is there.
+    It contains JSON Lines and CSV. The same command continues an export that was interrupted, without asking again for
+    what is there.
     """
     session.run(lambda client: run.export(client, folder))

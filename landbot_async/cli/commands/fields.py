@@ -65,7 +65,9 @@ async def show_field(landbot: AsyncLandbot, target: Target, customer_id: int, na
 def set_value(
     customer_id: CustomerId,
     name: FieldName,
-    value: Annotated[str, typer.Argument(show_default=False, help="A text, unless --type says otherwise.")],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", show_default=False, help="A text, unless --type says otherwise.")
+    ],
     type: Annotated[FieldType, typer.Option(help="The field's type.")] = FieldType.STRING,
 ) -> None:
     """Set a custom field of a customer; it is created if it is missing."""

@@ -33,7 +33,9 @@ def list_hooks(channel_id: ChannelId, format: Form = None, output: Output = None
 @app.command("ensure")
 def ensure(  # noqa: PLR0917  # typer's options
     channel_id: ChannelId,
-    url: Annotated[str, typer.Argument(show_default=False, help="Where Landbot posts the channel's messages.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", show_default=False, help="Where Landbot posts the channel's messages.")
+    ],
     name: Annotated[
         str | None,
         typer.Option(metavar="TEXT", show_default=False, callback=encodable, help="Replace the hook of this name."),
@@ -44,7 +46,10 @@ def ensure(  # noqa: PLR0917  # typer's options
     format: Form = None,
     output: Output = None,
 ) -> None:
-    """Leave exactly one hook of this URL (or --name) on a channel: an equal one is kept, any other is replaced."""
+    """Leave exactly one hook of a URL or a name on a channel.
+
+    An equal hook is kept, any other is replaced.
+    """
     token = encodable(from_stdin("token")) if token_stdin else None
     target = session.Target(format, output)
     session.run(

@@ -43,7 +43,7 @@ def listen(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes any.")] = 8001,
 ) -> None:
-    """Show a channel's messages as they come, and pass them on to your program.
+    """Show a channel's messages as they come, and pass them on.
 
     It registers a message hook and removes it at the end. Your program's response is Landbot's, so what it refuses
     comes again. The hook's token is taken from LANDBOT_HOOK_TOKEN, where your program has it from.

@@ -100,12 +100,15 @@ async def walk_customers(landbot: AsyncLandbot, target: Target, limit: int | Non
 
 @app.command("find")
 def find_customers(
-    phone: Annotated[str, typer.Argument(show_default=False, callback=encodable, help="With its country code.")],
+    phone: Annotated[
+        str,
+        typer.Argument(metavar="PHONE", show_default=False, callback=encodable, help="With its country code."),
+    ],
     channel: OnChannel = None,
     format: Form = None,
     output: Output = None,
 ) -> None:
-    """List the customers with exactly this phone number, one for each channel."""
+    """Find customers by their exact phone number, on every channel."""
     target = session.Target(format, output)
     session.run(lambda client: find(client, target, phone, channel))
 

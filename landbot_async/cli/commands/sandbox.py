@@ -55,9 +55,9 @@ def sandbox(  # noqa: PLR0917  # typer's options
         bool, typer.Option("--allow-external-deliveries", help="Post to message hooks beyond this machine too.")
     ] = False,
 ) -> None:
-    """Serve a Landbot of your own over HTTP, with a page to look at it, until Ctrl-C.
+    """Serve a Landbot of your own on this machine, until Ctrl-C.
 
-    It prints the variables that lead a client to it. Nobody real is written to.
+    It has a page to look at it, and prints the variables that lead a client to it. Nobody real is written to.
     """
     try:
         with extra_required("landbot sandbox", "sandbox"):

@@ -27,7 +27,10 @@ def send(
     text: Annotated[
         str,
         typer.Argument(
-            show_default=False, callback=text_or_stdin, help="The text; a dash takes it from standard input."
+            metavar="TEXT",
+            show_default=False,
+            callback=text_or_stdin,
+            help="The text; a dash takes it from standard input.",
         ),
     ],
 ) -> None:
@@ -48,14 +51,18 @@ async def send_text(landbot: AsyncLandbot, customer_id: int, text: str) -> None:
 def send_template(
     customer_id: CustomerId,
     template_id: Annotated[int, id_argument("TEMPLATE", "The template's id; see `landbot templates`.")],
-    language: Annotated[str, typer.Argument(show_default=False, callback=encodable, help="Such as en or es_MX.")],
+    language: Annotated[
+        str,
+        typer.Argument(metavar="LANGUAGE", show_default=False, callback=encodable, help="Such as en or es_MX."),
+    ],
     params: Annotated[
         list[str] | None, typer.Argument(metavar="[PARAM]...", show_default=False, help="The texts for its gaps.")
     ] = None,
 ) -> None:
-    """Send a WhatsApp template to a customer who has opted in: at once, to a real person.
+    """Send a WhatsApp template to a customer who has opted in.
 
-    For a template with a header or buttons, use `landbot api POST customers/ID/send_template/ --json …`.
+    It is sent at once, to a real person. For a template with a header or buttons, use
+    `landbot api POST customers/ID/send_template/ --json …`.
     """
     session.run(
         lambda client: send_filled(client, customer_id, template_id, language, params or []),
@@ -111,7 +118,7 @@ def assign_bot(
         typer.Option(metavar="BLOCK", show_default=False, callback=encodable, help="The block to start at."),
     ] = None,
 ) -> None:
-    """Assign a customer to a bot, which then writes to a real person."""
+    """Assign a customer to a bot, which then writes to them."""
     session.run(
         lambda client: launch_bot(client, customer_id, bot_id, launch=launch, node=node),
         about=f"customer {customer_id} or bot {bot_id}",
