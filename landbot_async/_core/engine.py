@@ -119,7 +119,7 @@ class Engine:
             raise attempts.closed()
         in_time = nullcontext() if attempts.deadline == math.inf else anyio.CancelScope(deadline=attempts.deadline)
         with in_time:
-            self._check_turn(attempts, connection.places.ahead(options.priority))
+            self._check_turn(attempts, connection.places.ahead())
             async with connection.places.turn(options.priority):
                 waiting_since = attempts.started_at
                 while True:
@@ -203,8 +203,12 @@ class Engine:
         return 0.0 if paused else max(0.0, resume_at - anyio.current_time())
 
     def _check_turn(self, attempts: Attempts, ahead: int) -> None:
-        """Fail at once if the call is known not to get its turn in time."""
-        if attempts.deadline < math.inf:
+        """Fail at once if the call is known not to get its turn in time.
+
+        The wait of a low call depends on normal calls that come later and on those that it may overtake, so it finds
+        out by waiting.
+        """
+        if attempts.deadline < math.inf and self.options.priority == "normal":
             attempts.check_wait(self.connection.throttle.expected_wait(ahead), anyio.current_time())
 
     def _decoding(self, route: Route) -> Decoding:

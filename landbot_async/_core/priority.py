@@ -87,12 +87,9 @@ class PrioritySemaphore:
         """
         return Turn(self, known_priority(priority))
 
-    def ahead(self, priority: Priority = "normal") -> int:
-        """Return how many of the tasks that wait now go before a task that comes now, at the least."""
-        normal, low = self._waiting["normal"], self._waiting["low"]
-        if priority == "normal":
-            return normal
-        return low + min(normal, max(0, (low + 1) * NORMAL_IN_A_ROW - self._in_a_row))
+    def ahead(self) -> int:
+        """Return how many of the tasks that wait now go before a normal task that comes now, at the least."""
+        return self._waiting["normal"]
 
     def _turn(self) -> Priority | None:
         """Return the priority whose head has the next place, or None if there is no place for any."""

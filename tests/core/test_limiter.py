@@ -267,7 +267,8 @@ def test_never_more_than_rate_are_written_in_any_stretch(
     assert not [at for at in written for begin, end in pauses if begin < at < end - 1e-9]
     assert order["normal"] == sorted(order["normal"])
     assert order["low"] == sorted(order["low"])
-    assert bucket._queue.held == bucket._queue.ahead("low") == 0
+    assert bucket._queue.held == 0
+    assert bucket._queue._waiting == {"normal": 0, "low": 0}
 
 
 class TestLoops:

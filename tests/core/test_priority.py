@@ -106,7 +106,7 @@ async def test_an_unknown_priority() -> None:
 
 async def test_how_many_are_ahead() -> None:
     semaphore = PrioritySemaphore(1)
-    assert (semaphore.ahead(), semaphore.ahead("low")) == (0, 0)
+    assert semaphore.ahead() == 0
     crowd = Crowd(semaphore)
     async with create_task_group() as tasks:
         tasks.start_soon(crowd.hold, "holds")
@@ -116,9 +116,9 @@ async def test_how_many_are_ahead() -> None:
         for number in range(50):
             tasks.start_soon(crowd.hold, f"normal {number}")
         await anyio.sleep(0.1)
-        assert (semaphore.ahead(), semaphore.ahead("low")) == (50, 3 + 4 * NORMAL_IN_A_ROW)
+        assert semaphore.ahead() == 50
         tasks.cancel_scope.cancel()
-    assert (semaphore.ahead(), semaphore.ahead("low")) == (0, 0)
+    assert semaphore.ahead() == 0
 
 
 async def test_those_ahead_are_never_told_to_be_more_than_they_are() -> None:
@@ -128,7 +128,7 @@ async def test_those_ahead_are_never_told_to_be_more_than_they_are() -> None:
 
     async def hold(priority: Priority) -> None:
         nonlocal served
-        before, ahead = served, semaphore.ahead(priority)
+        before, ahead = served, semaphore.ahead() if priority == "normal" else 0
         async with semaphore.turn(priority):
             told.append((ahead, served - before))
             served += 1
@@ -185,7 +185,8 @@ def test_whoever_gives_up_and_whenever_everybody_else_has_a_place_in_turn(
         assert mine == [name for name in asked if name in mine], "first come, first served"
     assert crowd.most["all"] <= places
     assert crowd.most["low"] <= low
-    assert semaphore.held == semaphore.ahead("low") == 0
+    assert semaphore.held == 0
+    assert semaphore._waiting == {"normal": 0, "low": 0}
     assert not semaphore._changed._waiting
 
 
@@ -198,7 +199,8 @@ async def test_asyncio_may_cancel_in_its_own_way(anyio_backend_name: str) -> Non
             asyncio.get_running_loop().call_later(chance.random() * 100, task.cancel)
         await asyncio.gather(*held, return_exceptions=True)
         assert {str(number) for number in range(0, 200, 2)} <= set(crowd.order)
-        assert crowd.semaphore.held == crowd.semaphore.ahead("low") == 0
+        assert crowd.semaphore.held == 0
+        assert crowd.semaphore._waiting == {"normal": 0, "low": 0}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from anyio import create_task_group, current_time, sleep
 
-from landbot_async import AsyncLandbot, Event, RetryScheduled, TokenBucket
+from landbot_async import AsyncLandbot, Event, RetryScheduled, TokenBucket, TotalTimeoutError
 from landbot_async._core.priority import Priority
 from landbot_async._core.throttle import INSIDE, NO_PERMIT, RENEWAL, Throttle, TicketExpiredError, takes_priority
 from tests.conformance.limiters import most_in
@@ -227,6 +227,19 @@ class TestCalls:
                 assert current_time() - begun <= 0.25
                 tasks.cancel_scope.cancel()
         assert order.index(5000) - before <= 1
+
+    async def test_a_low_call_is_not_told_too_soon_that_it_comes_too_late(self) -> None:
+        async with lent(lambda _: CUSTOMER, limiter=TokenBucket()) as (landbot, _):
+            patient = landbot.with_options(priority="low", total_timeout=3.0)
+            async with create_task_group() as tasks:
+                for number in range(1, 61):
+                    tasks.start_soon(landbot.customers.get, number)
+                await sleep(0.05)
+                begun = current_time()
+                await patient.customers.get(1000)
+                assert current_time() - begun <= 2.1, "it overtakes two thirds of those who wait"
+                with pytest.raises(TotalTimeoutError):
+                    await patient.with_options(total_timeout=0.5).customers.get(1001)
 
     async def test_low_calls_leave_places_free(self) -> None:
         async with lent(never) as (landbot, requests):
