@@ -227,3 +227,36 @@ def test_the_failure_that_the_page_shows_is_the_real_one(pytester: pytest.Pytest
     result.assert_outcomes(failed=2)
     said = [line.removeprefix("E").strip() for line in result.outlines if line.startswith("E ")]
     assert said == [line.strip() for line in shown.splitlines()] * 2
+
+
+OPENED_IN_A_FIXTURE = """
+import pytest_asyncio
+from landbot_async.sandbox import Sandbox
+from landbot_async.webhooks import Inbox, TextMessage
+
+@pytest_asyncio.fixture
+async def sandbox():
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
+        inbox = Inbox(token="hook-secret")
+
+        @inbox.on(TextMessage)
+        async def reply(message):
+            await landbot.customers.send_text(message.customer.id, f"You said: {message.text}")
+
+        await landbot.hooks.create(8, "https://bot.example/landbot", token="hook-secret")
+        sandbox.mount("https://bot.example/", inbox)
+        async with inbox:
+            yield sandbox
+
+@pytest.mark.asyncio
+async def test_two_turns(sandbox):
+    for text in ("Hello", "And now?"):
+        sandbox.write(1, text)
+        await sandbox.settled()
+        sandbox.assert_sent(1, f"You said: {text}")
+"""
+
+
+def test_an_inbox_opened_in_a_fixture_of_pytest_asyncio(pytester: pytest.Pytester) -> None:
+    """Its set-up, the test and its tear-down are different tasks."""
+    run(pytester, OPENED_IN_A_FIXTURE, *ASYNCIO).assert_outcomes(passed=1)

@@ -145,9 +145,8 @@ class Background:
             self._on_interrupt()
 
     async def _run(self, task: _Task) -> None:
-        task.scope = scope = anyio.CancelScope()
-        if task.timeout != math.inf:
-            scope.deadline = anyio.current_time() + task.timeout
+        deadline = math.inf if task.timeout == math.inf else anyio.current_time() + task.timeout
+        task.scope = scope = anyio.CancelScope(deadline=deadline)
         if self._closing:
             scope.cancel()
         try:

@@ -59,9 +59,14 @@ async def live(inbox: AbstractAsyncContextManager[object], receive: Receive, sen
 
 
 async def _take(receiver: Receiver, receive: Receive, delivery_id: str | None) -> int:
+    event = await receive()
+    if event["type"] == "http.request" and not event.get("more_body", False):
+        # Nearly all come whole.
+        body: bytes = event.get("body", b"")
+        status = receiver.too_large(len(body))
+        return await receiver.take(body, delivery_id) if status is None else status
     with Upload(receiver) as upload:
         while True:
-            event = await receive()
             if event["type"] == "http.disconnect":
                 # Nobody waits for the status, but middlewares want one.
                 return BAD_REQUEST
@@ -69,6 +74,7 @@ async def _take(receiver: Receiver, receive: Receive, delivery_id: str | None) -
                 return status
             if not event.get("more_body", False):
                 return await receiver.take(upload.body, delivery_id)
+            event = await receive()
 
 
 def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, str | None, int]:

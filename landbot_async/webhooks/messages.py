@@ -381,7 +381,11 @@ def words(source: Source, data: dict[str, Any], raw: dict[str, Any]) -> str | No
 
 def find(data: dict[str, Any], raw: dict[str, Any], name: str, fits: Callable[[object], bool]) -> Any:
     """Return the first value of this name that fits: in `data`, else in `_raw`, else None."""
-    return next((each for place in (data, raw) if fits(each := place.get(name))), None)
+    value = data.get(name)
+    if fits(value):
+        return value
+    value = raw.get(name)
+    return value if fits(value) else None
 
 
 def is_string(value: object) -> TypeGuard[str]:

@@ -37,7 +37,6 @@ from .messages import (
     MessageSender,
     Source,
     find,
-    is_number,
     is_string,
     whole_number,
 )
@@ -237,11 +236,13 @@ def _messages(body: _Content) -> list[Any]:
 
 def _check_envelope(source: Source, body: _Content, messages: list[Any]) -> None:
     """Raise `DecodeError` if it is the other source's envelope and cannot be this one's."""
-    of_hook = any(type(each) is dict and not _HOOK.isdisjoint(each) for each in messages)
     of_apichat = not _APICHAT_KEYS.isdisjoint(body)
-    if source == "platform" and of_apichat and not of_hook:
+    if of_apichat == (source == "apichat"):
+        return
+    of_hook = any(type(each) is dict and not _HOOK.isdisjoint(each) for each in messages)
+    if of_apichat and not of_hook:
         raise DecodeError("", "is the envelope of APIchat, which parse_apichat reads")
-    if source == "apichat" and of_hook and not of_apichat:
+    if of_hook and not of_apichat:
         raise DecodeError("", "is the envelope of a message hook, which parse reads")
 
 
@@ -320,9 +321,11 @@ def _channel(message: _Content, raw: _Content) -> MessageChannel:
 
 def _sender(message: _Content, raw: _Content) -> MessageSender:
     sender = _part(message, "sender", MessageSender)
+    if sender.type and sender.type not in _SPEAKERS:
+        return sender
     spoken = sender.type or find({}, raw, "author_type", is_string)
     speaker = _SPEAKERS.get(spoken, spoken)
-    return sender if speaker == sender.type else attrs.evolve(sender, type=speaker)
+    return attrs.evolve(sender, type=speaker)
 
 
 def _part(holder: _Content, name: str, model: type[M]) -> M:
@@ -331,7 +334,8 @@ def _part(holder: _Content, name: str, model: type[M]) -> M:
     if type(value) is not dict:
         return model()
     for key in ("id", "agent_id"):
-        if type(id_ := value.get(key)) is not int and (whole := whole_number(id_)) is not None:
+        id_ = value.get(key)
+        if id_ is not None and type(id_) is not int and (whole := whole_number(id_)) is not None:
             value = {**value, key: whole}
     return read_model(value, model, LENIENT)
 
@@ -346,7 +350,7 @@ def _time(places: tuple[_Content, ...], arrived_at: float) -> tuple[int | float,
         timestamp = place.get("timestamp")
         if type(timestamp) is str and len(timestamp) < _LONG and _SECONDS.fullmatch(timestamp):
             timestamp = float(timestamp) if "." in timestamp else int(timestamp)
-        if is_number(timestamp):
+        if type(timestamp) is float or type(timestamp) is int:
             try:
                 return timestamp, datetime.fromtimestamp(timestamp, UTC)
             except (ValueError, OverflowError, OSError):
@@ -397,8 +401,13 @@ def read_delivery(source: Source, delivery: Delivery) -> Message:
     Raises:
         WebhookPayloadError: it cannot be read.
     """
-    (message,) = read_all(source, delivery.body, delivery.id, delivery.timestamp)
-    return message
+    try:
+        body = _decode(delivery.body)
+        _messages(body)
+        read = _read_platform if source == "platform" else _read_apichat
+        return read(body, 0, delivery.id, delivery.timestamp)
+    except DecodeError as unreadable:
+        raise _payload_error(source, unreadable) from None
 
 
 def _delivery(message: Message, body: bytes) -> Delivery:

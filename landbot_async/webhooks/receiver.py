@@ -164,10 +164,11 @@ class Receiver:
         if opened is None:
             return self._not_now("closed", "it is not open: handlers run inside `async with inbox`")
         opened.loop.bind()
-        if self._claims is None or not delivery.keys:
+        keys = delivery.keys
+        if self._claims is None or not keys:
             return await self._queue(delivery, opened)
         try:
-            claim = Claim(await self._ask(self._claims.claim(delivery.keys, _CLAIM)))
+            claim = Claim(await self._ask(self._claims.claim(keys, _CLAIM)))
         except (_StoreError, ValueError) as error:
             return self._not_now("claims", "the claims failed", exc_info=error.__cause__ or error)
         if claim is not Claim.NEW:

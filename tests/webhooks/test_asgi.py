@@ -276,7 +276,7 @@ class TestRequests:
                     group.start_soon(stall)
                 await sleep(1)
                 assert statuses == [503] * (200 - most // (900_000 - 16_384))
-                assert await request(inbox, *parts(b"x" * 900_000)) == (answer(503), 0)
+                assert await request(inbox, *parts(b"x" * 450_000, b"x")) == (answer(503), 1)
                 assert await request(inbox, *parts(delivery("x" * 10_000))) == (answer(200), 0)
                 group.cancel_scope.cancel()
             # Their places are free again.

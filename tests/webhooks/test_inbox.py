@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import traceback
+import unittest
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -723,3 +724,29 @@ def _rows(path: Path) -> int:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         count: int = connection.execute("SELECT count(*) FROM message").fetchone()[0]
         return count
+
+
+# Other ways to open it
+
+
+def test_in_a_test_case_of_the_standard_librarys() -> None:
+    """Its fixtures and its test are different tasks."""
+    got: list[str] = []
+
+    class Case(unittest.IsolatedAsyncioTestCase):
+        async def asyncSetUp(self) -> None:
+            self.inbox = await self.enterAsyncContext(Inbox(TOKEN, settle=0))
+
+            @self.inbox.on(TextMessage)
+            async def take(message: TextMessage) -> None:
+                got.append(message.text)
+
+        async def test_it(self) -> None:
+            await post(self.inbox, delivery("a"))
+            await self.inbox.idle()
+            assert got == ["a"]
+
+    result = unittest.TestResult()
+    Case("test_it").run(result)
+    assert result.testsRun == 1
+    assert result.wasSuccessful(), result.errors + result.failures
