@@ -106,7 +106,7 @@ async def test_a_refusal_and_a_cancelled_request() -> None:
     async with Sandbox(customers=1, rate=1, per=100.0) as sandbox, sandbox.client() as landbot:
         await landbot.customers.get(1)
         sandbox.add_customer("Ava")
-        with anyio.move_on_after(101):
+        with anyio.move_on_after(150):
             sandbox.fault("latency", latency=500.0)
             await landbot.customers.get(2)
     told = [data for kind, data in kinds(sandbox.feed) if kind == "request"]
