@@ -59,6 +59,7 @@ __all__ = [
     "TotalTimeoutError",
     "TranscriptMessage",
     "UnprocessableEntityError",
+    "WalkIncomplete",
     "WebhookAuthenticationError",
     "WebhookError",
     "WebhookPayloadError",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
         ResponseReceived,
         RetryScheduled,
         SchemaMismatch,
+        WalkIncomplete,
     )
     from ._core.limiter import Limiter, Ticket, TokenBucket
     from ._core.models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
@@ -160,6 +162,7 @@ else:
             "ResponseReceived",
             "RetryScheduled",
             "SchemaMismatch",
+            "WalkIncomplete",
         ),
         "models": ("Channel", "CustomField", "Customer", "Field", "MessageHook", "Template", "TranscriptMessage"),
         "pages": ("Page", "Pages"),

@@ -29,6 +29,7 @@ from ._core.events import (
     ResponseReceived,
     RetryScheduled,
     SchemaMismatch,
+    WalkIncomplete,
 )
 
 __all__ = ["log_event"]
@@ -43,6 +44,8 @@ _LINES: Final[Mapping[type[Event], tuple[int, str]]] = {
     RetryScheduled: (logging.INFO, "attempt %(attempt)d ended with: %(reason)s; the next one in %(delay).3f s"),
     LimiterPaused: (logging.WARNING, "was refused with 429: nobody starts for %(seconds).3f s"),
     CallFailed: (logging.INFO, "failed after %(attempts)d attempts with %(error)s"),
+    # The walk itself writes a warning, whether or not anybody listens to events.
+    WalkIncomplete: (logging.DEBUG, "may have missed rows (%(reason)s)"),
     SchemaMismatch: (logging.WARNING, "answered %(model)s.%(field)s with %(received)s instead of %(expected)s"),
 }
 

@@ -19,6 +19,7 @@ from landbot_async import (
     ResponseReceived,
     RetryScheduled,
     SchemaMismatch,
+    WalkIncomplete,
 )
 from landbot_async.logging import log_event
 from tests.helpers import OK, TOKEN, never, wire
@@ -41,6 +42,7 @@ LINES: list[tuple[Event, str, str]] = [
         "WARNING",
         "answered Customer.name with a whole number instead of a string",
     ),
+    (WalkIncomplete(*SEND, "order"), "DEBUG", "may have missed rows (order)"),
 ]
 
 

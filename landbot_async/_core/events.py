@@ -86,8 +86,32 @@ class SchemaMismatch(Record):
     received: str
 
 
+@frozen(eq=False, repr=False)
+class WalkIncomplete(Record):
+    """The end of a walk through a listing after which rows may be missing (see `Pages.complete`).
+
+    `reason` says why:
+
+    * `"offset"`: the walk began at an offset, and the listing has moved meanwhile.
+    * `"empty page"`: a page stayed empty although the total says that more rows follow.
+    * `"order"`: rows have moved to where the walk cannot follow, and reading everything again did not settle it.
+    * `"unsettled"`: the listing changes faster than it can be read.
+    """
+
+    method: str
+    route: str
+    reason: Literal["offset", "empty page", "order", "unsettled"]
+
+
 Event: TypeAlias = (
-    RequestSent | ResponseReceived | RetryScheduled | LimiterWaited | LimiterPaused | CallFailed | SchemaMismatch
+    RequestSent
+    | ResponseReceived
+    | RetryScheduled
+    | LimiterWaited
+    | LimiterPaused
+    | CallFailed
+    | SchemaMismatch
+    | WalkIncomplete
 )
 
 
@@ -99,3 +123,11 @@ def emit(on_event: Callable[[Event], None] | None, event: Event) -> None:
         on_event(event)
     except Exception:  # whatever it is
         log.exception("on_event raised for %s", type(event).__name__)
+
+
+def tell_incomplete(on_event: Callable[[Event], None] | None, event: WalkIncomplete) -> None:
+    """Tell the listener and the log that rows may be missing."""
+    log.warning(
+        "%s %s: rows may be missing (%s)", event.method, event.route, event.reason, extra={"landbot_event": event}
+    )
+    emit(on_event, event)

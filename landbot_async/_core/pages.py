@@ -1,4 +1,4 @@
-"""`Pages`: a listing to walk through. Where to go is decided in `walk`; here is the waiting."""
+"""`Pages`: a listing to walk through. `pagination` decides where to go, this module does the waiting."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from operator import attrgetter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import anyio
 from attrs import frozen
 
 from .arguments import whole_number
-from .pagination import MOST_ROWS, Ask, Rows, Walk
+from .event_loop import Notifier
+from .pagination import MOST_ROWS, Ask, Incomplete, Rows, Walk
 from .record import Record
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Page(Record, Sequence[T]):
 
     Attributes:
         items: the items.
-        total: how many the whole listing had when this page was made, or None where Landbot does not say.
+        total: the length of the whole listing when this page was made, or None if Landbot does not say.
         offset: the place of the first item in the listing.
     """
 
@@ -46,28 +47,37 @@ class Page(Record, Sequence[T]):
         return len(self.items)
 
 
+class _Received(NamedTuple):
+    """A page that has come in, and its number in the order in which pages came in."""
+
+    rows: Rows
+    turn: int
+
+
 class Pages(Generic[T]):
     """A listing, page by page: `await` it for the first page, or walk it with `async for`.
 
-    It is an object and no generator, and its own iterator: after an error it asks for the failed page again, after a
-    `break` it goes on with what it holds. Several tasks may share one; each item goes to one of them. No item is
-    handed out twice, and none that was there all the time is left out while rows come and go around it. Rows that
-    jump from ahead of the walk to behind it cannot be seen: `drift` counts the disturbances that were, and where your
-    own work changes the order, `collect()` first.
+    It is an object, not a generator, and its own iterator: after an error it asks for the failed page again, after a
+    `break` it goes on with what it holds. Several tasks may share one; each item goes to one of them.
 
-    Raises, from whatever asks Landbot: every `LandbotError` of a call.
+    No item is handed out twice. In Landbot's order (latest activity first), every item that is in the listing the whole
+    time is handed out, while others come, go and move to the front. `complete` says so at the end; where items may
+    be missing it is False, and a `WalkIncomplete` event and a warning in the log tell why.
+
+    Whatever asks Landbot raises every `LandbotError` of a call.
 
     Source: dev.landbot.io, "Pagination" (`offset`, `limit` up to 100, `total`).
     """
 
     def __init__(
         self,
-        fetch: Callable[[Ask], Awaitable[Rows]],
+        fetch: Callable[[int, int], Awaitable[tuple[list[T], int | None]]],
         *,
         page_size: int,
         offset: int,
         prefetch: int = 0,
         key: Callable[[T], object] = attrgetter("id"),
+        on_incomplete: Callable[[Incomplete], None] = lambda _: None,
     ) -> None:
         self._fetch = fetch
         self._first = Ask(
@@ -76,22 +86,25 @@ class Pages(Generic[T]):
         )
         self._prefetch = whole_number("prefetch", prefetch, at_least=0)
         self._walk = Walk(page_size, offset, key)
+        self._on_incomplete = on_incomplete
         self._offset = offset
-        self._held: deque[Page[T]] = deque()  # pages that nobody has asked for yet
-        self._used = 0  # how many items of the first of them are handed out
-        self._turn = anyio.Lock(fast_acquire=True)
-        # Of the prefetch alone:
+        self._held: deque[Page[T]] = deque()  # pages that the caller has not asked for yet
+        self._used = 0  # number of items of the first of them that were handed out
+        self._lock = anyio.Lock(fast_acquire=True)
+        self._received_count = 0  # number of pages that have come in
+        self._received: dict[Ask, _Received | Exception] = {}  # pages that the walk cannot use yet
+        # For prefetching only:
         self._group: TaskGroup | None = None
-        self._flying: set[Ask] = set()
-        self._landed: dict[Ask, Rows | Exception] = {}
-        self._news = anyio.Event()
+        self._in_progress: set[Ask] = set()
+        self._queue: deque[Ask] = deque()
+        self._progress = Notifier()
 
     def __repr__(self) -> str:
         return f"Pages(offset={self.offset}, total={self.total}, drift={self.drift})"
 
     @property
     def total(self) -> int | None:
-        """How many items there are, by the page taken last; None before the first."""
+        """The length of the listing, by the page read last; None before the first, and if Landbot does not say."""
         return self._walk.total
 
     @property
@@ -101,8 +114,13 @@ class Pages(Generic[T]):
 
     @property
     def drift(self) -> int:
-        """How many pages did not begin where the one before had ended: rows came or went meanwhile."""
+        """How many pages did not begin where the one before had ended, because rows came, went or moved meanwhile."""
         return self._walk.drift
+
+    @property
+    def complete(self) -> bool | None:
+        """None until the walk has ended; then True, or False if items may be missing."""
+        return self._walk.incomplete is None if self._walk.ended and not self._held else None
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
         return self._first_page().__await__()
@@ -119,17 +137,17 @@ class Pages(Generic[T]):
         self._used += 1
         self._offset = page.offset + self._used
         if self._used == len(page):
-            self._let_go()
+            self._drop_used_page()
         return item
 
     def iter_pages(self) -> AsyncIterator[Page[T]]:
-        """The same walk, page by page: each with the items that were not handed out before, never empty."""
+        """Return the same walk, page by page: each with the items that were not handed out before, never empty."""
         return _ByPage(self)
 
     async def collect(self) -> list[T]:
-        """All items that were not handed out before, as a list. With `prefetch`, several pages are fetched at a time.
+        """Return all items that were not handed out before. With `prefetch`, several pages are fetched at a time.
 
-        If it fails or is cancelled, what was read so far is kept, and the next one goes on from there.
+        If it fails or is cancelled, what was read so far is kept, and the next call continues from there.
         """
         if self._prefetch and self._group is None:
             async with self:
@@ -143,7 +161,7 @@ class Pages(Generic[T]):
             group = anyio.create_task_group()
             await group.__aenter__()
             self._group = group
-            self._top_up()
+            self._request_ahead()
         return self
 
     async def __aexit__(
@@ -155,33 +173,34 @@ class Pages(Generic[T]):
         group.cancel_scope.cancel()
         cancelled = anyio.get_cancelled_exc_class()
         try:
-            # Without the body's exception, which the group would wrap into another.
+            # Without the body's exception, which the group would wrap in another.
             await group.__aexit__(None, None, None)
         except cancelled:
             # The body's own exception comes first.
             if exc is None or isinstance(exc, cancelled):
                 raise
         finally:
-            self._flying.clear()
-            self._landed.clear()
-            self._tell()
+            self._in_progress.clear()
+            self._queue.clear()
+            self._received.clear()
+            self._progress.notify()
 
     async def _collect(self) -> list[T]:
         collected: list[Page[T]] = []
         try:
             async for page in self.iter_pages():
-                collected.append(page)  # noqa: PERF401  # what was read must survive an error
+                collected.append(page)  # noqa: PERF401  # pages read before an error are kept
         except BaseException:
             self._give_back(collected)
             raise
         return [item for page in collected for item in page]
 
     async def _first_page(self) -> Page[T]:
-        rows = await self._fetch(self._first)
-        return Page(tuple(rows.items), rows.total, self._first.offset)
+        items, total = await self._fetch(self._first.offset, self._first.limit)
+        return Page(tuple(items), total, self._first.offset)
 
     def _give_back(self, pages: list[Page[T]]) -> None:
-        """Hand them out again, before what is held now."""
+        """Hold these pages again, before those that are held now."""
         if pages:
             self._split()
             self._held.extendleft(reversed(pages))
@@ -194,87 +213,94 @@ class Pages(Generic[T]):
         self._split()
         page = self._held[0]
         self._offset = page.offset + len(page)
-        self._let_go()
+        self._drop_used_page()
         return page
 
     def _split(self) -> None:
-        """Let the first page held begin with what is not handed out of it."""
+        """Let the first held page begin with the first item that was not handed out."""
         if self._used:
             page = self._held[0]
             self._held[0] = Page(page.items[self._used :], page.total, page.offset + self._used)
             self._used = 0
 
     async def _more(self) -> bool:
-        """Hold at least one more page, or say that there is none. May return True with none held: ask again."""
+        """Try to hold one more page. Return False at the end of the walk; after True, there may still be none."""
         if self._walk.ended:
             return bool(self._held)
         if self._group is None:
-            async with self._turn:
+            async with self._lock:
                 if not self._held and not self._walk.ended:
                     ask = self._walk.needed
-                    rows = await self._fetch(ask)
-                    # Somebody else may have gone on with a prefetch meanwhile.
-                    if ask == self._walk.needed and not self._walk.ended:
-                        self._take(ask.offset, rows)
+                    self._receive(ask, Rows(*await self._fetch(ask.offset, ask.limit)))
             return True
-        failed = self._landed.get(self._walk.needed)
+        failed = self._received.get(self._walk.needed)
         if isinstance(failed, Exception):
-            del self._landed[self._walk.needed]
+            del self._received[self._walk.needed]
             raise failed
-        self._top_up()
-        await self._news.wait()
+        self._request_ahead()
+        await self._progress.wait()
         return True
 
-    def _take(self, offset: int, rows: Rows) -> None:
-        new = self._walk.take(offset, rows.items, rows.total)
-        if new:
-            place = next(index for index, row in enumerate(rows.items) if row is new[0])
-            self._held.append(Page(tuple(new), rows.total, offset + place))
+    def _receive(self, ask: Ask, result: Rows | Exception) -> None:
+        """Keep a page that has come in, and pass all pages to the walk that it can use now."""
+        walk = self._walk
+        if walk.ended:
+            return
+        self._received_count += 1
+        self._received[ask] = result if isinstance(result, Exception) else _Received(result, self._received_count)
+        while not walk.ended and isinstance(page := self._received.get(needed := walk.needed), _Received):
+            del self._received[needed]
+            new = walk.take(*page)
+            if new:
+                place = next(index for index, row in enumerate(page.rows.items) if row is new[0])
+                self._held.append(Page(tuple(new), page.rows.total, needed.offset + place))
+            elif new is None and walk.needed != needed:
+                self._received[needed] = page
+        self._received = {ask: page for ask, page in self._received.items() if walk.wants(ask)}
+        if walk.ended and walk.incomplete is not None:
+            self._on_incomplete(walk.incomplete)
 
-    def _let_go(self) -> None:
+    def _drop_used_page(self) -> None:
         self._held.popleft()
         self._used = 0
-        self._top_up()
+        self._request_ahead()
 
-    def _top_up(self) -> None:
-        """Put pages on the way, up to the number asked for; as many again may wait for the caller."""
-        if self._group is None or self._walk.ended:
-            return
-        asks = self._walk.asks(2 * self._prefetch)
-        self._landed = {ask: page for ask, page in self._landed.items() if ask in asks}
-        for ask in asks:
-            if ask in self._flying or ask in self._landed:
+    def _request_ahead(self) -> None:
+        """Request pages up to the number given as `prefetch`; as many again may wait for the caller."""
+        number = 0
+        while self._group is not None and not self._walk.ended:
+            ask = self._walk.ask(number)
+            if ask is None:
+                return
+            number += 1
+            if ask in self._in_progress or ask in self._received:
                 continue
-            waiting = len(self._flying) + len(self._landed) + len(self._held)
-            full = len(self._flying) >= self._prefetch or waiting >= 2 * self._prefetch
-            if full and (self._held or ask != asks[0]):
-                break
-            self._flying.add(ask)
-            self._group.start_soon(self._fly, ask)
+            waiting = len(self._in_progress) + len(self._received) + len(self._held)
+            full = len(self._in_progress) >= self._prefetch or waiting >= 2 * self._prefetch
+            if full and (self._held or number > 1):
+                return
+            self._in_progress.add(ask)
+            self._queue.append(ask)
+            self._group.start_soon(self._fetch_ahead)
 
-    async def _fly(self, ask: Ask) -> None:
-        landed: Rows | Exception
+    async def _fetch_ahead(self) -> None:
+        # The page is chosen when the task starts. Trio starts tasks in random order, and pages must be requested in
+        # their order: otherwise each might show an older listing than the one before.
+        ask = self._queue.popleft()
+        result: Rows | Exception
         try:
-            landed = await self._fetch(ask)
-        except Exception as error:  # noqa: BLE001  # the caller's, when its turn comes
-            landed = error
+            result = Rows(*await self._fetch(ask.offset, ask.limit))
+        except Exception as error:  # noqa: BLE001  # raised when the caller needs this page
+            result = error
         finally:
-            self._flying.discard(ask)
-        self._landed[ask] = landed
-        while not self._walk.ended and isinstance(page := self._landed.get(needed := self._walk.needed), Rows):
-            del self._landed[needed]
-            self._take(needed.offset, page)
-        self._top_up()
-        self._tell()
-
-    def _tell(self) -> None:
-        """Wake all that wait for news; who waits from now on waits for the next."""
-        self._news.set()
-        self._news = anyio.Event()
+            self._in_progress.discard(ask)
+        self._receive(ask, result)
+        self._request_ahead()
+        self._progress.notify()
 
 
 class _ByPage(Generic[T]):
-    """The walk of a `Pages`, page by page. An object and no generator: there is nothing to close."""
+    """The walk of a `Pages`, page by page. It is an object, not a generator, so there is nothing to close."""
 
     def __init__(self, pages: Pages[T]) -> None:
         self._pages = pages
@@ -283,4 +309,4 @@ class _ByPage(Generic[T]):
         return self
 
     async def __anext__(self) -> Page[T]:
-        return await self._pages._next_page()  # noqa: SLF001  # the other half of it
+        return await self._pages._next_page()  # noqa: SLF001  # part of the same class

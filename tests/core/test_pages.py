@@ -1,14 +1,19 @@
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import anyio
 import pytest
 from anyio import create_task_group, current_time, sleep
 from attrs import frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from landbot_async import Page, Pages
 from landbot_async._core.pagination import Ask, Rows
+from tests import listings
+from tests.conftest import BACKENDS
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +34,8 @@ class Listing:
         self.flying = self.most_flying = self.cancelled = 0
         self.before: Callable[[Ask], None] = lambda _: None
 
-    async def __call__(self, ask: Ask) -> Rows:
+    async def __call__(self, offset: int, limit: int) -> Rows:
+        ask = Ask(offset, limit)
         self.asked.append(ask)
         self.flying += 1
         self.most_flying = max(self.flying, self.most_flying)
@@ -43,8 +49,11 @@ class Listing:
         finally:
             self.flying -= 1
 
-    def pages(self, page_size: int = 10, offset: int = 0, prefetch: int = 0) -> Pages[Any]:
-        return Pages(self, page_size=page_size, offset=offset, prefetch=prefetch)
+    def pages(
+        self, page_size: int = 10, offset: int = 0, prefetch: int = 0, told: list[str] | None = None
+    ) -> Pages[Any]:
+        tell: Callable[[str], None] = (told if told is not None else []).append
+        return Pages(self, page_size=page_size, offset=offset, prefetch=prefetch, on_incomplete=tell)
 
 
 def fails(*times: int) -> Callable[[Ask], None]:
@@ -87,7 +96,7 @@ class TestArguments:
         "arguments",
         [{"page_size": 0}, {"page_size": 101}, {"page_size": -1}, {"offset": -1}, {"prefetch": -1}],
     )
-    def test_out_of_range(self, arguments: dict[str, int]) -> None:
+    def test_out_of_range(self, arguments: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=next(iter(arguments))):
             Listing(0).pages(**arguments)
 
@@ -195,6 +204,56 @@ class TestWalking:
         del listing.rows[2:8]
         assert seen + await rest(pages) == list(range(40))
         assert pages.drift == 1
+
+
+class TestComplete:
+    async def test_it_is_not_known_before_the_end(self) -> None:
+        told: list[str] = []
+        pages = Listing(25).pages(told=told)
+        assert pages.complete is None
+        for _ in range(24):
+            await anext(pages)
+            assert pages.complete is None
+        await anext(pages)
+        assert await rest(pages) == []
+        assert pages.complete is True
+        assert told == []
+
+    async def test_of_pages_that_are_held_it_is_not_known(self) -> None:
+        async with Listing(25).pages(prefetch=3) as pages:
+            await anext(pages)
+            await sleep(10)
+            assert pages.complete is None
+            await rest(pages)
+        assert pages.complete is True
+
+    @pytest.mark.parametrize("prefetch", [0, 3])
+    async def test_where_rows_may_be_missing_it_is_told_once(self, prefetch: int) -> None:
+        listing, told = Listing(60), list[str]()
+        pages = listing.pages(offset=10, prefetch=prefetch, told=told)
+        listing.before = lambda ask: listing.rows.insert(0, Row(100)) if ask.offset == 29 else None
+        assert ids(await pages.collect()) == list(range(10, 60))
+        assert (pages.complete, told) == (False, ["offset"])
+        assert await pages.collect() == []
+        assert (pages.complete, told) == (False, ["offset"])
+
+    async def test_what_is_handed_back_is_not_complete(self) -> None:
+        pages = Listing(25).pages()
+        first = await pages._next_page()
+        await rest(pages)
+        pages._give_back([first])
+        assert pages.complete is None
+
+    async def test_pages_that_come_in_after_the_end_are_left_alone(self) -> None:
+        """The listing has become shorter than what was asked for ahead."""
+        listing, told = Listing(100, latency=1.0), list[str]()
+        async with listing.pages(offset=5, prefetch=4, told=told) as pages:
+            await anext(pages)
+            del listing.rows[20:]
+            seen = await rest(pages)
+            await sleep(5)
+        assert seen == list(range(6, 20))
+        assert (pages.complete, told) == (False, ["offset"])
 
 
 class TestCollecting:
@@ -356,6 +415,13 @@ class TestPrefetching:
         async with Listing(25).pages() as pages:
             assert await rest(pages) == list(range(25))
 
+    async def test_pages_are_asked_for_in_their_order(self) -> None:
+        """Trio starts tasks in random order; pages of another order would each show an older listing than the last."""
+        for _ in range(10):
+            listing = Listing(200, latency=1.0)
+            await listing.pages(prefetch=6).collect()
+            assert listing.asked == sorted(listing.asked)
+
     async def test_it_opens_once(self) -> None:
         async with Listing(25).pages(prefetch=2) as pages:
             with pytest.raises(RuntimeError, match="open already"):
@@ -390,3 +456,102 @@ class TestPrefetching:
         assert len(seen) == len(set(seen))
         assert stayed <= set(seen)
         assert pages.drift > 0
+
+
+KINDS = {"none": (0, 0, 0), "writes": (1, 0, 0), "comes and goes": (0, 1, 1), "all": (1, 1, 1)}
+
+
+@settings(max_examples=120)
+@given(
+    seed=st.integers(0, 10**6),
+    backend=st.sampled_from(list(BACKENDS)),
+    size=st.integers(0, 250),
+    page_size=st.sampled_from([1, 5, 20, 100]),
+    order=st.sampled_from((*listings.ORDERS, "activity", "activity")),
+    cap=st.sampled_from([3, 20, 100, 100]),
+    kind=st.sampled_from(list(KINDS)),
+    prefetch=st.sampled_from([0, 1, 4]),
+    failing=st.sampled_from([0.0, 0.1, 0.3]),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["first", "items", "pages", "collect", "open", "open pages"]),
+            st.integers(1, 60),
+            st.none() | st.floats(0.01, 3.0),
+        ),
+        max_size=8,
+    ),
+)
+def test_whatever_is_done_with_it_it_hands_out_everything_once(
+    seed: int,
+    backend: str,
+    size: int,
+    page_size: int,
+    order: listings.Order,
+    cap: int,
+    kind: str,
+    prefetch: int,
+    failing: float,
+    steps: list[tuple[str, int, float | None]],
+) -> None:
+    """Against the truth: any order, changes, short pages, errors, breaks, cancellations, prefetch opened and closed."""
+    random = Random(seed)
+    # A change in a second and a half, of pages that take half a second.
+    rates = listings.Rates(*(min(cap, page_size) / 100 * each for each in KINDS[kind]))
+    there = listings.Listing(random, size, order=order, cap=cap, rates=rates)
+    handed: list[int] = []
+    begun, walking, told = 0.0, False, list[str]()
+
+    async def fetch(offset: int, limit: int) -> Rows:
+        await sleep(0.3 * random.random())
+        if random.random() < failing:
+            raise ConnectionError
+        page = there.page(offset, limit, now=current_time() - begun)
+        await sleep(0.3 * random.random())
+        there.begun = there.begun or walking
+        return page
+
+    async def use(way: str, most: int) -> None:
+        """Take some items, one way or another."""
+        if way == "first":
+            assert (await pages).offset == 0
+        elif way == "collect":
+            handed.extend(ids(await pages.collect()))
+        elif way.startswith("open"):
+            async with pages:
+                await use(way.removeprefix("open").strip() or "items", most)
+        elif way == "pages":
+            async for page in pages.iter_pages():
+                assert len(page) > 0
+                handed.extend(ids(page))
+                most -= len(page)
+                if most <= 0:
+                    break
+        else:
+            async for row in pages:
+                handed.append(row.id)
+                most -= 1
+                if not most:
+                    break
+
+    async def run() -> None:
+        nonlocal begun, walking
+        begun = current_time()
+        script = iter(steps)
+        while pages.complete is None:
+            way, most, cut = next(script, ("items", 10**6, None))
+            walking = walking or way != "first"
+            try:
+                with anyio.move_on_after(math.inf if cut is None else cut):
+                    await use(way, most)
+            except ConnectionError:
+                continue
+        assert await pages.collect() == []
+
+    pages: Pages[Any] = Pages(fetch, page_size=page_size, offset=0, prefetch=prefetch, on_incomplete=told.append)
+    name, options = BACKENDS[backend]()
+    anyio.run(run, backend=name, backend_options=options)
+    assert len(handed) == len(set(handed))
+    lost = there.owed - set(handed)
+    assert pages.complete is (told == [])
+    assert len(told) <= 1
+    assert not lost or told or there.excused

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from landbot_async._core.converter import read_model
 from landbot_async._core.decoding import DecodeError, Decoding, kind_of
 from landbot_async._core.engine import Engine
+from landbot_async._core.events import WalkIncomplete, tell_incomplete
 from landbot_async._core.http import Response
 from landbot_async._core.pages import Pages
-from landbot_async._core.pagination import Ask, Rows
+from landbot_async._core.pagination import Incomplete, Rows
 from landbot_async._core.responses import Reader, envelope
 from landbot_async._core.routes import Route
 
@@ -36,11 +37,14 @@ class Resource:
     ) -> Pages[T]:
         read = rows_of(model)
 
-        async def fetch(ask: Ask) -> Rows:
-            place = {"offset": ask.offset, "limit": ask.limit}
+        async def fetch(offset: int, limit: int) -> Rows:
+            place = {"offset": offset, "limit": limit}
             return await self._engine.call(route, ids or {}, params={**params, **place}, read=read)
 
-        return Pages(fetch, page_size=page_size, offset=offset, prefetch=prefetch)
+        def tell(reason: Incomplete) -> None:
+            tell_incomplete(self._engine.options.on_event, WalkIncomplete(route.method, route.template, reason))
+
+        return Pages(fetch, page_size=page_size, offset=offset, prefetch=prefetch, on_incomplete=tell)
 
 
 def one(model: type[T]) -> Reader[T]:

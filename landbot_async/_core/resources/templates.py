@@ -5,7 +5,7 @@ from __future__ import annotations
 from landbot_async._core.arguments import optional_identity
 from landbot_async._core.models import Template
 from landbot_async._core.pages import Pages
-from landbot_async._core.pagination import MOST_ROWS, Ask, Rows
+from landbot_async._core.pagination import MOST_ROWS, Rows
 from landbot_async._core.routes import LIST_TEMPLATES
 
 from .base import Resource, rows_of
@@ -27,7 +27,7 @@ class Templates(Resource):
         """
         params = {"channel_id": optional_identity("channel_id", channel_id)}
 
-        async def fetch(_ask: Ask) -> Rows:
+        async def fetch(_offset: int, _limit: int) -> Rows:
             rows = await self._engine.call(LIST_TEMPLATES, {}, params=params, read=rows_of(Template))
             return Rows(rows.items, len(rows.items))
 

@@ -1,10 +1,15 @@
+import logging
+
+import httpx
 import pytest
 
+from landbot_async import Event, WalkIncomplete
 from landbot_async._core.models import Customer, Field, TranscriptMessage
 from landbot_async._core.pagination import Rows
 from landbot_async._core.resources.base import all_of, one, one_or, rows_of
 from landbot_async._core.routes import GET_CUSTOMER, LIST_CUSTOMERS, LIST_MESSAGES, UPDATE_FIELD
 from tests.core.test_responses import FAILURES, NOT_AN_ENVELOPE, STRICT, answer, unreadable
+from tests.helpers import lent
 
 
 @pytest.mark.parametrize(("body", "what"), FAILURES)
@@ -114,3 +119,30 @@ def test_all(total: dict[str, int]) -> None:
 )
 def test_all_that_are_none(body: object, path: str, what: str) -> None:
     assert unreadable(all_of(TranscriptMessage), body, LIST_MESSAGES, STRICT) == (path, what)
+
+
+@pytest.mark.anyio
+async def test_a_walk_after_which_rows_may_be_missing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """By an event and, whoever listens, by a warning."""
+    events: list[Event] = []
+    page = httpx.Response(200, json={"customers": [{"id": 1}], "total": 5})
+    async with lent(lambda _: page, on_event=events.append) as (landbot, requests):
+        pages = landbot.customers.list()
+        assert [customer.id for customer in await pages.collect()] == [1]
+    assert pages.complete is False
+    assert len(requests) > 3
+    told = WalkIncomplete("GET", "/customers/", "unsettled")
+    assert events[-1] == told
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage() == "GET /customers/: rows may be missing (unsettled)"
+    assert record.__dict__["landbot_event"] == told
+
+
+@pytest.mark.anyio
+async def test_a_complete_walk_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    page = httpx.Response(200, json={"customers": [{"id": 1}], "total": 1})
+    async with lent(lambda _: page) as (landbot, _):
+        pages = landbot.customers.list()
+        assert len(await pages.collect()) == 1
+    assert pages.complete is True
+    assert caplog.records == []
