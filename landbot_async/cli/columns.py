@@ -1,4 +1,4 @@
-"""What is shown of each kind of record: its columns in a table and in CSV, the most important first."""
+"""The columns of each kind of record in a table and in CSV, the most important first."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Listing:
 
 @frozen
 class TokenReport:
-    """What `landbot whoami` found out about the token."""
+    """The findings of `landbot whoami` about the token."""
 
     base_url: str
     channels: list[Any]

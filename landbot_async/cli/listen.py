@@ -45,7 +45,7 @@ _SHOWN: Final = 200
 
 @frozen
 class Listening:
-    """What to listen for, and where.
+    """The options of a listener.
 
     Attributes:
         channel_id: the channel.
@@ -116,7 +116,7 @@ async def remove(landbot: AsyncLandbot, channel_id: int, hook: MessageHook) -> N
 
 
 class Response(NamedTuple):
-    """What the program responds, or why there is no response (then the status is 502)."""
+    """The program's response; if there is none, the reason, with the status 502."""
 
     status: int
     body: bytes

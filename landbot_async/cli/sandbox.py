@@ -36,7 +36,7 @@ BRIDGE: Final = 10
 
 @frozen
 class Serving:
-    """What to serve, and where.
+    """The options of a served sandbox.
 
     Attributes:
         host: the address to listen on.

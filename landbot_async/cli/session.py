@@ -134,7 +134,7 @@ def usage_errors() -> Generator[None]:
 
 @frozen
 class Target:
-    """Where a command's rows go, and how they are written. None is the format that suits the place."""
+    """The place for a command's rows, and their format. None is the format that suits the place."""
 
     format: Format | None = None
     path: Path | None = None

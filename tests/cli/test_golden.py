@@ -3,6 +3,7 @@
 `GOLDEN=write python -m pytest tests/cli/test_golden.py` writes the texts anew. Escape is written as ␛.
 """
 
+import contextlib
 import fcntl
 import functools
 import os
@@ -43,10 +44,10 @@ def in_terminal(columns: int, folder: Path, **more: str) -> str:
 
 def read(master: int) -> bytes:
     """Return what a terminal shows next, or nothing at its end."""
-    try:
-        return os.read(master, 65536)
-    except OSError:  # Linux's way of telling that the other side is closed
-        return b""
+    part = b""
+    with contextlib.suppress(OSError):  # Linux's way of telling that the other side is closed
+        part = os.read(master, 65536)
+    return part
 
 
 def in_pipe(folder: Path) -> str:
