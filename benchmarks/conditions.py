@@ -53,7 +53,7 @@ CONDITIONS: Final = (PLAIN, SECOND, THIRD, WIDE, WIDE_SECOND, JITTER_50, JITTER_
 
 @dataclass
 class Score:
-    """What became of the messages of one contender at one server."""
+    """The fate of one contender's messages at one server."""
 
     delivered: int = 0
     lost: int = 0
@@ -71,7 +71,7 @@ class Score:
 
 
 async def crowd(send: Send, numbers: Iterator[int], tasks: int, score: Score) -> None:
-    """A closed loop: each task takes the next number as soon as its last message has found its end."""
+    """Run a closed loop: each task takes the next number as soon as its last message has ended."""
 
     async def work() -> None:
         for number in numbers:

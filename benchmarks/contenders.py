@@ -17,7 +17,7 @@ from landbot_async import AsyncLandbot, LandbotError
 
 
 class Stage(NamedTuple):
-    """Where a contender plays: a client for what it sends, the time, and chance."""
+    """The surroundings of a contender: a client, the time, and random numbers."""
 
     base_url: str
     client: httpx.AsyncClient
@@ -31,7 +31,7 @@ Send = Callable[[int], Awaitable[bool]]
 
 @asynccontextmanager
 async def landbot_async(stage: Stage) -> AsyncGenerator[Send]:
-    """The whole client. On loopback it makes its own pool, as it does for its users."""
+    """Send with the whole client. On loopback it makes its own pool, as it does for its users."""
     async with AsyncLandbot(
         TOKEN, base_url=stage.base_url, http_client=stage.client if stage.virtual else None
     ) as landbot:

@@ -17,7 +17,7 @@ from landbot_async import TokenBucket
 
 @dataclass
 class Herd:
-    """What it costs to have tasks waiting on one bucket."""
+    """The cost of tasks that wait on one bucket."""
 
     tasks: int
     seconds: float

@@ -131,7 +131,7 @@ class AsyncApichat(Client):
 
 
 def decimals(number: float) -> str:
-    """A number in digits that say exactly what it is, without an exponent."""
+    """Return the number in digits that state it exactly, without an exponent."""
     # The repr of a float is the shortest that leads back to it; a subclass may have another.
     return format(Decimal(number) if isinstance(number, int) else Decimal(float.__repr__(number)), "f")
 

@@ -43,7 +43,7 @@ class _InexactError(Exception):
 
 
 class _Field(NamedTuple):
-    """How one field is read and written. Without `write`, a value of the right type is what came."""
+    """The functions that read and write one field. Without `write`, a value is written as it is."""
 
     name: str
     expected: str
@@ -53,7 +53,7 @@ class _Field(NamedTuple):
     empty: Callable[[], Any]
 
     def stands_for(self, raw: Any, value: Any) -> bool:
-        """Whether `value` is what can be read of `raw`."""
+        """Return True if reading `raw` gives `value`."""
         try:
             read = self.read(raw, LENIENT)
         except _InexactError as inexact:
@@ -61,7 +61,7 @@ class _Field(NamedTuple):
         return bool(value == (self.empty() if read is None else read))
 
     def written(self, value: Any) -> Any:
-        """The JSON for `value`."""
+        """Return the JSON for `value`."""
         return value if value is None or self.write is None else self.write(value)
 
 
@@ -80,7 +80,7 @@ class _Layout:
 
 
 class _Model:
-    """How one attrs class is read from JSON and written back."""
+    """The reader and writer of one attrs class."""
 
     def __init__(self, converter: Converter, cls: type) -> None:
         attributes = [each for each in attrs.fields(attrs.resolve_types(cls)) if each.name not in ("extra", "_absent")]
@@ -93,7 +93,7 @@ class _Model:
         self.usual = self._latest.build
 
     def read(self, data: Any, decoding: Decoding) -> Any:
-        """The model for `data`, by its shape if that is known, else in detail."""
+        """Return the model for `data`: quickly if its shape has been validated before, otherwise in detail."""
         if type(data) is not dict:
             raise DecodeError("", f"is {kind_of(data)} instead of an object")
         extra = {name: data[name] for name in filterfalse(self._is_known, data)}
@@ -119,7 +119,7 @@ class _Model:
         return self._read_in_detail(data, extra, decoding, layout.absent)
 
     def _layout(self, names: frozenset[str]) -> _Layout | None:
-        """The layout of rows with these known keys; None if it is one too many."""
+        """Return the layout of rows with these known keys; None if there are too many layouts already."""
         layout = self._layouts.get(names)
         if layout is None and len(self._layouts) < MOST_LAYOUTS:
             layout = self._layouts[names] = _Layout(self._cls, self._fields, names)
@@ -133,7 +133,7 @@ class _Model:
         absent: frozenset[str],
         news: tuple[_Layout, tuple[type, ...]] | None = None,
     ) -> Any:
-        """The model for `data`, field by field. `news` is the shape to remember if all of it matches."""
+        """Return the model for `data`, field by field. `news` is the shape to remember if every value matches."""
         values: list[Any] = []
         for field in self._fields:
             value = data.get(field.name)
@@ -164,9 +164,9 @@ class _Model:
         return self._cls(*values, extra, absent)
 
     def write(self, value: Any) -> dict[str, Any]:
-        """The JSON that `value` was read from, but for what `attrs.evolve` has changed since.
+        """Return the JSON that `value` was read from, with the changes made by `attrs.evolve`.
 
-        What `extra` holds under a field's name is how it came; what was absent may have been filled in.
+        A value in `extra` under a field's name is the raw one. An absent field may have been filled in.
         """
         absent, extra = value._absent, value.extra  # noqa: SLF001  # its own
         written: dict[str, Any] = {}
@@ -301,14 +301,14 @@ _models: dict[type, _Model] = {}
 
 
 def _model(cls: type) -> _Model:
-    """How a class is read and written; found out when it is first needed."""
+    """Return the reader and writer of a class, made when it is first needed."""
     if cls not in _models:
         _models[cls] = _Model(converter, cls)
     return _models[cls]
 
 
 converter: Final = Converter(detailed_validation=False)
-"""The converter itself, for users of cattrs: `converter.unstructure(customer)` gives back the JSON that came."""
+"""The converter itself, for users of cattrs: `converter.unstructure(customer)` returns the JSON that came."""
 
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
@@ -319,7 +319,7 @@ for _cls in (Channel, Customer, CustomField, Field, MessageHook, Template, Trans
 
 
 def read_model(data: Any, cls: type[T], decoding: Decoding) -> T:
-    """The model of class `cls` for decoded JSON.
+    """Return the model of class `cls` for decoded JSON.
 
     Raises:
         DecodeError: it is no object, its `id` is missing or wrong, or, when strict, any value is of another type.

@@ -1,4 +1,4 @@
-"""What Landbot sends, as frozen, slotted attrs classes.
+"""Records of what Landbot sends: frozen, slotted attrs classes.
 
 The schema comes from public documents and was never held against a live account, so only ids are required. Any other
 value that is missing or null reads as None; one of another type than expected does too, and stands as it came in
@@ -32,7 +32,7 @@ F = TypeVar("F", "CustomField", "Field")
 
 
 def _veiled(one: F, name: str | None) -> F:
-    """The field for showing: its value is masked where its name says that it is a token."""
+    """Return the field for a `repr`: with its value masked if its name says that it is a token."""
     return one if one.value is None or not secret_name(name) else evolve(one, value=MASK)
 
 
@@ -184,7 +184,7 @@ class TranscriptMessage(Record):
 
     @property
     def at(self) -> datetime | None:
-        """When it was, by a clock whose zone Landbot does not tell."""
+        """The time, naive: Landbot does not document the time zone."""
         try:
             at = datetime.fromisoformat(self.message_datetime or "")
         except ValueError:

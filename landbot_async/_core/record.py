@@ -1,4 +1,4 @@
-"""What all frozen records share: being compared, hashed and shown by their attributes.
+"""The base of all frozen records, which are compared, hashed and shown by their attributes.
 
 attrs would generate the same for each class, and take longer over it than httpx takes to import.
 """

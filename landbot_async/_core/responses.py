@@ -39,7 +39,7 @@ def anything(answer: Response, _route: Route, _way: Decoding) -> Any:
 
 
 def complaint(answer: Response) -> tuple[dict[str, tuple[str, ...]], str, Any]:
-    """What an answer that is no 2xx says: messages by field, one line of text, and the body as far as it can be read.
+    """Return the content of an error response: messages by field, one line of text, and the body as far as it is readable.
 
     Landbot's shapes are `{"errors": {field: [message]}}`, `{"detail": message}` and (APIchat) `{"error": message}`.
     """
@@ -56,12 +56,12 @@ def complaint(answer: Response) -> tuple[dict[str, tuple[str, ...]], str, Any]:
 
 
 def body_of(answer: Response) -> Any:
-    """The body for an error to carry: decoded JSON, else text, else None."""
+    """Return the body for an error to carry: decoded JSON, otherwise text, otherwise None."""
     return complaint(answer)[2]
 
 
 def envelope(answer: Response) -> dict[str, Any]:
-    """The object that every answer of Landbot's is."""
+    """Return the JSON object that every response of Landbot is."""
     value = _json(answer)
     if not isinstance(value, dict):
         raise DecodeError("$", f"is {kind_of(value)} instead of an object")

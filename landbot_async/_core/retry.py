@@ -1,7 +1,7 @@
-"""What is repeated, and when: the table, the back-off and Retry-After. Nothing here waits or looks at a clock.
+"""The rules of retries: the table, the back-off and Retry-After. Nothing here waits or reads a clock.
 
-Landbot has no idempotency key, so a repeated send may reach the customer twice (dev.landbot.io, "Errors"). What may
-be repeated therefore hangs on two things: what is known of the attempt, and whether the operation is idempotent.
+Landbot has no idempotency key, so a repeated send may reach the customer twice (dev.landbot.io, "Errors"). A retry
+therefore depends on two things: what is known about the attempt, and if the operation is idempotent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .routes import Route
 
 
 class Outcome(enum.Enum):
-    """What is known of an attempt that did not succeed."""
+    """The knowledge about an attempt that did not succeed."""
 
     NEVER_SENT = "never sent"
     REFUSED = "refused"
@@ -46,7 +46,7 @@ DOUBTFUL: Final = frozenset({Outcome.SERVER_ERROR, Outcome.UNKNOWN})
 
 
 def outcome_of(status: int) -> Outcome | None:
-    """The outcome that a status stands for, or None where repeating cannot help."""
+    """Return the outcome that a status stands for, or None if a retry cannot help."""
     if status == 429:
         return Outcome.REFUSED
     return Outcome.SERVER_ERROR if status >= 500 else None
@@ -67,7 +67,7 @@ def _check_sends(_policy: object, _attribute: object, value: object) -> None:
 
 @frozen(eq=False, repr=False)
 class RetryPolicy(Record):
-    """How often and how patiently a call is repeated; what may be repeated at all is decided by what is known.
+    """The number of attempts of a call and the waits between them. Only calls that the retry table allows are retried.
 
     Attributes:
         attempts: how many there are, the first included. A 429 was not processed and costs none.
@@ -86,7 +86,7 @@ class RetryPolicy(Record):
 
 
 def repeats(policy: RetryPolicy, route: Route, outcome: Outcome) -> bool:
-    """Whether an attempt with this outcome is repeated, attempts permitting."""
+    """Return True if an attempt with this outcome is retried, as long as attempts are left."""
     return REPEAT[route.idempotent, outcome] or policy.sends == "at_least_once"
 
 

@@ -1,4 +1,4 @@
-"""How long things take: requests, responses and deliveries.
+"""The duration of requests, responses and deliveries.
 
 `realistic` brings Landbot's own times, from a published log: a message sent takes 0.95 to 1.35 s to be confirmed, the
 message hook for it follows 0.2 to 0.7 s later, and an event (an assignment) 5 to 8 s later, after messages that

@@ -16,7 +16,7 @@ class Channels(Resource):
     def list(
         self, *, type: ChannelType | None = None, active: bool | None = None, page_size: int = 100, offset: int = 0
     ) -> Pages[Channel]:
-        """The channels, as `Pages`: nothing is asked for until they are awaited or walked.
+        """List the channels, as `Pages`: nothing is requested until they are awaited or iterated.
 
         Args:
             type: only those of this type, such as `"whatsapp"`.

@@ -58,7 +58,7 @@ class Customers(Resource):
         offset: int = 0,
         prefetch: int = 0,
     ) -> Pages[Customer]:
-        """The customers, as `Pages`: nothing is asked for until they are awaited or walked.
+        """List the customers, as `Pages`: nothing is requested until they are awaited or iterated.
 
         Args:
             channel_id: only those on this channel.
@@ -94,7 +94,7 @@ class Customers(Resource):
     async def find(
         self, *, phone: str | None = None, email: str | None = None, channel_id: int | None = None
     ) -> builtins.list[Customer]:
-        """The customers who have exactly this phone number or this e-mail address, whatever else Landbot finds.
+        """Return the customers with exactly this phone number or e-mail address, whatever else Landbot finds.
 
         One person has a different customer on each channel, so there may be several.
 
@@ -240,7 +240,7 @@ class Customers(Resource):
         await self._do(routes.OPT_OUT, customer_id)
 
     async def messages(self, customer_id: int) -> builtins.list[TranscriptMessage]:
-        """The whole conversation in time order; messages of the same second stay in the order they came in.
+        """Return the whole conversation in time order; messages of the same second stay in the order they came in.
 
         Landbot sends it unordered and whole. Messages without a readable time come last.
 
@@ -387,7 +387,7 @@ def bot_body(*, launch: bool = True, node: str | None = None) -> dict[str, objec
 
 
 def in_time_order(messages: Iterable[TranscriptMessage]) -> list[TranscriptMessage]:
-    """The messages by time; stable, and those without a readable time last."""
+    """Return the messages sorted by time: stable, and those without a readable time last."""
     return sorted(messages, key=lambda message: message.at or datetime.max)
 
 
@@ -396,7 +396,7 @@ def _ids(customer_id: int) -> dict[str, int | str]:
 
 
 def _digits(text: str) -> str:
-    """The digits of any script, as ASCII's: `"٣"` is a 3."""
+    """Return the digits of any script as ASCII digits: `"٣"` is a 3."""
     return "".join(str(int(char)) for char in text if char.isdecimal())
 
 

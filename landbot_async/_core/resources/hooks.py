@@ -25,7 +25,7 @@ class Hooks(Resource):
     """The message hooks of a channel: where Landbot posts its messages."""
 
     def list(self, channel_id: int) -> Pages[MessageHook]:
-        """The hooks of a channel, as `Pages`. Their tokens are in clear: treat them like your own.
+        """List the hooks of a channel, as `Pages`. Their tokens are in clear: treat them like your own.
 
         Raises:
             ValueError, TypeError: an argument is out of range; nothing was sent.
@@ -144,7 +144,7 @@ class Hooks(Resource):
                     raise
 
     async def _those_that_exist(self, channel_id: int, hook_id: int) -> builtins.list[MessageHook]:
-        """The hook that the listing does not show: it lags, or somebody else has deleted it."""
+        """Return the hook that the listing does not show, because it lags or because somebody else deleted it."""
         try:
             return [await self.get(channel_id, hook_id)]
         except NotFoundError:
@@ -168,7 +168,7 @@ def _matches(hook: MessageHook, url: str, name: str | None) -> bool:
 
 
 def _latest(texts: Iterable[str | None]) -> str | None:
-    """The last that says something."""
+    """Return the last text that is not empty."""
     said = [text for text in texts if text]
     return said[-1] if said else None
 
