@@ -39,7 +39,7 @@ def anything(answer: Response, _route: Route, _way: Decoding) -> Any:
 
 
 def complaint(answer: Response) -> tuple[dict[str, tuple[str, ...]], str, Any]:
-    """Return the content of an error response: messages by field, one line of text, and the body as far as it is readable.
+    """Return the content of an error response: messages by field, one line of text, and the body as far as readable.
 
     Landbot's shapes are `{"errors": {field: [message]}}`, `{"detail": message}` and (APIchat) `{"error": message}`.
     """
