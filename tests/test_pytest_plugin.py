@@ -210,6 +210,8 @@ BLOCKS = re.findall(r"^## ([^\n]+)$.*?^```python\n(.*?)^```$", PAGE, re.MULTILIN
 def test_the_page_of_the_guide_runs(pytester: pytest.Pytester, code: str) -> None:
     if "def main" in code:
         assert pytester.runpython(pytester.makepyfile(code)).ret == 0
+    elif "pytest_asyncio" in code:
+        run(pytester, code, *RUNNERS["asyncio, strict"][0]).assert_outcomes(passed=code.count("def test_"))
     else:
         run(pytester, code).assert_outcomes(passed=2 * code.count("def test_"))
 
