@@ -21,6 +21,14 @@ BEGINNING: Final = 1_767_225_600.0
 _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "object"}
 
 
+def _microsecond(seconds: float) -> float:
+    return round(seconds, 6)
+
+
+def _microseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
+
+
 class RefusedError(Exception):
     """A rule of the workspace forbids a request. `errors` has the reasons, by field."""
 
@@ -138,7 +146,7 @@ class SandboxHook:
     url: str
     token: str | None = field(default=None, repr=False)
     name: str | None = None
-    created_at: float = BEGINNING
+    created_at: float = field(default=BEGINNING, converter=_microsecond)
 
     def json(self) -> Json:
         """Return it as Landbot shows it: with its token in clear."""
@@ -148,8 +156,8 @@ class SandboxHook:
             "token": self.token,
             "name": self.name,
             "channel_id": self.channel_id,
-            "created_at": microseconds(self.created_at),
-            "updated_at": microseconds(self.created_at),
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
         }
 
 
@@ -202,10 +210,11 @@ class SandboxCustomer:
     blocked: bool = False
     opt_in: bool = True
     unread: bool = False
-    registered: float = BEGINNING
-    last_message: float | None = None
-    last_send: float | None = None
-    last_receive: float | None = None
+    # Landbot shows microseconds, so that is what is held: a listing need not round what it shows.
+    registered: float = field(default=BEGINNING, converter=_microsecond)
+    last_message: float | None = field(default=None, converter=_microseconds)
+    last_send: float | None = field(default=None, converter=_microseconds)
+    last_receive: float | None = field(default=None, converter=_microseconds)
     wrote_before: float | None = None
     fields: dict[str, Any] = field(factory=dict)
     field_types: dict[str, str] = field(factory=dict)
@@ -229,7 +238,7 @@ class SandboxCustomer:
     @property
     def last_text(self) -> str | None:
         """The text of the last message, events aside."""
-        for message in reversed(self.messages):
+        for message in reversed(self.messages) if self.messages else ():
             if message.sender.type != "sys":
                 return message.text
         return None if self.wrote_before is None else words(self.id)
@@ -247,11 +256,11 @@ class SandboxCustomer:
             "phone": self.phone,
             "opt_in": self.opt_in,
             "blocked": self.blocked,
-            "last_message": microseconds(self.last_message),
+            "last_message": self.last_message,
             "last_message_content": self.last_text,
-            "last_send_date": microseconds(self.last_send),
-            "last_receive_date": microseconds(self.last_receive),
-            "register_date": microseconds(self.registered),
+            "last_send_date": self.last_send,
+            "last_receive_date": self.last_receive,
+            "register_date": self.registered,
             "avatar": None,
             "meta_data": {},
             "custom_fields": {name: self.field_json(name) for name in self.fields},
@@ -289,11 +298,6 @@ class SandboxCustomer:
         shown = {"name": name, "type": self.field_types.get(name) or _TYPES.get(type(value), "string"), "value": value}
         extra = self.field_extras.get(name)
         return {**shown, "extra": extra} if extra else shown
-
-
-def microseconds(seconds: float | None) -> float | None:
-    """Return Unix seconds as Landbot shows them: with six decimals at most."""
-    return None if seconds is None else round(seconds, 6)
 
 
 def trim(items: list[Any], most: int) -> None:
