@@ -250,12 +250,12 @@ class Sandbox(Contents):
 
     @property
     def received(self) -> int:
-        """How many requests arrived, refused ones included."""
+        """The number of requests that arrived, refused ones included."""
         return self._network.received
 
     @property
     def refused(self) -> int:
-        """How many requests the limit refused with 429."""
+        """The number of requests that the limit refused with 429."""
         return self._network.refused
 
     # Time

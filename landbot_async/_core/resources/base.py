@@ -1,4 +1,4 @@
-"""What the resources have in common."""
+"""The base class of all resources, and the readers for their responses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Resource:
 
 
 def one(model: type[T]) -> Reader[T]:
-    """A reader for an answer that holds one `model` under its route's key."""
+    """Return a reader for a response that holds one `model` under its route's key."""
 
     def read(answer: Response, route: Route, decoding: Decoding) -> T:
         key = route.key or ""
@@ -75,13 +75,13 @@ def one_or(model: type[T], otherwise: T) -> Reader[T]:
 
 
 def all_of(model: type[T]) -> Reader[list[T]]:
-    """A reader for a listing that comes whole."""
+    """Return a reader for a listing that comes whole."""
     read_rows = rows_of(model)
     return lambda answer, route, decoding: read_rows(answer, route, decoding).items
 
 
 def rows_of(model: type[Any]) -> Reader[Rows]:
-    """A reader for one page of a listing."""
+    """Return a reader for one page of a listing."""
 
     def read(answer: Response, route: Route, decoding: Decoding) -> Rows:
         key = route.key or ""

@@ -15,7 +15,7 @@ class Templates(Resource):
     """The workspace's WhatsApp templates: what may be sent when a customer has been silent for 24 hours."""
 
     def list(self, *, channel_id: int | None = None) -> Pages[Template]:
-        """The templates, as `Pages` of which there is one: Landbot sends them whole.
+        """List the templates, as `Pages` with a single page: Landbot sends them whole.
 
         Args:
             channel_id: only those of this channel.
