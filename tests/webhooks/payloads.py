@@ -195,7 +195,8 @@ def is_understandable(source: Source, delivery: dict[str, Any]) -> bool:
             return not isinstance(id_, bool) or isinstance(delivery["customer"].get("token"), str)
         case {"messages": [{}], "customer": {"token": str()}} if source == "apichat":
             return True
-    return False
+        case _:
+            return False
 
 
 ALTERED: list[tuple[Source, dict[str, Any]]] = [

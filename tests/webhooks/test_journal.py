@@ -387,13 +387,13 @@ anyio.run(main)
 
 
 async def test_it_waits_for_its_owner_as_long_as_it_is_told(path: Path) -> None:
+    waiting: list[Any] = []
     async with anyio.create_task_group() as group, opened(path) as (journal, _):
         await journal.add([], None, b"one", ignore)
         begun = anyio.current_time()
         with pytest.raises(ConfigurationError, match="is in use"):
             await open_journal(path, "platform", window=60, owner_wait=0.2)
         assert 0.2 <= anyio.current_time() - begun < 2
-        waiting = []
 
         async def wait() -> None:
             waiting.append(await open_journal(path, "platform", window=60, owner_wait=20))

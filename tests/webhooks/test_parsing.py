@@ -778,7 +778,8 @@ def _kept(part: Any, sent: dict[str, Any]) -> None:
         if name in part.extra:
             assert repr(part.extra[name]) == repr(value)
         elif name == "register_date":
-            assert value is None or part.register_date.timestamp() == value
+            date: Any = getattr(part, name)
+            assert value is None or date.timestamp() == value
         elif name in ("id", "agent_id") and not isinstance(value, int):
             assert getattr(part, name) == (None if value is None else int(value))
         elif not isinstance(part, MessageSender) or name != "type":
