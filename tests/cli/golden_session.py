@@ -140,22 +140,18 @@ def client(base_url: str) -> AsyncLandbot:
     return AsyncLandbot(TOKEN, base_url=base_url, http_client=httpx.AsyncClient(transport=httpx.MockTransport(respond)))
 
 
-def run(patch: pytest.MonkeyPatch, words: list[str]) -> None:
+def run(patch: pytest.MonkeyPatch, words: list[str]) -> int:
     """Run a command, and print it with its exit code; a message once LIVE."""
     base_url = "https://api.landbot.io/v1/" if words[-1] == "Hello Ava" else "http://127.0.0.1:8000/v1/"
     patch.setattr(session, "open_client", functools.partial(client, base_url))
     print(f"$ landbot {' '.join(words)}", flush=True)
-    try:
-        app(words, prog_name="landbot")
-    except SystemExit as end:
-        sys.stderr.flush()
-        print(f"[{end.code or 0}]", flush=True)
+    code = int(app(words, prog_name="landbot", standalone_mode=False) or 0)
+    sys.stderr.flush()
+    print(f"[{code}]", flush=True)
+    return code
 
 
-def main() -> None:
-    """Run the commands one after the other."""
-    patch = pytest.MonkeyPatch()
+def main(patch: pytest.MonkeyPatch) -> list[int]:
+    """Run the commands one after the other, and return their exit codes."""
     patch.setattr(anyio, "run", functools.partial(anyio.run, backend_options={"loop_factory": VirtualLoop}))
-    for words in COMMANDS:
-        run(patch, words)
-    patch.undo()
+    return [run(patch, words) for words in COMMANDS]

@@ -69,7 +69,7 @@ async def list_customers(
             return True
     pages = landbot.customers.list(prefetch=PREFETCH)
     await walk.take(pages)
-    return getattr(pages, "complete", None) is not False
+    return pages.complete is not False
 
 
 @define
