@@ -98,7 +98,7 @@ class Courier:
         if self._group is not None:
             self._group.cancel_scope.cancel()
             await self._group.__aexit__(None, None, None)
-        elif self._task is not None:
+        else:
             self._task.cancel()
             await uninterrupted(_ended, self._task)
 
