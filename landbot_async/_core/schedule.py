@@ -28,7 +28,7 @@ MOST_MARGIN: Final = 0.25
 WIDEN: Final = 0.018
 WIDEN_SHARE: Final = 1 / 3
 # A response takes this share of what exceeds the smallest margin.
-NARROW: Final = 0.001
+NARROW: Final = 0.0015
 
 
 class Start:
