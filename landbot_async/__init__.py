@@ -13,6 +13,7 @@ __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "Agent",
     "AsyncApichat",
     "AsyncLandbot",
     "AuthenticationError",
@@ -113,7 +114,7 @@ if TYPE_CHECKING:
         WalkIncomplete,
     )
     from ._core.limiter import Limiter, Ticket, TokenBucket
-    from ._core.models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
+    from ._core.models import Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
     from ._core.pages import Page, Pages
     from ._core.platform import AsyncLandbot
     from ._core.retry import RetryPolicy
@@ -164,7 +165,16 @@ else:
             "SchemaMismatch",
             "WalkIncomplete",
         ),
-        "models": ("Channel", "CustomField", "Customer", "Field", "MessageHook", "Template", "TranscriptMessage"),
+        "models": (
+            "Agent",
+            "Channel",
+            "CustomField",
+            "Customer",
+            "Field",
+            "MessageHook",
+            "Template",
+            "TranscriptMessage",
+        ),
         "pages": ("Page", "Pages"),
         "platform": ("AsyncLandbot",),
         "retry": ("RetryPolicy",),

@@ -190,7 +190,7 @@ async def test_the_whole_api(sandbox: Sandbox, capsys: pytest.CaptureFixture[str
 def test_the_table_of_the_api_has_every_method_and_its_arguments() -> None:
     landbot = AsyncLandbot("f00dface")
     resources = {row[0].strip("`"): " ".join(row[1:]) for row in _table("Every method", "docs/api.md")[1:]}
-    assert list(resources) == ["channels", "templates", "hooks", "customers", "fields"]
+    assert list(resources) == ["agents", "channels", "templates", "hooks", "customers", "fields"]
     for resource, said in resources.items():
         methods = dict(re.findall(r"`(\w+)\(([^`]*)\)`", said))
         room = getattr(landbot, resource)

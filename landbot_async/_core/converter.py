@@ -21,7 +21,7 @@ import attrs
 from cattrs import Converter
 
 from .decoding import KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
-from .models import Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
+from .models import Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
 
 T = TypeVar("T")
 
@@ -313,7 +313,7 @@ converter: Final = Converter(detailed_validation=False)
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
 converter.register_structure_hook(datetime, _from_unix_seconds)
-for _cls in (Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
+for _cls in (Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
     converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
     converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
 

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
+import attrs
 from attrs import evolve, field, frozen
 
 from .record import Record
-from .secret import MASK, masked_repr, secret_name, token_repr
+from .secret import MASK, masked, masked_repr, secret_name, token_repr
 
 ChannelType: TypeAlias = Literal["webchat", "landbot", "whatsapp", "whatsapi", "facebook", "apichat"] | str
 """The kinds of channel seen so far, and any other."""
@@ -49,8 +50,66 @@ def _absent() -> Any:
     return field(default=frozenset(), repr=False, eq=False, alias="_absent")
 
 
+def _shown_field(name: str, one: Any) -> Any:
+    """Return the JSON of a custom field, with its value masked if its name says that it is a token."""
+    shown = masked(one, too_deep="…")
+    if secret_name(name) and isinstance(one, dict) and one.get("value") is not None:
+        shown["value"] = MASK
+    return shown
+
+
+class Model(Record):
+    """The base of the records that Landbot returns."""
+
+    __slots__ = ()
+
+    def to_dict(self, *, flat: bool = False) -> dict[str, Any]:
+        """Return the record as a dictionary, with tokens masked as in its `repr`.
+
+        Args:
+            flat: False returns the JSON as it came. True returns one row for a table: times are datetimes, every
+                attribute is a column, and so is every custom field. A custom field whose name is taken becomes
+                `field_<name>`.
+        """
+        from .converter import converter  # noqa: PLC0415  # it imports this module
+
+        raw: dict[str, Any] = converter.unstructure(self)
+        shown: dict[str, Any] = masked(raw, too_deep="…")
+        if isinstance(raw.get("custom_fields"), dict):
+            shown["custom_fields"] = {name: _shown_field(name, one) for name, one in raw["custom_fields"].items()}
+        if not flat:
+            return shown
+        kind: Any = type(self)
+        hidden = ("custom_fields", "extra", "_absent")
+        names = [each.name for each in attrs.fields(kind) if each.name not in hidden]
+        values = {name: getattr(self, name) for name in names}
+        row = {
+            name: value if value is None or isinstance(value, datetime) else shown.get(name)
+            for name, value in values.items()
+        }
+        custom: Mapping[str, CustomField] = getattr(self, "custom_fields", {})
+        row |= {name: value for name, value in shown.items() if name not in (*row, *custom, "custom_fields")}
+        for name, one in custom.items():
+            column = name
+            while column in row:
+                column = f"field_{column}"
+            row[column] = MASK if one.value is not None and secret_name(name) else masked(one.value, too_deep="…")
+        return row
+
+
 @frozen(eq=False, repr=False)
-class Channel(Record):
+class Agent(Model):
+    """A teammate. Landbot's published description does not have agents; four programs list them."""
+
+    id: int
+    email: str | None = None
+    name: str | None = None
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen(eq=False, repr=False)
+class Channel(Model):
     """A channel: one bot's door to one medium. Its `token` is as secret as the agent's."""
 
     id: int
@@ -64,7 +123,7 @@ class Channel(Record):
 
 
 @frozen(eq=False, repr=False)
-class CustomField(Record):
+class CustomField(Model):
     """A custom field as it stands in a customer."""
 
     name: str | None = None
@@ -78,7 +137,7 @@ class CustomField(Record):
 
 
 @frozen(eq=False, repr=False)
-class Customer(Record):
+class Customer(Model):
     """A person on one channel; the same person has another id on each.
 
     `last_message` is a time despite its name. `custom_fields` is what to trust for custom fields: Landbot shows each
@@ -118,7 +177,7 @@ class Customer(Record):
 
 
 @frozen(eq=False, repr=False)
-class Field(Record):
+class Field(Model):
     """A custom field of one customer, as the field endpoints show it."""
 
     name: str | None = None
@@ -132,7 +191,7 @@ class Field(Record):
 
 
 @frozen(eq=False, repr=False)
-class MessageHook(Record):
+class MessageHook(Model):
     """A message hook: where Landbot posts the messages of a channel. Its `token` comes back with each delivery."""
 
     id: int
@@ -147,7 +206,7 @@ class MessageHook(Record):
 
 
 @frozen(eq=False, repr=False)
-class Template(Record):
+class Template(Model):
     """A WhatsApp template. Its language is among the keys that are not documented: look into `extra`."""
 
     id: int
@@ -158,7 +217,7 @@ class Template(Record):
 
 
 @frozen(eq=False, repr=False)
-class TranscriptMessage(Record):
+class TranscriptMessage(Model):
     """A message of a conversation. Which of the later attributes it has depends on its type.
 
     `message` is a text, but a number, the agent's id, for an `event`. `message_datetime` is as it came, without a

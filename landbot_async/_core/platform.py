@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from .client import Api, Client
 
 if TYPE_CHECKING:
+    from .resources.agents import Agents
     from .resources.channels import Channels
     from .resources.customers import Customers
     from .resources.fields import Fields
@@ -44,6 +45,13 @@ class AsyncLandbot(Client):
     """
 
     _api = PLATFORM
+
+    @cached_property
+    def agents(self) -> Agents:
+        """The agents of the workspace."""
+        from .resources.agents import Agents  # noqa: PLC0415  # as below
+
+        return Agents(self._engine)
 
     @cached_property
     def channels(self) -> Channels:

@@ -65,23 +65,23 @@ def checked_token(given: Secret, variable: str) -> Secret:
     return token
 
 
-def masked(value: Any, depth: int = 0) -> Any:
+def masked(value: Any, depth: int = 0, *, too_deep: Any = ...) -> Any:
     """A copy of a decoded JSON value for showing: what is called a token is masked, what lies too deep is left out.
 
     A name is a key, or stands beside the value as in `{"name": "token", "value": …}`.
     """
     if depth > _DEEPEST:
-        return ...
+        return too_deep
     if isinstance(value, Mapping):
         named = secret_name(value.get("name"))
         return {
             key: MASK
             if item is not None and (secret_name(key) or (named and key == "value"))
-            else masked(item, depth + 1)
+            else masked(item, depth + 1, too_deep=too_deep)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [masked(item, depth + 1) for item in value]
+        return [masked(item, depth + 1, too_deep=too_deep) for item in value]
     return value
 
 

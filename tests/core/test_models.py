@@ -1,9 +1,10 @@
 """The models: frozen, slotted values that compare, travel and show no token."""
 
 import copy
+import json
 import pickle
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -129,3 +130,53 @@ def test_a_repr_has_no_token_and_no_bookkeeping() -> None:
     for model in MODELS:
         assert "t0ken" not in repr(model)
     assert "_absent" not in repr(converter.structure({"id": 1}, Customer))
+
+
+class TestToDict:
+    RAW: ClassVar[dict[str, Any]] = {
+        "id": 1,
+        "name": None,
+        "register_date": 1485789228,
+        "agent_id": "7",
+        "custom_fields": {
+            "city": {"name": "city", "type": "string", "value": "Lyon"},
+            "email": {"name": "email", "type": "string", "value": "a@b.c"},
+            "token": {"name": "token", "type": "string", "value": "secret"},
+        },
+        "city": "Lyon",
+        "meta": {"token": "secret", "n": 1},
+    }
+
+    def test_it_is_the_json_that_came_with_tokens_masked(self) -> None:
+        expected = json.loads(json.dumps(self.RAW).replace('"secret"', '"***"'))
+        assert converter.structure(self.RAW, Customer).to_dict() == expected
+
+    def test_a_row(self) -> None:
+        row = converter.structure(self.RAW, Customer).to_dict(flat=True)
+        assert {name: value for name, value in row.items() if value is not None} == {
+            "id": 1,
+            "register_date": datetime(2017, 1, 30, 15, 13, 48, tzinfo=UTC),
+            "city": "Lyon",
+            "field_email": "a@b.c",
+            "token": "***",
+            "meta": {"token": "***", "n": 1},
+        }
+        assert "phone" in row
+        assert "custom_fields" not in row
+
+    def test_other_records(self) -> None:
+        assert Channel(8, token="secret").to_dict() == {
+            "id": 8,
+            "name": None,
+            "type": None,
+            "active": None,
+            "created_at": None,
+            "token": "***",
+        }
+        assert Channel(8, token="secret").to_dict(flat=True)["token"] == "***"
+
+    def test_what_lies_too_deep_is_left_out(self) -> None:
+        deep: list[Any] = []
+        for _ in range(40):
+            deep = [deep]
+        assert "…" in json.dumps(Customer(1, meta_data=deep).to_dict(), ensure_ascii=False)

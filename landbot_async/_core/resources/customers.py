@@ -113,7 +113,9 @@ class Customers(Resource):
         if (phone is None) == (email is None):
             raise TypeError("give either phone or email")
         if phone is not None:
-            digits = filled_text("phone", _digits(filled_text("phone", phone)))
+            digits = _digits(filled_text("phone", phone))
+            if not digits:
+                raise ValueError("phone must contain a digit")
             found = await self.list(search=digits, search_by="phone", channel_id=channel_id).collect()
             return [customer for customer in found if _digits(customer.phone or "") == digits]
         address = filled_text("email", email).strip()
