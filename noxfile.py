@@ -26,7 +26,7 @@ IN_PARALLEL = ("-n", "auto", "--dist", "loadgroup")
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["programs", "lint", "types", "names", "plain", "release", "tests", "browser"]
+nox.options.sessions = ["programs", "lint", "types", "names", "plain", "release", "tests", "httpx2", "browser"]
 
 
 def _group(*names: str) -> list[str]:
@@ -169,6 +169,15 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, env=measured)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report")
+
+
+@nox.session
+def httpx2(session: nox.Session) -> None:
+    """Run the tests of the wire with borrowed clients of httpx2."""
+    session.install("-e", ".[all]", *_group("test"), "httpx2")
+    names = ("http", "exchange", "wire", "trace", "body")
+    files = [f"tests/core/test_{name}.py" for name in names]
+    session.run("python", "-m", "pytest", "-q", *files, *session.posargs, env={"HTTP_LIBRARY": "httpx2"})
 
 
 @nox.session

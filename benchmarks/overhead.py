@@ -39,7 +39,8 @@ MOST_PER_CALL = 60e-6  # seconds of CPU over bare httpx
 MOST_IMPORT = 1.15  # times the four dependencies
 MOST_MEMORY = 10e6  # bytes between walking 1,000 and 100,000 customers
 
-ONE_CUSTOMER = json.dumps({"success": True, "customer": customer(1)}).encode()
+FOUND = customer(42)
+ONE_CUSTOMER = json.dumps({"success": True, "customer": FOUND}).encode()
 
 
 class NoLimit:
@@ -91,8 +92,8 @@ async def _calls(
             ],
             "GET a customer": [
                 lambda: bare.get(url),
-                lambda: landbot.customers.get(42),
-                lambda: borrower.customers.get(42),
+                lambda: landbot.customers.get(FOUND["id"]),
+                lambda: borrower.customers.get(FOUND["id"]),
             ],
         }
         times: dict[str, list[list[float]]] = {kind: [[] for _ in calls] for kind, calls in kinds.items()}

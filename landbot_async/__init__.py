@@ -122,7 +122,18 @@ else:
     _NAMES = {
         "apichat": ("AsyncApichat",),
         "limiter": ("Limiter", "Ticket", "TokenBucket"),
-        "converter": ("converter",),
+        # The converter brings the records, and what `to_dict` needs.
+        "converter": (
+            "converter",
+            "Agent",
+            "Channel",
+            "CustomField",
+            "Customer",
+            "Field",
+            "MessageHook",
+            "Template",
+            "TranscriptMessage",
+        ),
         "errors": (
             "APIConnectionError",
             "APIStatusError",
@@ -164,16 +175,6 @@ else:
             "RetryScheduled",
             "SchemaMismatch",
             "WalkIncomplete",
-        ),
-        "models": (
-            "Agent",
-            "Channel",
-            "CustomField",
-            "Customer",
-            "Field",
-            "MessageHook",
-            "Template",
-            "TranscriptMessage",
         ),
         "pages": ("Page", "Pages"),
         "platform": ("AsyncLandbot",),

@@ -41,7 +41,9 @@ def settle_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("LANDBOT_BASE_URL", sandbox.base_url)
     monkeypatch.setenv("LANDBOT_CHANNEL_TOKEN", sandbox.channel_token(10))
     monkeypatch.setenv("LANDBOT_CHAT_BASE_URL", sandbox.chat_base_url)
-    monkeypatch.setattr("landbot_async._core.http._new_client", lambda: httpx.AsyncClient(transport=sandbox._transport))
+    monkeypatch.setattr(
+        "landbot_async._core.http.new_client", lambda *_: httpx.AsyncClient(transport=sandbox._transport)
+    )
     monkeypatch.chdir(tmp_path)
 
 

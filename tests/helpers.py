@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -15,6 +17,9 @@ from landbot_async import AsyncLandbot, Event
 from landbot_async._core.client import Client
 
 C = TypeVar("C", bound=Client)
+
+# The library whose clients are borrowed in the tests of the wire: httpx, or httpx2 in a nox session of its own.
+HTTP: Any = importlib.import_module(os.environ.get("HTTP_LIBRARY", "httpx"))
 
 TOKEN = "f00dfacef00dfacef00dfacef00dfacef00dface"
 URL = "https://api.landbot.io/v1"
@@ -54,6 +59,11 @@ class Unlimited:
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         await anyio.lowlevel.checkpoint()
+
+
+def customer(request: httpx.Request) -> httpx.Response:
+    """Return the customer that was asked for."""
+    return httpx.Response(200, json={"success": True, "customer": {"id": int(request.url.path.split("/")[-2])}})
 
 
 async def never(_: httpx.Request) -> httpx.Response:

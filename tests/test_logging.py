@@ -28,19 +28,19 @@ SEND = ("POST", "/customers/{customer_id}/send_text/")
 LINES: list[tuple[Event, str, str]] = [
     (LimiterWaited(*SEND, 0.25), "DEBUG", "had its turn after 0.250 s"),
     (RequestSent(*SEND, 1), "DEBUG", "attempt 1 is sent"),
-    (ResponseReceived(*SEND, 2, 200, 0.3), "DEBUG", "attempt 2 was answered 200 after 0.300 s"),
+    (ResponseReceived(*SEND, 2, 200, 0.3), "DEBUG", "attempt 2 returned 200 after 0.300 s"),
     (RetryScheduled(*SEND, 1, 0.1, "refused"), "INFO", "attempt 1 ended with: refused; the next one in 0.100 s"),
     (LimiterPaused(*SEND, 0.1), "WARNING", "was refused with 429: nobody starts for 0.100 s"),
     (CallFailed(*SEND, 2, "ServerError", True, True), "INFO", "failed after 2 attempts with ServerError"),
     (
         CallFailed(*SEND, 1, "APITimeoutError", False, True),
         "ERROR",
-        "failed after 1 attempts with APITimeoutError, and may have taken effect all the same",
+        "failed after 1 attempts with APITimeoutError, and may have taken effect",
     ),
     (
         SchemaMismatch(*SEND, "Customer", "name", "a string", "a whole number"),
         "WARNING",
-        "answered Customer.name with a whole number instead of a string",
+        "returned Customer.name with a whole number instead of a string",
     ),
     (WalkIncomplete(*SEND, "order"), "DEBUG", "may have missed rows (order)"),
 ]
@@ -85,7 +85,9 @@ async def test_no_token_no_id_no_text(caplog: pytest.LogCaptureFixture) -> None:
         router.post("/customers/473548616/send_text/").mock(
             side_effect=[httpx.Response(429), OK, httpx.ConnectError(f"{TOKEN} refused"), OK, httpx.Response(503)]
         )
-        router.get("/customers/473548616/").respond(200, json={"success": True, "customer": {"id": 1, "name": 5}})
+        router.get("/customers/473548616/").respond(
+            200, json={"success": True, "customer": {"id": 473548616, "name": 5}}
+        )
         for _ in range(2):
             await landbot.customers.send_text(473548616, "Hello Ava")
         with pytest.raises(LandbotError):

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from http.client import responses as phrases
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from .decoding import DecodeError
 from .errors import (
@@ -42,6 +42,7 @@ from .http import Failure, Response
 from .responses import body_of, complaint
 from .retry import DOUBTFUL, Outcome, RetryPolicy, ceiling, outcome_of, repeats, retry_after
 from .routes import Route
+from .trace import Trace
 
 # Advice about a 2xx that cannot be read, by the path where reading failed; MISMATCH is for all other paths.
 UNREADABLE: Final[Mapping[str, str]] = {
@@ -50,19 +51,13 @@ UNREADABLE: Final[Mapping[str, str]] = {
 }
 MISMATCH: Final = "The response does not match what is known of it; without strict=True, only ids and envelopes must."
 
+FOREIGN: Final = "It belongs to another request, so the connection was closed."
+
 UNSAFE: Final = "It may have taken effect: check before you retry, or it may happen twice."
 SAFE: Final = "It is safe to retry."
 USELESS: Final = "A retry does no harm, but will not help by itself."
 
 Error = Callable[[], LandbotError]
-
-
-class Trace(Protocol):
-    """How far the attempt on the wire has come."""
-
-    @property
-    def never_sent(self) -> bool:
-        """True if it is proved that nothing of the request was written."""
 
 
 class Wait(NamedTuple):
@@ -115,7 +110,7 @@ class Attempts:
     def __init__(
         self,
         route: Route,
-        ids: Mapping[str, int | str],
+        ids: Mapping[str, object],
         policy: RetryPolicy,
         *,
         now: float,
@@ -242,8 +237,8 @@ class Attempts:
         return self._error(
             ResponseError,
             f"returned {response.status}, but {error.path} {self._redact(error.what)}",
-            advice=UNREADABLE.get(error.path, MISMATCH),
-            transient=error.path == "$",
+            advice=FOREIGN if error.foreign else UNREADABLE.get(error.path, MISMATCH),
+            transient=error.foreign or error.path == "$",
             status=response.status,
             path=error.path,
             body=body_of(response),
@@ -295,6 +290,10 @@ class Attempts:
         )
 
 
-def _shown(ids: Mapping[str, int | str]) -> dict[str, int | str]:
+def _shown(ids: Mapping[str, object]) -> dict[str, int | str]:
     """Return the ids that an error may show: numbers and names of fields. Any other text may be a token."""
-    return {name: value for name, value in ids.items() if isinstance(value, int) or name == "field_name"}
+    return {
+        name: value
+        for name, value in ids.items()
+        if isinstance(value, int) or (name == "field_name" and isinstance(value, str))
+    }

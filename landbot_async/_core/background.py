@@ -13,7 +13,8 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import current_token
 
-from .events import log
+from .event_loop import is_cancelled
+from .log import log
 
 if TYPE_CHECKING:
     import asyncio
@@ -198,16 +199,6 @@ class Background:
         if group.subgroup(cancelled):
             return End.CANCELLED if is_cancelled() else _failure("it was cancelled by something it waited for", error)
         return error if isinstance(error, Exception) else _failure(f"it raised {type(error).__name__}", error)
-
-
-def is_cancelled() -> bool:
-    """Return True if the running task itself is cancelled, rather than something it waits for."""
-    import asyncio  # noqa: PLC0415  # loaded already, unless the event loop is trio's
-
-    if isinstance(current_token().native_token, asyncio.AbstractEventLoop):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    return anyio.current_effective_deadline() == -math.inf
 
 
 def _failure(what: str, cause: BaseException) -> Exception:

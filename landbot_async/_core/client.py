@@ -12,7 +12,7 @@ from .arguments import NOT_GIVEN, Given, filled_text, finite_number, flag, metho
 from .connection import Connection
 from .engine import Engine, Options
 from .events import Event
-from .http import AsyncClient, Timeout, timeouts
+from .http import HTTPClient, HTTPTimeout, timeouts
 from .limiter import Limiter
 from .priority import Priority, known_priority
 from .responses import anything
@@ -49,10 +49,10 @@ class Client:
         base_url: str | None = None,
         limiter: Limiter | None = None,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
-        timeout: float | Timeout = 30.0,
+        timeout: float | HTTPTimeout = 30.0,
         total_timeout: float | None = None,
         strict: bool = False,
-        http_client: AsyncClient | None = None,
+        http_client: HTTPClient | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         api = self._api
@@ -86,6 +86,8 @@ class Client:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if exc_type is not None and self._owner:
+            self._engine.connection.refuse()
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -100,7 +102,7 @@ class Client:
         self,
         *,
         retry: Given[RetryPolicy] = NOT_GIVEN,
-        timeout: Given[float | Timeout] = NOT_GIVEN,
+        timeout: Given[float | HTTPTimeout] = NOT_GIVEN,
         total_timeout: Given[float | None] = NOT_GIVEN,
         strict: Given[bool] = NOT_GIVEN,
         on_event: Given[Callable[[Event], None] | None] = NOT_GIVEN,

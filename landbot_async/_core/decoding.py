@@ -11,10 +11,12 @@ from typing import Any, Final, NamedTuple
 class DecodeError(ValueError):
     """JSON that is not what it should be. `path` is a JSON path, relative until it has been put `under` another."""
 
-    def __init__(self, path: str, what: str) -> None:
+    def __init__(self, path: str, what: str, *, foreign: bool = False) -> None:
         super().__init__(path, what)
         self.path = path
         self.what = what
+        self.foreign = foreign
+        """True if it is the response to another request."""
 
     def __str__(self) -> str:
         return f"{self.path or '$'} {self.what}"

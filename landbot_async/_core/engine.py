@@ -13,8 +13,8 @@ import json as json_codec
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import anyio
@@ -23,7 +23,7 @@ from .attempts import Attempts, Pause
 from .connection import Connection
 from .decoding import LENIENT, STRICT, DecodeError, Decoding, Mismatch
 from .errors import LandbotError, LimiterError
-from .event_loop import being_cancelled
+from .event_loop import is_cancelled
 from .events import (
     CallFailed,
     Event,
@@ -33,16 +33,18 @@ from .events import (
     ResponseReceived,
     RetryScheduled,
     SchemaMismatch,
-    emit,
-    log,
 )
-from .http import URL, Failure, Flight, Response, parsed_url
+from .http import NO_CONTENT, URL, Content, Failure, Response, parsed_url
+from .listeners import Listener, emit, listens
+from .log import log
 from .priority import Priority
 from .responses import Reader
 from .retry import Outcome, RetryPolicy
 from .routes import Route
+from .secret import redacted, revealed
 from .throttle import Permit
-from .urls import route_url, with_query
+from .trace import Trace
+from .urls import route_url, shown_url, with_query
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ class Options(NamedTuple):
     timeout: Mapping[str, float | None]
     total_timeout: float | None
     strict: bool
-    on_event: Callable[[Event], None] | None
+    on_event: Listener | None
     priority: Priority = "normal"
     before_send: Callable[[Attempts], Awaitable[None]] | None = None
     """Private, for a caller that keeps accounts: see `attempts`."""
@@ -70,14 +72,17 @@ class Engine:
     async def call(
         self,
         route: Route,
-        ids: Mapping[str, int | str],
+        ids: Mapping[str, object],
         *,
         read: Reader[T],
         params: Mapping[str, object] | None = None,
         json: object = None,
+        base_url: str | None = None,
         url: str | None = None,
     ) -> T:
         """Make the call and return what `read` makes of its response.
+
+        A value in `ids`, `params` or `json` may be a `Secret`. It is sent in clear, and shown nowhere.
 
         Args:
             route: the operation.
@@ -85,11 +90,16 @@ class Engine:
             read: reads the response.
             params: the query.
             json: the body; None sends none.
-            url: where to, if not to the route's place below the base URL.
+            base_url: where the route's path begins, if not at the base URL of the connection.
+            url: the URL, if it is not that of the route.
         """
         connection, options = self.connection, self.options
-        target = parsed_url(with_query(url or route_url(connection.base_url, route, ids), params))
-        content = None if json is None else _encoded(json)
+        base_url = base_url or connection.base_url
+        target = parsed_url(
+            with_query(url or route_url(base_url, route, ids), params),
+            shown_url(base_url, route, params) if route.secret else None,
+        )
+        content = NO_CONTENT if json is None else Content(_encoded(json))
         connection.open()
         attempts = Attempts(
             route,
@@ -97,59 +107,67 @@ class Engine:
             options.retry,
             now=anyio.current_time(),
             total_timeout=options.total_timeout,
-            redact=connection.token.redact,
+            redact=partial(redacted, connection.token, (ids, params, json)),
         )
         connection.begin()
         try:
             response = await self._response(attempts, target, content)
             try:
-                return read(response, route, self._decoding(route))
+                return self._read(route, ids, response, read)
             except DecodeError as error:
+                if error.foreign:
+                    await connection.wire.drop(response)
                 raise attempts.unreadable(response, error) from None
         except BaseException as failure:
-            if options.on_event is not None:
-                self._emit_failure(attempts, failure)
+            self._emit_failure(attempts, failure)
             raise
         finally:
             connection.end()
 
-    async def _response(self, attempts: Attempts, url: URL, content: bytes | None) -> Response:
+    async def _response(self, attempts: Attempts, url: URL, content: Content) -> Response:
         connection, options = self.connection, self.options
+        telling = listens(options.on_event)
         if connection.closed:
             raise attempts.closed()
-        in_time = nullcontext() if attempts.deadline == math.inf else anyio.CancelScope(deadline=attempts.deadline)
-        with in_time:
-            self._check_turn(attempts, connection.places.ahead())
-            async with connection.places.turn(options.priority):
-                waiting_since = attempts.started_at
-                while True:
-                    self._check_turn(attempts, 0)
-                    permit = await self._permit(attempts)
-                    self._emit(LimiterWaited, attempts, anyio.current_time() - waiting_since)
-                    if options.before_send is not None:
-                        await options.before_send(attempts)
-                    if connection.cut:
-                        raise attempts.closed()
-                    result = await self._send(attempts, url, content, permit)
-                    if isinstance(result, Response):
-                        permit.done()
-                    next_step = attempts.after(
-                        result,
-                        now=anyio.current_time(),
-                        wall=datetime.now(UTC),
-                        chance=random.random(),  # noqa: S311  # no secret
-                    )
-                    if isinstance(next_step, Response):
-                        return next_step
-                    if isinstance(next_step, Pause):
-                        delay = await self._pause(attempts, next_step)
-                    else:
-                        delay = next_step.delay
-                        self._emit(RetryScheduled, attempts, attempts.count, delay, next_step.reason.value)
-                    await anyio.sleep(delay)
-                    waiting_since = anyio.current_time()
+        with anyio.CancelScope(deadline=attempts.deadline) as scope:
+            connection.wait(scope)
+            try:
+                self._check_turn(attempts, connection.places.ahead())
+                async with connection.places.turn(options.priority):
+                    waiting_since = attempts.started_at
+                    while True:
+                        self._check_turn(attempts, 0)
+                        permit = await self._permit(attempts)
+                        if telling:
+                            self._emit(LimiterWaited, attempts, anyio.current_time() - waiting_since)
+                        if options.before_send is not None:
+                            await options.before_send(attempts)
+                        if connection.cut or connection.wire.closed:
+                            raise attempts.closed()
+                        connection.wait_no_more(scope)
+                        result = await self._send(attempts, url, content, permit, telling)
+                        if isinstance(result, Response):
+                            permit.done()
+                        next_step = attempts.after(
+                            result,
+                            now=anyio.current_time(),
+                            wall=datetime.now(UTC),
+                            chance=random.random(),  # noqa: S311  # no secret
+                        )
+                        if isinstance(next_step, Response):
+                            return next_step
+                        connection.wait(scope)
+                        if isinstance(next_step, Pause):
+                            delay = await self._pause(attempts, next_step)
+                        else:
+                            delay = next_step.delay
+                            self._emit(RetryScheduled, attempts, attempts.count, delay, next_step.reason.value)
+                        await anyio.sleep(delay)
+                        waiting_since = anyio.current_time()
+            finally:
+                connection.wait_no_more(scope)
         # The scope took its own cancellation, and nobody else's.
-        raise attempts.too_late()
+        raise attempts.too_late() if anyio.current_time() >= attempts.deadline else attempts.closed()
 
     async def _permit(self, attempts: Attempts) -> Permit:
         """Wait for the limiter; after a 429 for no longer than `max_wait`, whoever paused it."""
@@ -163,20 +181,23 @@ class Engine:
             # The limiter knows nothing of calls, and may raise the same error in several of them.
             raise attempts.limiter_failed(str(error)) from error
         except anyio.get_cancelled_exc_class() as error:
-            if being_cancelled():
+            if is_cancelled():
                 raise
             # Somebody cancelled a task of the limiter's. Passed on, it would look as if this call had been cancelled.
             raise attempts.limiter_failed("the limiter was cancelled") from error
         raise attempts.refused()
 
-    async def _send(self, attempts: Attempts, url: URL, content: bytes | None, permit: Permit) -> Response | Failure:
-        flight = Flight(permit)
-        attempts.start(flight)
-        self._emit(RequestSent, attempts, attempts.count)
+    async def _send(
+        self, attempts: Attempts, url: URL, content: Content, permit: Permit, telling: bool
+    ) -> Response | Failure:
+        trace = Trace(permit)
+        attempts.start(trace)
+        if telling:
+            self._emit(RequestSent, attempts, attempts.count)
         sent_at = anyio.current_time()
         wire, method = self.connection.wire, attempts.route.method
-        result = await wire.exchange(method, url, content, self.options.timeout, flight)
-        if isinstance(result, Response):
+        result = await wire.exchange(method, url, content, self.options.timeout, trace)
+        if telling and isinstance(result, Response):
             self._emit(ResponseReceived, attempts, attempts.count, result.status, anyio.current_time() - sent_at)
         return result
 
@@ -191,7 +212,7 @@ class Engine:
             except Exception:  # noqa: BLE001  # whatever it is, the call can wait by itself
                 log.exception("the limiter could not be paused")
             except anyio.get_cancelled_exc_class():
-                if being_cancelled():
+                if is_cancelled():
                     raise
                 log.exception("the limiter was cancelled while it was paused")
         self._emit(LimiterPaused, attempts, pause.hold)
@@ -211,9 +232,20 @@ class Engine:
         if attempts.deadline < math.inf and self.options.priority == "normal":
             attempts.check_wait(self.connection.throttle.expected_wait(ahead), anyio.current_time())
 
+    def _read(self, route: Route, ids: Mapping[str, object], response: Response, read: Reader[T]) -> T:
+        if not response.complete:
+            raise DecodeError("$", "is larger than 64 MB")
+        value = read(response, route, self._decoding(route))
+        if route.identity is not None:
+            name, attribute = route.identity
+            # Two responses in one segment leave the second for the next call, and so on for good.
+            if getattr(value, attribute, None) not in (ids[name], None):
+                raise DecodeError(f"$.{route.key}.{attribute}", "is not the one that was asked for", foreign=True)
+        return value
+
     def _decoding(self, route: Route) -> Decoding:
         on_event = self.options.on_event
-        if on_event is None or route.key is None:
+        if route.key is None:
             return STRICT if self.options.strict else LENIENT
         told: set[Mismatch] = set()
 
@@ -226,8 +258,7 @@ class Engine:
         return Decoding(self.options.strict, report)
 
     def _emit(self, kind: Callable[..., Event], attempts: Attempts, *details: object) -> None:
-        if self.options.on_event is not None:
-            emit(self.options.on_event, kind(attempts.route.method, attempts.route.template, *details))
+        emit(self.options.on_event, kind(attempts.route.method, attempts.route.template, *details))
 
     def _emit_failure(self, attempts: Attempts, failure: BaseException) -> None:
         safe, transient = attempts.safe_to_retry, True
@@ -237,4 +268,4 @@ class Engine:
 
 
 def _encoded(json: object) -> bytes:
-    return json_codec.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json_codec.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=revealed).encode()

@@ -1,8 +1,12 @@
-"""Tools for objects that live in one event loop: the loop they belong to, and an event that fires repeatedly."""
+"""Tools for what lives in one event loop: the loop an object belongs to, an event that fires repeatedly, a task."""
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from typing import Any
 from weakref import ref
 
 import anyio
@@ -69,18 +73,33 @@ class Notifier:
             event.set()
 
 
-def being_cancelled() -> bool:
-    """Return True if the running task is being cancelled: by a scope of anyio or trio, or by asyncio's `task.cancel()`.
+def is_cancelled() -> bool:
+    """Return True if the running task itself is cancelled, rather than something it waits for."""
+    import asyncio  # noqa: PLC0415  # loaded already, unless the event loop is trio's
 
-    False while a cancelled exception is handled means that it belongs to somebody else, such as a task that was awaited
-    and had been cancelled.
-    """
-    if anyio.current_effective_deadline() == -math.inf:
-        return True
-    import asyncio  # noqa: PLC0415  # not needed on trio, and it takes time to import
-
-    try:
+    if isinstance(current_token().native_token, asyncio.AbstractEventLoop):
         task = asyncio.current_task()
-    except RuntimeError:
-        return False
-    return task is not None and task.cancelling() > 0
+        return task is not None and task.cancelling() > 0
+    return anyio.current_effective_deadline() == -math.inf
+
+
+def spawn(function: Callable[[], Coroutine[Any, Any, object]]) -> object:
+    """Start a task that no task group owns, in a copy of the caller's context, and return it.
+
+    The task must not raise. On asyncio somebody has to keep it while it runs, because the loop itself does not; and it
+    runs at once up to its first wait, where Python can do that, which saves a turn of the loop.
+    """
+    loop: Any = current_token().native_token
+    if hasattr(loop, "create_task"):
+        return _create_task(loop, function())
+    import trio  # noqa: PLC0415  # it is the loop that runs
+
+    return trio.lowlevel.spawn_system_task(function, context=copy_context())
+
+
+def _create_task(loop: Any, coroutine: Coroutine[Any, Any, object]) -> object:
+    if sys.version_info < (3, 12):
+        return loop.create_task(coroutine)
+    import asyncio  # noqa: PLC0415  # only where asyncio runs
+
+    return asyncio.eager_task_factory(loop, coroutine)

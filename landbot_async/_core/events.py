@@ -1,16 +1,12 @@
-"""What `on_event` is told: frozen records with route templates, never with ids, texts or tokens."""
+"""The records that `on_event` receives. They have route templates, and never ids, texts or tokens."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from attrs import frozen
 
 from .record import Record
-
-log = logging.getLogger("landbot_async")
 
 
 @frozen(eq=False, repr=False)
@@ -24,7 +20,7 @@ class RequestSent(Record):
 
 @frozen(eq=False, repr=False)
 class ResponseReceived(Record):
-    """An answer came back, `seconds` after its request was sent."""
+    """A response has arrived, `seconds` after its request was sent."""
 
     method: str
     route: str
@@ -35,7 +31,7 @@ class ResponseReceived(Record):
 
 @frozen(eq=False, repr=False)
 class RetryScheduled(Record):
-    """The call is tried again in `delay` seconds, because of what is known of the attempt before."""
+    """The call makes its next attempt in `delay` seconds; `reason` is the outcome of the one before."""
 
     method: str
     route: str
@@ -46,7 +42,7 @@ class RetryScheduled(Record):
 
 @frozen(eq=False, repr=False)
 class LimiterWaited(Record):
-    """The call got its turn after `seconds` of queueing for a place and for the limiter."""
+    """The call got its turn after `seconds` in the queues for a place and for the limiter."""
 
     method: str
     route: str
@@ -64,7 +60,7 @@ class LimiterPaused(Record):
 
 @frozen(eq=False, repr=False)
 class CallFailed(Record):
-    """The call ends without a result, cancelled ones included; `error` is the name of the exception's class."""
+    """The call ended without a result, or was cancelled; `error` is the name of the exception's class."""
 
     method: str
     route: str
@@ -76,7 +72,7 @@ class CallFailed(Record):
 
 @frozen(eq=False, repr=False)
 class SchemaMismatch(Record):
-    """A value has another type than is known of it: it reads as None, and stands as it came in `.extra`."""
+    """A value has an unexpected type: it reads as None, and is in `.extra` as it came."""
 
     method: str
     route: str
@@ -113,21 +109,3 @@ Event: TypeAlias = (
     | SchemaMismatch
     | WalkIncomplete
 )
-
-
-def emit(on_event: Callable[[Event], None] | None, event: Event) -> None:
-    """Tell the listener. One that raises is logged and ignored: it must not turn a sent message into a failed one."""
-    if on_event is None:
-        return
-    try:
-        on_event(event)
-    except Exception:  # whatever it is
-        log.exception("on_event raised for %s", type(event).__name__)
-
-
-def tell_incomplete(on_event: Callable[[Event], None] | None, event: WalkIncomplete) -> None:
-    """Tell the listener and the log that rows may be missing."""
-    log.warning(
-        "%s %s: rows may be missing (%s)", event.method, event.route, event.reason, extra={"landbot_event": event}
-    )
-    emit(on_event, event)

@@ -1,39 +1,44 @@
 """The one place that knows httpx: everything else takes `Response` or `Failure`.
 
-No decision rests on httpx's classes: errors are told apart by their names and by the wire's own trace, so that a
-client of httpx's successor can be borrowed as well.
+No decision rests on httpx's classes: errors are told apart by their names and by the trace of the wire, and a request
+is made of the library that the client belongs to. So a client of httpx2 can be borrowed as well.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-import ssl
-from collections.abc import Mapping
-from http.cookiejar import Cookie, CookieJar
-from typing import Any, NamedTuple
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from http.cookiejar import Cookie
+from typing import Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
 
 import anyio
 import httpx
-from anyio.lowlevel import checkpoint
-from httpx import (
-    URL,
-    AsyncClient,
-    Timeout,
-)
+from httpx import URL, AsyncClient, Timeout
 
+from .body import TooLargeError, read_body
+from .environment import new_client
+from .exchange import Exchange, ForeignCancellationError
 from .retry import Outcome
 from .secret import Secret
-from .throttle import NO_PERMIT, Permit
+from .throttle import TicketExpiredError
+from .trace import Trace
 from .version import __version__
 
 __all__ = [
+    "NO_CONTENT",
     "PLACES",
     "URL",
     "AsyncClient",
+    "Content",
     "Failure",
-    "Flight",
+    "HTTPClient",
+    "HTTPTimeout",
+    "MaskedURL",
     "Response",
     "Timeout",
     "Wire",
@@ -42,30 +47,58 @@ __all__ = [
     "transport_error",
 ]
 
-# Seconds. httpx's own default; longer risks meeting a server that has just hung up.
-_KEEP_ALIVE = 5.0
-
-_HEADERS = {
+_HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": f"landbot-async/{__version__}",
 }
-_JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json"}
+_JSON_HEADERS: Final = {**_HEADERS, "Content-Type": "application/json"}
 
-# Calls in flight at most. At ten starts a second that is room for answers that take three seconds.
-PLACES = 32
-# Seconds. The longest that a cancelled call queues on in the pool of a borrowed client.
-QUEUE_SLICE = 0.5
+# Calls in progress at most. At ten starts a second that is room for responses that take three seconds.
+PLACES: Final = 32
 # Errors that are raised before anything could have been sent, by the names of their classes.
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "TicketExpiredError"})
+_NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+# Errors of the wire, by the names of their base classes. The last three come of a Location, and of a hook's own call.
+_OF_THE_WIRE: Final = frozenset({"RequestError", "OSError", "InvalidURL", "IDNAError", "HTTPStatusError"})
+
+
+class HTTPClient(Protocol):
+    """The parts of an `httpx.AsyncClient` that are used. One of httpx2 has them as well."""
+
+    @property
+    def is_closed(self) -> bool:
+        """True once it was closed."""
+
+    async def send(self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...) -> Any:
+        """Send a request."""
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+
+
+class HTTPTimeout(Protocol):
+    """The part of an `httpx.Timeout` that is used. One of httpx2 has it as well."""
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return the seconds of each phase: connect, read, write, pool."""
 
 
 class Response(NamedTuple):
-    """An answer, read whole."""
+    """A response, read whole.
+
+    Attributes:
+        status: the HTTP status.
+        headers: its headers.
+        body: its body, unpacked.
+        complete: false if the body is larger than may be read; then `body` is empty.
+        stream: the connection that it came over, if it is known and serves one response at a time.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    complete: bool = True
+    stream: Any = None
 
     def __repr__(self) -> str:
         # Without the body, which may hold tokens.
@@ -73,16 +106,11 @@ class Response(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An attempt without an answer."""
+    """An attempt without a response."""
 
     outcome: Outcome
     timed_out: bool
     cause: Exception
-
-    @property
-    def queued(self) -> bool:
-        """Whether it only waited for a connection of the pool."""
-        return type(self.cause).__name__ == "PoolTimeout"
 
     @property
     def reason(self) -> str:
@@ -92,60 +120,41 @@ class Failure(NamedTuple):
         return f"{name}: {text}" if text else name
 
 
-class Flight:
-    """How far one attempt has come, by the wire's own trace (the `trace` extension of httpx).
+class MaskedURL(URL):
+    """A URL that leads where it says and shows something else, because its path or query holds secrets."""
 
-    `scope`, if set, is shielded from cancellation except while the connection is made and the request is under way.
-    Those are the phases in which httpcore 1.0.9 cleans up after a cancellation; while a call queues in its pool it
-    does not, and loses a connection for good (encode/httpcore, issue 830).
-    """
+    def __init__(self, url: str | URL, shown: str) -> None:
+        super().__init__(url)
+        self.shown = shown
 
-    __slots__ = ("_permit", "last", "scope", "sent")
+    def __str__(self) -> str:
+        return self.shown
 
-    def __init__(self, permit: Permit = NO_PERMIT) -> None:
-        self._permit = permit
-        self.scope: anyio.CancelScope | None = None
-        self.sent = False
-        self.last = ""
-
-    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
-        self.last = name
-        if self.sent:
-            return
-        if self.scope is not None:
-            self.scope.shield = not name.endswith(".started")
-        # A proxy is asked to CONNECT first, which sends nothing of the request.
-        to_proxy = getattr(info.get("request"), "method", None) == b"CONNECT"
-        if name.endswith("send_request_headers.started") and not to_proxy:
-            if name.startswith("http11."):
-                # HTTP/2 numbers its streams before this moment, in the order of writing: nothing may wait there.
-                await self._permit.renew()
-            self._permit.started()
-            self.sent = True
-
-    @property
-    def never_sent(self) -> bool:
-        """Whether the trace proves that nothing of the request was written. No trace is no proof."""
-        return not self.sent and self.last.startswith("connection.") and self.last.endswith(".failed")
+    def __repr__(self) -> str:
+        return f"URL({self.shown!r})"
 
 
-def parsed_url(url: str) -> URL:
-    """The URL as httpx wants it.
+def parsed_url(url: str, shown: str | None = None) -> URL:
+    """Return the URL as httpx wants it.
+
+    Args:
+        url: the URL.
+        shown: what to show in its place wherever it is printed or logged.
 
     Raises:
         ValueError: it cannot be one, for example because it is too long.
     """
     try:
-        return URL(url)
+        return URL(url) if shown is None else MaskedURL(url, shown)
     except (httpx.InvalidURL, UnicodeError) as error:
         reason = str(error)
     raise ValueError(f"the path and its parameters make no URL: {reason}")
 
 
 def timeouts(timeout: object) -> dict[str, float | None]:
-    """The four phases of a time-out, in seconds, from a number or an `httpx.Timeout`."""
+    """Return the four phases of a time-out, in seconds, from a number, an `httpx.Timeout` or one of httpx2."""
     if isinstance(timeout, int | float) and not isinstance(timeout, bool):
-        timeout = Timeout(timeout)
+        timeout = httpx.Timeout(timeout)
     as_dict = getattr(timeout, "as_dict", None)
     if as_dict is None:
         raise TypeError(f"timeout must be seconds or an httpx.Timeout, not {type(timeout).__name__}")
@@ -157,36 +166,61 @@ def timeouts(timeout: object) -> dict[str, float | None]:
 
 
 class Wire:
-    """One httpx client, ours or a borrowed one, with the token that goes into each of its requests."""
+    """One httpx client, ours or a borrowed one, with the token that goes into each of its requests.
 
-    def __init__(self, client: AsyncClient | None, token: Secret) -> None:
+    Args:
+        client: the borrowed client; None makes one of our own when it is first needed.
+        token: the token.
+        base_url: the URL that most requests go below.
+        without_proxy: hosts that our own client does not use the environment's proxies for.
+        on_protocol: called when the protocol changes, with true for HTTP/2, which serves many requests on a connection.
+    """
+
+    def __init__(
+        self,
+        client: HTTPClient | None,
+        token: Secret,
+        base_url: str,
+        without_proxy: Iterable[str],
+        on_protocol: Callable[[bool], None],
+    ) -> None:
         self._borrowed = client is not None
-        self._client = client
+        self._client: Any = client
+        self._library = _library_of(client)
+        self._stream = _stream_of(self._library)
         self._token = token
-        self._traced = False  # whether the client's transport has been seen to tell how far a request is
-        self._strays: set[tuple[str, str, str]] = set()  # cookies that answers to us have put into the client's jar
+        self._base_url = base_url
+        self._without_proxy = without_proxy
+        self._on_protocol = on_protocol
+        self._multiplexed = False
+        self._running: set[Exchange[Response | Failure]] = set()
+        self._strays: WeakSet[Cookie] = WeakSet()  # cookies of responses to us that were in the borrowed jar
+        # httpcore loses a connection for good if a request is cancelled just when it gets one (encode/httpcore, issue
+        # 830). httpx2 has mended that.
+        self._loses_connections = type(self._pool).__module__.partition(".")[0] == "httpcore"
 
     @property
     def closed(self) -> bool:
-        """Whether the client was closed: by us, or by its owner."""
+        """True if the client was closed, by us or by its owner."""
         return self._client is not None and self._client.is_closed
 
     @property
-    def client(self) -> AsyncClient:
-        """The client borrowed, else one of our own, made when it is first needed."""
-        if self._client is None:
-            self._client = _new_client()
-        return self._client
+    def connections(self) -> int | None:
+        """How many connections a borrowed client allows at a time, where that can be seen.
 
-    def connections(self, url: str) -> int | None:
-        """How many connections a borrowed client allows to `url` at a time, where that can be seen.
-
-        httpx offers no public way to ask, and a call that finds no connection would hold its ticket while it waits.
+        A call that finds no connection would hold its ticket while it waits.
         """
-        transport_for = getattr(self._client, "_transport_for_url", None)
-        pool = transport_for and getattr(transport_for(httpx.URL(url)), "_pool", None)
-        size = getattr(pool, "_max_connections", None)
-        return size if isinstance(size, int) and not getattr(pool, "_http2", False) else None
+        size = getattr(self._pool, "_max_connections", None)
+        return size if isinstance(size, int) else None
+
+    def open(self) -> None:
+        """Make a client of our own, unless one was borrowed.
+
+        Raises:
+            ConfigurationError: httpx cannot use the environment.
+        """
+        if self._client is None:
+            self._client = new_client(PLACES, self._without_proxy)
 
     async def aclose(self) -> None:
         """Close the client if it is ours, with its connections, even if the caller is cancelled meanwhile."""
@@ -195,100 +229,216 @@ class Wire:
                 await self._client.aclose()
 
     async def exchange(
-        self, method: str, url: URL, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
+        self, method: str, url: URL, content: Content, timeout: Mapping[str, float | None], trace: Trace
     ) -> Response | Failure:
-        """Send one request and read its answer whole. Cancelled, it leaves no connection behind.
+        """Send one request and read its response whole.
 
-        The pool of a borrowed client may be full of its owner's calls. Queueing in it is shielded (see `Flight`), in
-        slices, so that a cancellation waits for one of them at most.
+        A caller that is cancelled leaves at once. The request is then ended where that costs no connection, and nothing
+        of it is written any more.
         """
-        if not (self._borrowed and self._traced):
-            return await self._attempt(method, url, content, timeout, flight)
-        queued_since, patience = anyio.current_time(), timeout["pool"] or math.inf
-        while True:
-            left = patience - (anyio.current_time() - queued_since)
-            sliced = {**timeout, "pool": max(0.001, min(left, QUEUE_SLICE))}
-            with anyio.CancelScope(shield=True) as flight.scope:
-                result = await self._attempt(method, url, content, sliced, flight)
-                if not (isinstance(result, Failure) and result.queued and left > QUEUE_SLICE):
-                    return result
-            await checkpoint()
+
+        def stop() -> float:
+            trace.stop()
+            # Without a trace it queues in the pool, or is not there yet. Only a connection or the pool's time-out ends
+            # it safely; twice that is for a queue behind the pool's, that of the streams of an HTTP/2 connection.
+            return 2 * (timeout["pool"] or math.inf) if self._loses_connections and not trace.last else 0.0
+
+        attempt = functools.partial(self._attempt, method, url, content, timeout, trace)
+        try:
+            return await Exchange(attempt, stop, self._running).result()
+        except ForeignCancellationError as error:
+            return Failure(Outcome.NEVER_SENT if trace.never_sent else Outcome.UNKNOWN, timed_out=False, cause=error)
+
+    async def drop(self, response: Response) -> None:
+        """Close the connection that a response came over, because it cannot be trusted."""
+        if response.stream is not None:
+            with suppress(Exception):
+                await response.stream.aclose()
 
     async def _attempt(
-        self, method: str, url: URL, content: bytes | None, timeout: Mapping[str, float | None], flight: Flight
+        self, method: str, url: URL, content: Content, timeout: Mapping[str, float | None], trace: Trace
     ) -> Response | Failure:
         # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it. The
         # token is no variable of any frame, so that no traceback can show it; and httpx masks it in the request.
-        client = self.client
-        cookies = {_key(cookie) for cookie in client.cookies.jar}
+        client, library = self._client, self._library
+        before = list(client.cookies.jar) if self._borrowed else ()
+        request = None
         try:
-            request = httpx.Request(
+            request = library.Request(
                 method,
-                url,
-                headers=_HEADERS if content is None else _JSON_HEADERS,
-                content=content,
-                extensions={"timeout": timeout, "trace": flight},
+                url if library is httpx else URL.__str__(url),
+                headers=_HEADERS if content.data is None else _JSON_HEADERS,
+                content=content.data,
+                extensions={"timeout": timeout, "trace": trace},
             )
+            request.stream = self._stream(content.data)
+            if isinstance(url, MaskedURL):
+                request.url = _masked(request.url, url.shown)
             request.headers["Authorization"] = f"Token {self._token.reveal()}"
-            response = await client.send(request, auth=None, follow_redirects=False)
+            trace.request = request
+            trace.check()
+            response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+            if self._borrowed and "set-cookie" in response.headers:
+                self._take_back(before, response)
+            return await self._read(response)
         except Exception as error:
-            names = {cls.__name__ for cls in type(error).__mro__}
-            if "HTTPStatusError" in names:
-                # A hook of a borrowed client made an error of the answer, before its body was read.
-                refused = getattr(error, "response")  # noqa: B009  # not known of every exception
-                return Response(refused.status_code, refused.headers, b"")
-            if not names & {"RequestError", "OSError"}:
+            result = self._result_of(error, request, trace)
+            if result is None:
                 raise
-            # By its name, unless the trace knows better: a hook's own call may have failed after ours was sent.
-            never = flight.never_sent or (bool(names & _NEVER_SENT) and not flight.sent)
-            outcome = Outcome.NEVER_SENT if never else Outcome.UNKNOWN
-            return Failure(outcome, bool(names & {"TimeoutException", "TimeoutError"}), _bare(error))
-        except BaseException as cancelled:
-            # The frames in which it was cancelled may hold the token.
-            cancelled.__traceback__ = None
-            raise
+            if trace.full:
+                await self._close_full_connections()
+            return result
         finally:
-            self._traced = self._traced or flight.last != ""
-        # A response and its stream hold each other, and with them the whole body until the next garbage collection.
-        response.stream = httpx.ByteStream(response.content)
-        if "set-cookie" in response.headers:
-            self._take_back(client.cookies.jar, response.cookies.jar, cookies)
-        return Response(response.status_code, response.headers, response.content)
+            trace.request = None  # they refer to each other
 
-    def _take_back(self, jar: CookieJar, brought: CookieJar, before: set[tuple[str, str, str]]) -> None:
-        """Take the cookies of an answer out of the client's jar again: a borrowed client stays as it was."""
-        for key in {_key(cookie) for cookie in brought}:
-            if key not in before or key in self._strays:
-                self._strays.add(key)
-                with contextlib.suppress(KeyError):
-                    jar.clear(*key)
+    async def _read(self, response: Any) -> Response:
+        try:
+            body = await read_body(response)
+        except TooLargeError:
+            return Response(response.status_code, response.headers, b"", complete=False)
+        multiplexed = response.extensions.get("http_version") == b"HTTP/2"
+        if multiplexed is not self._multiplexed:
+            self._multiplexed = multiplexed
+            self._on_protocol(multiplexed)
+        stream = None if multiplexed else response.extensions.get("network_stream")
+        # A response and its stream refer to each other, and would stay until the next garbage collection.
+        response.stream = self._library.ByteStream(body)
+        return Response(response.status_code, response.headers, body, stream=stream)
+
+    def _result_of(self, error: Exception, request: Any, trace: Trace) -> Response | Failure | None:
+        """Return what an error means; None for one that is neither the wire's nor a hook's."""
+        names = {cls.__name__ for cls in type(error).__mro__}
+        # A hook of a borrowed client may make calls of its own, whose errors tell nothing about this request.
+        ours = request is not None and _request_of(error) is request
+        if ours and "HTTPStatusError" in names:
+            # A hook made an error of the response, before its body was read.
+            refused = getattr(error, "response")  # noqa: B009  # not known of every exception
+            return Response(refused.status_code, refused.headers, b"")
+        if 300 <= trace.status < 400:
+            # httpx looks at the Location of a redirect even if it does not follow it.
+            return Response(trace.status, self._library.Headers(trace.headers), b"")
+        closed = self.closed and isinstance(error, RuntimeError) and not trace.last
+        if not (closed or names & _OF_THE_WIRE or isinstance(error, zlib.error)):
+            return None
+        # By its name, unless the trace knows better.
+        before_writing = (ours and bool(names & _NEVER_SENT)) or isinstance(error, TicketExpiredError)
+        never_sent = trace.never_sent or closed or (before_writing and not trace.sent)
+        outcome = Outcome.NEVER_SENT if never_sent else Outcome.UNKNOWN
+        return Failure(outcome, bool(names & {"TimeoutException", "TimeoutError"}), _bare(error))
+
+    def _take_back(self, before: Iterable[Cookie], response: Any) -> None:
+        """Restore the jar of the borrowed client to what it was before the response."""
+        jar = self._client.cookies.jar
+        own, present = {_key(cookie): cookie for cookie in before}, {_key(cookie): cookie for cookie in jar}
+        for key in {_key(cookie) for cookie in response.cookies.jar}:
+            stray, original = present.get(key), own.get(key)
+            if stray is None or stray is original:
+                continue
+            self._strays.add(stray)
+            # Another response to us may have brought the original, and it is about to be taken back as well.
+            if original is None or original in self._strays:
+                jar.clear(*key)
+            else:
+                jar.set_cookie(original)
+
+    async def _close_full_connections(self) -> None:
+        """Close idle HTTP/2 connections, after one had no room for a stream.
+
+        The streams of cancelled requests stay open, because neither httpx nor httpx2 tells the server. A connection
+        that has a hundred of them takes no request any more, and would stay in the pool for ever.
+        """
+        for connection in getattr(self._pool, "connections", ()):
+            if "HTTP/2" in connection.info() and connection.is_idle():
+                await connection.aclose()
+
+    @property
+    def _pool(self) -> Any:
+        """The pool of a borrowed client, where it can be seen; httpx offers no public way to ask."""
+        transport_for = getattr(self._client, "_transport_for_url", None)
+        return transport_for and getattr(transport_for(self._library.URL(self._base_url)), "_pool", None)
+
+
+class Content:
+    """The body of a request. Its `repr` does not show what is in it."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | None) -> None:
+        self.data = data
+
+
+NO_CONTENT: Final = Content(None)
+
+
+def _library_of(client: object) -> Any:
+    """Return the library that a client belongs to: httpx, or one that is made like it."""
+    for cls in reversed(type(client).__mro__):
+        if cls.__name__ == "AsyncClient":
+            return sys.modules[cls.__module__.partition(".")[0]]
+    return httpx
+
+
+class _Whole:
+    """An iterator over one piece of data."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> _Whole:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data, self._data = self._data, b""
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+@functools.cache
+def _stream_of(library: Any) -> Any:
+    """Return the class of request bodies for a library.
+
+    Its own iterates with a generator, which httpcore does not close when a request is cancelled while it is written. On
+    trio that is a ResourceWarning.
+    """
+
+    class Stream(library.AsyncByteStream):  # type: ignore[misc]  # its type is not known
+        def __init__(self, data: bytes | None) -> None:
+            self._data = data or b""
+
+        def __aiter__(self) -> _Whole:
+            return _Whole(self._data)
+
+    return Stream
+
+
+def _masked(url: Any, shown: str) -> Any:
+    """Return the URL of any library with another text."""
+    kind = type(url)
+    return type(kind.__name__, (kind,), {"__str__": lambda _: shown, "__repr__": lambda _: f"URL({shown!r})"})(url)
+
+
+def _request_of(error: Exception) -> object:
+    """Return the request that an error of httpx is about, if it knows."""
+    try:
+        return getattr(error, "request", None)
+    except RuntimeError:
+        return None
 
 
 def _key(cookie: Cookie) -> tuple[str, str, str]:
     return cookie.domain, cookie.path, cookie.name
 
 
-def _new_client() -> AsyncClient:
-    """A client of our own. Its pool is unlimited, because a call that queues in it may lose a connection when it is
-    cancelled; the client's places are what bounds the connections.
-    """
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=PLACES, keepalive_expiry=_KEEP_ALIVE)
-    return AsyncClient(verify=_ssl_context(), limits=limits)
-
-
-@functools.cache
-def _ssl_context() -> ssl.SSLContext:
-    # Making one takes 30 ms, so there is one in a process.
-    return httpx.create_ssl_context()
-
-
 def _bare(error: Exception) -> Exception:
-    """The error without its traceback and its chain: their frames hold the request, and with it the token."""
+    """Return the error without its traceback and its chain: their frames hold the request, and with it the token."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
 def transport_error(name: str, message: str, request: httpx.Request) -> Exception:
-    """The error of httpx's that a transport raises, by the name of its class."""
+    """Return the error of httpx that a transport raises, by the name of its class."""
     error: Exception = getattr(httpx, name)(message, request=request)
     return error

@@ -9,9 +9,9 @@ Source: dev.landbot.io, Platform API, "Objects".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import attrs
 from attrs import evolve, field, frozen
@@ -63,6 +63,9 @@ class Model(Record):
 
     __slots__ = ()
 
+    # Return the JSON as it came, tokens included. `converter` provides it, which knows all records.
+    _json: ClassVar[Callable[[Any], dict[str, Any]]]
+
     def to_dict(self, *, flat: bool = False) -> dict[str, Any]:
         """Return the record as a dictionary, with tokens masked as in its `repr`.
 
@@ -71,9 +74,7 @@ class Model(Record):
                 attribute is a column, and so is every custom field. A custom field whose name is taken becomes
                 `field_<name>`.
         """
-        from .converter import converter  # noqa: PLC0415  # it imports this module
-
-        raw: dict[str, Any] = converter.unstructure(self)
+        raw = self._json()
         shown: dict[str, Any] = masked(raw, too_deep="…")
         if isinstance(raw.get("custom_fields"), dict):
             shown["custom_fields"] = {name: _shown_field(name, one) for name, one in raw["custom_fields"].items()}

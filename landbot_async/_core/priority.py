@@ -79,6 +79,12 @@ class PrioritySemaphore:
         self._held[priority] -= 1
         self._changed.notify()
 
+    def resize(self, places: int, *, low: int) -> None:
+        """Change how many places there are. Tasks that hold one keep it."""
+        self.places = places
+        self._low = low
+        self._changed.notify()
+
     def turn(self, priority: Priority = "normal") -> Turn:
         """Return a place as an asynchronous context manager.
 

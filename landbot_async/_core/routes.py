@@ -17,6 +17,8 @@ class Route(NamedTuple):
         idempotent: whether doing it twice is the same as doing it once. There is no idempotency key anywhere.
         key: the key in the answer's envelope that holds the result; None where coming back is all there is.
         gone: the status that means "done already" when an attempt with an unknown outcome is repeated.
+        identity: the id in the path that the record in the response has to have, and the record's attribute for it.
+        secret: true if path and query hold secrets, so that nothing may show the URL.
     """
 
     method: str
@@ -24,22 +26,26 @@ class Route(NamedTuple):
     idempotent: bool
     key: str | None = None
     gone: int | None = None
+    identity: tuple[str, str] | None = None
+    secret: bool = False
 
 
 LIST_CHANNELS: Final = Route("GET", "/channels/", idempotent=True, key="channels")
-GET_CHANNEL: Final = Route("GET", "/channels/{channel_id}/", idempotent=True, key="channel")
+GET_CHANNEL: Final = Route(
+    "GET", "/channels/{channel_id}/", idempotent=True, key="channel", identity=("channel_id", "id")
+)
 LIST_TEMPLATES: Final = Route("GET", "/channels/whatsapp/templates/", idempotent=True, key="templates")
 
 _HOOKS: Final = "/channels/{channel_id}/message_hooks/"
 LIST_HOOKS: Final = Route("GET", _HOOKS, idempotent=True, key="hooks")
 CREATE_HOOK: Final = Route("POST", _HOOKS, idempotent=False, key="hook")  # a second one doubles deliveries
-GET_HOOK: Final = Route("GET", _HOOKS + "{hook_id}/", idempotent=True, key="hook")
+GET_HOOK: Final = Route("GET", _HOOKS + "{hook_id}/", idempotent=True, key="hook", identity=("hook_id", "id"))
 DELETE_HOOK: Final = Route("DELETE", _HOOKS + "{hook_id}/", idempotent=True, gone=404)
 
 LIST_CUSTOMERS: Final = Route("GET", "/customers/", idempotent=True, key="customers")
 
 _CUSTOMER: Final = "/customers/{customer_id}/"
-GET_CUSTOMER: Final = Route("GET", _CUSTOMER, idempotent=True, key="customer")
+GET_CUSTOMER: Final = Route("GET", _CUSTOMER, idempotent=True, key="customer", identity=("customer_id", "id"))
 DELETE_CUSTOMER: Final = Route("DELETE", _CUSTOMER, idempotent=True, gone=404)
 LIST_MESSAGES: Final = Route("GET", _CUSTOMER + "messages/", idempotent=True, key="messages")
 ARCHIVE: Final = Route("PUT", _CUSTOMER + "archive/", idempotent=True)
@@ -57,7 +63,7 @@ SEND_LOCATION: Final = Route("POST", _CUSTOMER + "send_location/", idempotent=Fa
 SEND_TEMPLATE: Final = Route("POST", _CUSTOMER + "send_template/", idempotent=False)
 
 _FIELD: Final = _CUSTOMER + "fields/{field_name}/"
-GET_FIELD: Final = Route("GET", _FIELD, idempotent=True, key="field")
+GET_FIELD: Final = Route("GET", _FIELD, idempotent=True, key="field", identity=("field_name", "name"))
 CREATE_FIELD: Final = Route("POST", _FIELD, idempotent=False, key="field")
 UPDATE_FIELD: Final = Route("PUT", _FIELD, idempotent=True, key="field")
 DELETE_FIELD: Final = Route("DELETE", _FIELD, idempotent=True, gone=404)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, final
 
 from .errors import ConfigurationError
@@ -63,6 +63,34 @@ def checked_token(given: Secret, variable: str) -> Secret:
             "The token contains white space, quotes or other characters that no token has: copy it again."
         )
     return token
+
+
+def revealed(value: Any) -> Any:
+    """Return a secret in clear, and any other value as it is. For what goes on the wire, and nothing else."""
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def redacted(token: Secret, sources: object, text: str) -> str:
+    """Return `text` without the token and without the secrets in `sources`: each `Secret`, and what is called one."""
+    for secret in (token, *_secrets(sources, named=False)):
+        text = secret.redact(text)
+    return text
+
+
+def _secrets(value: object, *, named: bool, depth: int = 0) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, str):
+        if named and value:
+            yield Secret(value)
+    elif depth > _DEEPEST:
+        return
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _secrets(item, named=secret_name(key), depth=depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _secrets(item, named=named, depth=depth + 1)
 
 
 def masked(value: Any, depth: int = 0, *, too_deep: Any = ...) -> Any:

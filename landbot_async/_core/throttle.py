@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 import anyio
 
-from .events import log
 from .limiter import (
     FinishableTicket,
     Limiter,
@@ -17,6 +16,7 @@ from .limiter import (
     RenewableTicket,
     StartableTicket,
 )
+from .log import log
 from .priority import Priority, PrioritySemaphore
 
 # Seconds. A request whose connection is ready waits at most this long for another turn: servers close idle connections.

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from .errors import ConfigurationError
 from .routes import APICHAT_ROUTES, ROUTES, Route
+from .secret import MASK, revealed
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORDS = {part for route in ROUTES + APICHAT_ROUTES for part in route.template.split("/") if part and "{" not in part}
@@ -48,18 +49,23 @@ def normalised_base_url(url: object) -> str:
     return f"{scheme}://{netloc}{parts.path.rstrip('/')}/"
 
 
-def route_url(base_url: str, route: Route, ids: Mapping[str, int | str]) -> str:
-    """The URL of an endpoint. Ids are quoted whole, so that none of them adds a segment or a query."""
+def route_url(base_url: str, route: Route, ids: Mapping[str, object]) -> str:
+    """Return the URL of an endpoint. Ids are quoted whole, so that none of them adds a segment or a query."""
     return base_url + route.template[1:].format_map({name: segment(name, value) for name, value in ids.items()})
 
 
-def segment(name: str, value: int | str) -> str:
-    """A path segment, percent-encoded.
+def shown_url(base_url: str, route: Route, params: Mapping[str, object] | None) -> str:
+    """Return what to show of a URL whose ids and parameters are secret."""
+    return f"{base_url}{route.template[1:]}{f'?{MASK}' if params else ''}"
+
+
+def segment(name: str, value: object) -> str:
+    """Return a path segment, percent-encoded.
 
     Raises:
         ValueError: it is empty or a dot segment, which no encoding makes harmless, or has half of a character.
     """
-    text = str(value)
+    text = str(revealed(value))
     if text in ("", ".", ".."):
         raise ValueError(f"{name} must not be empty or a dot segment")
     try:
@@ -111,6 +117,7 @@ def with_query(url: str, params: Mapping[str, object] | None) -> str:
 
 
 def _query_text(name: str, value: object) -> str:
+    value = revealed(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
@@ -132,6 +139,12 @@ def this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def loopback_hosts(*urls: str) -> list[str]:
+    """Return the hosts of these URLs that are this machine, in the form that they have in a URL."""
+    hosts = [urlsplit(url).hostname or "" for url in urls]
+    return [f"[{host}]" if ":" in host else host for host in hosts if this_machine(host) or host.endswith(".localhost")]
 
 
 def _has_dots(path: str) -> bool:

@@ -25,7 +25,7 @@ import attrs
 from landbot_async._core.background import Background, End, Result
 from landbot_async._core.errors import WebhookPayloadError
 from landbot_async._core.event_loop import Notifier
-from landbot_async._core.events import log
+from landbot_async._core.log import log
 
 from .delivery import CustomerKey, Delivery
 from .handlers import Handlers, back_off

@@ -22,7 +22,7 @@ from landbot_async._core.arguments import NOT_GIVEN, Given, choice, finite_numbe
 from landbot_async._core.background import Background
 from landbot_async._core.errors import ConfigurationError, WebhookPayloadError
 from landbot_async._core.event_loop import LoopBinding
-from landbot_async._core.events import log
+from landbot_async._core.log import log
 from landbot_async._core.mounted import reached
 
 from .asgi import Receive, Scope, Send, live, refuse_websocket, serve

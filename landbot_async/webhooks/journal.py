@@ -22,7 +22,7 @@ import anyio.to_thread
 
 from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.event_loop import Notifier
-from landbot_async._core.events import log
+from landbot_async._core.log import log
 from landbot_async._core.sqlite import FileError, FileInUseError, FileKind, OwnedFile, open_owned
 from landbot_async._core.tasks import uninterrupted
 

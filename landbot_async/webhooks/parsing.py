@@ -25,7 +25,7 @@ import attrs
 from landbot_async._core.converter import read_model
 from landbot_async._core.decoding import LENIENT, DecodeError, kind_of
 from landbot_async._core.errors import WebhookAuthenticationError, WebhookPayloadError
-from landbot_async._core.events import log
+from landbot_async._core.log import log
 
 from .authentication import Tokens
 from .delivery import Delivery, Headers, customer_key, read_headers

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 import anyio
 
-from landbot_async._core.background import Background, is_cancelled
+from landbot_async._core.background import Background
 from landbot_async._core.errors import WebhookPayloadError
-from landbot_async._core.event_loop import LoopBinding
-from landbot_async._core.events import log
+from landbot_async._core.event_loop import LoopBinding, is_cancelled
+from landbot_async._core.log import log
 
 from .authentication import Tokens
 from .claims import Claim, Claims, MemoryClaims

@@ -27,16 +27,17 @@ from landbot_async._core.decoding import DecodeError
 from landbot_async._core.http import Failure, Response
 from landbot_async._core.retry import Outcome, ceiling
 from landbot_async._core.routes import DELETE_CUSTOMER, GET_CUSTOMER, SEND_TEXT, Route
+from landbot_async._core.trace import Trace
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 OK = Response(200, {}, b"{}")
 
 
-class Wire:
-    """A trace that says what it is told to."""
-
-    def __init__(self, never_sent: bool = False) -> None:
-        self.never_sent = never_sent
+def sent() -> Trace:
+    """The trace of a request that was written."""
+    trace = Trace()
+    trace.sent = True
+    return trace
 
 
 def call(route: Route = SEND_TEXT, **options: Any) -> Attempts:
@@ -53,7 +54,7 @@ def failure(outcome: Outcome, timed_out: bool = False) -> Failure:
 
 
 def after(attempts: Attempts, result: Response | Failure, now: float = 100.0, chance: float = 0.5) -> Any:
-    attempts.start(Wire())
+    attempts.start(sent())
     return attempts.after(result, now=now, wall=NOON, chance=chance)
 
 
@@ -164,11 +165,13 @@ class TestSafety:
     def test_on_the_wire_the_trace_decides(self) -> None:
         attempts = call()
         assert attempts.safe_to_retry
-        trace = Wire()
+        trace = Trace()
         attempts.start(trace)
-        assert not attempts.safe_to_retry
-        trace.never_sent = True
+        assert not attempts.safe_to_retry, "no trace proves nothing"
+        trace.last = "connection.connect_tcp.failed"
         assert attempts.safe_to_retry
+        trace.sent = True
+        assert not attempts.safe_to_retry
         assert call(GET_CUSTOMER).safe_to_retry
 
     def test_an_idempotent_call_is_always_safe(self) -> None:

@@ -16,7 +16,8 @@ import anyio.lowlevel
 import pytest
 from anyio import sleep
 
-from landbot_async._core.background import Background, End, Result, is_cancelled
+from landbot_async._core.background import Background, End, Result
+from landbot_async._core.event_loop import is_cancelled
 
 pytestmark = pytest.mark.anyio
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)

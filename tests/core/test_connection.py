@@ -99,8 +99,8 @@ class TestClosing:
 
     async def test_cancelled_while_it_waits_it_still_closes_the_pool(self) -> None:
         own = connection()
-        pool = own.wire.client
         own.open()
+        pool = own.wire._client
         own.begin()
         with anyio.move_on_after(1) as scope:
             await own.aclose()

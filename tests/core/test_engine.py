@@ -74,12 +74,12 @@ class TestOrder:
         assert len(requests) == 100
 
     async def test_calls_start_in_the_order_asked(self) -> None:
-        async with lent(lambda _: CUSTOMER, limiter=TokenBucket()) as (landbot, requests):
+        async with lent(lambda _: OK, limiter=TokenBucket()) as (landbot, requests):
             async with create_task_group() as tasks:
                 for number in range(1, 81):
-                    tasks.start_soon(landbot.customers.get, number)
+                    tasks.start_soon(landbot.customers.archive, number)
                     await anyio.lowlevel.checkpoint()
-            assert [request.url.path for request in requests] == [f"/v1/customers/{n}/" for n in range(1, 81)]
+            assert [request.url.path for request in requests] == [f"/v1/customers/{n}/archive/" for n in range(1, 81)]
 
     async def test_a_limiter_may_return_anything(self) -> None:
         done = 0

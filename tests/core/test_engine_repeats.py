@@ -342,12 +342,12 @@ class TestRefusals:
 
         def answer(request: httpx.Request) -> httpx.Response:
             order.append(request.url.path)
-            return httpx.Response(429) if len(order) <= 2 else CUSTOMER
+            return httpx.Response(429) if len(order) <= 2 else OK
 
         async with lent(answer, limiter=TokenBucket()) as (landbot, _):
             landbot._engine.connection.places = PrioritySemaphore(1)
             async with create_task_group() as tasks:
-                tasks.start_soon(landbot.customers.get, 1)
+                tasks.start_soon(landbot.customers.block, 1)
                 await sleep(0.001)
-                tasks.start_soon(landbot.customers.get, 2)
-        assert order == ["/v1/customers/1/"] * 3 + ["/v1/customers/2/"]
+                tasks.start_soon(landbot.customers.block, 2)
+        assert order == ["/v1/customers/1/block/"] * 3 + ["/v1/customers/2/block/"]

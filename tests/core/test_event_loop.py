@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from landbot_async._core.event_loop import LoopBinding, Notifier, being_cancelled
+from landbot_async._core.event_loop import LoopBinding, Notifier, is_cancelled
 
 
 class TestLoopBinding:
@@ -105,32 +105,32 @@ def test_a_notifier_made_outside_an_event_loop_serves_several_in_turn(backend: s
     assert [loop() for loop in loops] == [None, None]
 
 
-class TestBeingCancelled:
+class TestIsCancelled:
     @pytest.mark.anyio
     async def test_a_scope_cancels_the_task(self) -> None:
-        seen: list[bool] = [being_cancelled()]
+        seen: list[bool] = [is_cancelled()]
         with anyio.CancelScope() as scope:
             scope.cancel()
             try:
                 await anyio.lowlevel.checkpoint()
             except anyio.get_cancelled_exc_class():
-                seen.append(being_cancelled())
+                seen.append(is_cancelled())
                 raise
-        assert [*seen, being_cancelled()] == [False, True, False]
+        assert [*seen, is_cancelled()] == [False, True, False]
 
     def test_asyncio_cancels_the_task(self) -> None:
         async def waiting() -> bool:
             try:
                 await asyncio.sleep(9)
             except asyncio.CancelledError:
-                return being_cancelled()
+                return is_cancelled()
             raise AssertionError
 
         async def main() -> list[bool]:
             task = asyncio.create_task(waiting())
             await asyncio.sleep(0)
             task.cancel()
-            return [being_cancelled(), await task]
+            return [is_cancelled(), await task]
 
         assert asyncio.run(main()) == [False, True]
 
@@ -142,7 +142,7 @@ class TestBeingCancelled:
             try:
                 await other
             except asyncio.CancelledError:
-                return being_cancelled()
+                return is_cancelled()
             raise AssertionError
 
         assert asyncio.run(main()) is False

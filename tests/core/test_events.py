@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 import landbot_async
-from landbot_async._core.events import Event, LimiterPaused, RequestSent, emit
+from landbot_async._core.events import Event, LimiterPaused, RequestSent
+from landbot_async._core.listeners import emit
 
 EVENT = RequestSent("GET", "/customers/", 1)
 every_event = pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)

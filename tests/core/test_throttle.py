@@ -12,7 +12,7 @@ from landbot_async import AsyncLandbot, Event, RetryScheduled, TokenBucket, Tota
 from landbot_async._core.priority import Priority
 from landbot_async._core.throttle import INSIDE, NO_PERMIT, RENEWAL, Throttle, TicketExpiredError, takes_priority
 from tests.conformance.limiters import most_in
-from tests.helpers import CUSTOMER, TOKEN, lent, never
+from tests.helpers import TOKEN, customer, lent, never
 
 pytestmark = pytest.mark.anyio
 
@@ -214,7 +214,7 @@ class TestCalls:
 
         def answer(request: httpx.Request) -> httpx.Response:
             order.append(int(request.url.path.split("/")[-2]))
-            return CUSTOMER
+            return customer(request)
 
         async with lent(answer, limiter=TokenBucket()) as (landbot, _):
             low = landbot.with_options(priority="low")
@@ -229,7 +229,7 @@ class TestCalls:
         assert order.index(5000) - before <= 1
 
     async def test_a_low_call_is_not_told_too_soon_that_it_comes_too_late(self) -> None:
-        async with lent(lambda _: CUSTOMER, limiter=TokenBucket()) as (landbot, _):
+        async with lent(customer, limiter=TokenBucket()) as (landbot, _):
             patient = landbot.with_options(priority="low", total_timeout=3.0)
             async with create_task_group() as tasks:
                 for number in range(1, 61):

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from landbot_async._core.converter import read_model
 from landbot_async._core.decoding import DecodeError, Decoding, kind_of
 from landbot_async._core.engine import Engine
-from landbot_async._core.events import WalkIncomplete, tell_incomplete
+from landbot_async._core.events import WalkIncomplete
 from landbot_async._core.http import Response
+from landbot_async._core.listeners import tell_incomplete
 from landbot_async._core.pages import Pages
 from landbot_async._core.pagination import Incomplete, Rows
 from landbot_async._core.responses import Reader, envelope

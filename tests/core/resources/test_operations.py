@@ -81,7 +81,7 @@ def test_every_operation_is_here() -> None:
 @every_operation
 async def test_each_is_one_request_at_its_place(route: Route) -> None:
     rows: dict[str, Any] = {key: [] for key in ["channels", "templates", "hooks", "customers", "messages"]}
-    one: dict[str, Any] = {key: {"id": 1} for key in ["channel", "hook", "customer", "field"]}
+    one: dict[str, Any] = {"channel": {"id": 8}, "hook": {"id": 3}, "customer": {"id": 1}, "field": {"name": "city"}}
     answer = httpx.Response(200, json={"success": True, **rows, **one})
     target, call = OPERATIONS[route]
     async with lent(lambda _: answer) as (landbot, requests):

@@ -1,0 +1,108 @@
+"""How far a request has come, as the `trace` extension of httpx tells.
+
+Source: encode.io/httpcore, "Request Extensions", "trace".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class StoppedError(Exception):
+    """The caller has left, so nothing of the request is written any more."""
+
+
+class Permit(Protocol):
+    """The right to write one request, as far as a trace needs it."""
+
+    async def renew(self) -> None:
+        """Return when the request may be written."""
+
+    def started(self) -> None:
+        """Report that the request is being written."""
+
+
+class Trace:
+    """How far one attempt has come, by the `trace` extension of httpx.
+
+    Args:
+        permit: asked before the request is written, and told when it is; None where nobody wants to know.
+    """
+
+    __slots__ = ("_first", "_permit", "full", "headers", "last", "request", "sent", "status", "stopped")
+
+    def __init__(self, permit: Permit | None = None) -> None:
+        self._permit = permit
+        self._first = False  # true if the request that is being written is the first one
+        self.last = ""
+        """The last event; empty before the first, and for ever where the transport tells none."""
+        self.sent = False
+        """True if something of the request may have been written."""
+        self.full = False
+        """True if the request was not written because its HTTP/2 connection takes no more."""
+        self.stopped = False
+        """True if nothing may be written any more."""
+        self.request: Any = None
+        """The request, once there is one."""
+        self.status = 0
+        """The status of the response; 0 before it is there."""
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        """The headers of the response."""
+
+    async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
+        self.last = name
+        version, _, step = name.partition(".")
+        if step == "send_request_headers.started":
+            self.check()
+            # A proxy is asked to CONNECT first, which sends nothing of the request.
+            if getattr(info.get("request"), "method", None) != b"CONNECT":
+                await self._write(version)
+        elif step == "send_request_headers.failed":
+            # The protocol did not allow it, so no byte was written.
+            if self._first and _by_protocol(info.get("exception")):
+                self.sent = False
+                self.full = version == "http2"
+        elif step == "receive_response_headers.complete":
+            received = info.get("return_value")
+            if self.sent and isinstance(received, tuple):
+                self.status = next((each for each in received if isinstance(each, int)), 0)
+                self.headers = received[-1]
+        elif step.startswith("connect_") and step.endswith(".started"):
+            self.check()
+
+    async def _write(self, version: str) -> None:
+        if self._permit is not None:
+            if version == "http11":
+                # HTTP/2 numbers its streams before this moment, in the order of writing: nothing may wait there.
+                await self._permit.renew()
+                self.check()
+            self._permit.started()
+        self._first = not self.sent
+        self.sent = True
+
+    @property
+    def never_sent(self) -> bool:
+        """True if the trace proves that nothing of the request was written. The absence of a trace proves nothing."""
+        return not self.sent and self.last != "" and not self.last.endswith(".started")
+
+    def stop(self) -> None:
+        """Let nothing be written any more, by transports that tell nothing either."""
+        self.stopped = True
+        if self.request is not None:
+            # httpx passes no request to a transport that has no stream.
+            self.request.stream = None
+
+    def check(self) -> None:
+        """Raise `StoppedError` if nothing may be written any more.
+
+        The events in which it is raised are those after which httpcore closes the connection, or drops it as failed.
+        """
+        if self.stopped:
+            raise StoppedError
+
+
+def _by_protocol(error: object) -> bool:
+    """Return True if an error of writing a request says that the protocol did not allow it."""
+    cls = type(error)
+    return cls.__name__ == "LocalProtocolError" or cls.__module__.partition(".")[0] == "h2"

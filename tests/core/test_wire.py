@@ -1,0 +1,568 @@
+"""The wire over real sockets of this machine: faults, proxies, pools and protocols, with clients of our own and borrowed.
+
+`HTTP_LIBRARY=httpx2` runs them with borrowed clients of httpx2; `nox -s httpx2` does.
+"""
+
+import asyncio
+import gc
+import json
+import random
+import re
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+from anyio import create_task_group
+from anyio.abc import SocketStream
+
+from landbot_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncLandbot,
+    CallFailed,
+    Event,
+    LandbotError,
+    ResponseError,
+    RetryPolicy,
+    TokenBucket,
+)
+from tests.helpers import HTTP, TOKEN, Unlimited
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
+
+Handle = Callable[[SocketStream], Awaitable[None]]
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+ANSWER = HEAD + b'content-length: 17\r\n\r\n{"success": true}'
+ONCE = RetryPolicy(attempts=1)
+
+
+def customer(number: int) -> bytes:
+    body = b'{"success": true, "customer": {"id": %d}}' % number
+    return HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+@asynccontextmanager
+async def server(handle: Handle) -> AsyncGenerator[str]:
+    """A server on this machine, and its base URL."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await handle(stream)
+
+    async with listener, create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        yield f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/v1/"
+        tasks.cancel_scope.cancel()
+
+
+async def receive_request(stream: SocketStream) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += await stream.receive()
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    while length and len(body) < int(length[1]):
+        body += await stream.receive()
+    return head + b"\r\n\r\n" + body
+
+
+async def keep_alive(stream: SocketStream) -> None:
+    """Answer each request on a connection."""
+    while True:
+        await receive_request(stream)
+        await stream.send(ANSWER)
+
+
+async def break_after_reading(stream: SocketStream) -> None:
+    await receive_request(stream)
+
+
+async def half_a_response(stream: SocketStream) -> None:
+    await receive_request(stream)
+    await stream.send(ANSWER[:-5])
+
+
+async def garbage(stream: SocketStream) -> None:
+    await receive_request(stream)
+    await stream.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+async def silence(_: SocketStream) -> None:
+    await anyio.sleep_forever()
+
+
+def says(answer: bytes) -> Handle:
+    async def handle(stream: SocketStream) -> None:
+        await receive_request(stream)
+        await stream.send(answer)
+
+    return handle
+
+
+def borrower(client: Any, url: str, **options: Any) -> AsyncLandbot:
+    given: dict[str, Any] = {"limiter": Unlimited(), "timeout": 20, **options}
+    return AsyncLandbot(TOKEN, base_url=url, http_client=client, **given)
+
+
+@asynccontextmanager
+async def lendable(size: int | None) -> AsyncGenerator[Any]:
+    """A client of the caller's with so many connections, or none."""
+    if size is None:
+        yield None
+    else:
+        async with HTTP.AsyncClient(limits=HTTP.Limits(max_connections=size)) as client:
+            yield client
+
+
+def connections(landbot: AsyncLandbot) -> list[str]:
+    """What the pool in use holds."""
+    wire: Any = landbot._engine.connection.wire
+    return [each.info() for each in wire._client._transport._pool.connections]
+
+
+async def all_work(landbot: AsyncLandbot, calls: int) -> None:
+    with anyio.fail_after(15):
+        async with create_task_group() as tasks:
+            for _ in range(calls):
+                tasks.start_soon(landbot.customers.archive, 1)
+
+
+class TestFaults:
+    @pytest.mark.parametrize("lent", [False, True], ids=["ours", "lent"])
+    @pytest.mark.parametrize("handle", [break_after_reading, half_a_response, garbage, silence])
+    async def test_the_request_was_read_so_the_outcome_is_unknown(self, handle: Handle, lent: bool) -> None:
+        async with server(handle) as url, lendable(5 if lent else None) as client:
+            async with borrower(client, url, timeout=0.2) as landbot:
+                with pytest.raises(APIConnectionError) as caught:
+                    await landbot.customers.send_text(1, "Hi")
+            assert caught.value.safe_to_retry is False
+            assert caught.value.attempts == 1
+            assert isinstance(caught.value, APITimeoutError) is (handle is silence)
+
+    @pytest.mark.parametrize("lent", [False, True], ids=["ours", "lent"])
+    async def test_nobody_listens_so_nothing_was_sent(self, lent: bool) -> None:
+        async with server(keep_alive) as url:
+            pass
+        async with lendable(5 if lent else None) as client:
+            landbot = borrower(client, url, retry=RetryPolicy(attempts=3, base=0.0))
+            with pytest.raises(APIConnectionError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+            await landbot.aclose()
+        assert caught.value.safe_to_retry is True
+        assert caught.value.attempts == 3
+
+    async def test_what_goes_over_the_wire(self) -> None:
+        received: list[bytes] = []
+
+        async def note(stream: SocketStream) -> None:
+            received.append(await receive_request(stream))
+            await stream.send(ANSWER)
+
+        async with server(note) as url, borrower(None, url) as landbot:
+            await landbot.customers.send_text(7, "Grüße 🎈")
+        [request] = received
+        assert request.startswith(b"POST /v1/customers/7/send_text/ HTTP/1.1\r\n")
+        assert f"authorization: token {TOKEN}".encode() in request.lower()
+        assert b"accept-encoding: gzip, deflate\r\n" in request.lower()
+        assert b"cookie" not in request.lower()
+        assert request.endswith('{"message":"Grüße 🎈"}'.encode())
+
+    @pytest.mark.parametrize("lent", [False, True], ids=["ours", "lent"])
+    @pytest.mark.parametrize("location", [b"mailto:a@b", b"http://xn--/", b"http://[::1", b"//", b"\xff", b""])
+    async def test_a_redirect_is_its_status_wherever_it_leads(self, location: bytes, lent: bool) -> None:
+        answer = b"HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: " + location + b"\r\n\r\n"
+        async with (
+            lendable(5 if lent else None) as client,
+            server(says(answer)) as url,
+            borrower(client, url) as landbot,
+        ):
+            with pytest.raises(APIStatusError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+        assert (caught.value.status, caught.value.attempts, caught.value.safe_to_retry) == (302, 1, False)
+
+    async def test_a_page_of_errors_stops_nobody(self) -> None:
+        async def large(stream: SocketStream) -> None:
+            await receive_request(stream)
+            body = json.dumps({"errors": {f"field {n}": ["x" * 1000] for n in range(20_000)}}).encode()
+            await stream.send(b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+        async with server(large) as url, borrower(None, url) as landbot:
+            with pytest.raises(APIStatusError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+        assert len(str(caught.value)) < 1000
+        assert len(caught.value.body) < 100_000
+
+    @pytest.mark.parametrize("lent", [False, True], ids=["ours", "lent"])
+    async def test_a_response_without_an_end_is_cut_off(self, lent: bool) -> None:
+        sent = 0
+
+        async def endless(stream: SocketStream) -> None:
+            nonlocal sent
+            await receive_request(stream)
+            await stream.send(HEAD + b"content-length: 99999999999\r\n\r\n")
+            while True:
+                await stream.send(bytes(1_000_000))
+                sent += 1
+
+        async with lendable(5 if lent else None) as client, server(endless) as url, borrower(client, url) as landbot:
+            with pytest.raises(ResponseError, match="larger than 64 MB"):
+                await landbot.customers.archive(1)
+            assert not connections(landbot), "its connection cannot be used again"
+        assert 67 <= sent < 80
+
+
+class TestMixedUp:
+    """Two responses in one segment leave the second for the next call, and so on for good."""
+
+    @pytest.mark.parametrize("lent", [False, True], ids=["ours", "lent"])
+    async def test_the_response_to_another_request_is_an_error_and_its_connection_is_dropped(self, lent: bool) -> None:
+        async def twice(stream: SocketStream) -> None:
+            while True:
+                request = await receive_request(stream)
+                number = int(request.split()[1].split(b"/")[3])
+                await stream.send(customer(number) + (customer(number) if number == 111 else b""))
+
+        async with lendable(1 if lent else None) as client, server(twice) as url, borrower(client, url) as landbot:
+            assert (await landbot.customers.get(111)).id == 111
+            with pytest.raises(ResponseError) as caught:
+                await landbot.customers.get(222)
+            assert caught.value.path == "$.customer.id"
+            assert (caught.value.safe_to_retry, caught.value.transient) == (True, True)
+            assert (await landbot.customers.get(222)).id == 222
+            assert (await landbot.customers.get(333)).id == 333
+
+
+# What a proxy may do when it is asked for a tunnel.
+REFUSALS: dict[str, Handle] = {
+    "407": says(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"),
+    "403": says(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 4\r\n\r\nnope"),
+    "502": says(b"HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n"),
+    "302": says(b"HTTP/1.1 302 Found\r\nlocation: http://login.example/\r\ncontent-length: 0\r\n\r\n"),
+    "hang-up": break_after_reading,
+    "half a line": says(b"HTTP/1.1 20"),
+    "rubbish": garbage,
+    "silence": silence,
+    "no TLS behind it": says(b"HTTP/1.1 200 OK\r\n\r\nSSH-2.0-OpenSSH_9.2\r\n"),
+}
+
+
+class TestProxies:
+    @pytest.mark.parametrize("refusal", REFUSALS)
+    async def test_a_tunnel_that_is_refused_carries_nothing(self, refusal: str) -> None:
+        asked: list[bytes] = []
+
+        async def proxy(stream: SocketStream) -> None:
+            asked.append(await receive_request(stream))
+            rest = REFUSALS[refusal]
+            await rest(_Replayed(stream, asked[-1]))  # type: ignore[arg-type]  # as much of a stream as it needs
+
+        async with server(proxy) as url:
+            proxied = HTTP.AsyncClient(proxy=url.removesuffix("/v1/"))
+            retry = RetryPolicy(attempts=3, base=0.0)
+            async with proxied, borrower(proxied, "https://127.0.0.1:9/v1/", retry=retry, timeout=0.3) as landbot:
+                with pytest.raises(APIConnectionError) as caught:
+                    await landbot.customers.send_text(1, "Hi")
+        assert caught.value.safe_to_retry is True
+        assert "was never sent" in str(caught.value)
+        assert caught.value.attempts == len(asked) == 3
+        assert not [each for each in asked if TOKEN.encode() in each]
+
+    async def test_a_call_that_is_cancelled_while_the_tunnel_is_made_was_not_sent(self) -> None:
+        events: list[Event] = []
+        async with server(silence) as url:
+            proxied = HTTP.AsyncClient(proxy=url.removesuffix("/v1/"))
+            async with proxied, borrower(proxied, "https://127.0.0.1:9/v1/", on_event=events.append) as landbot:
+                with anyio.move_on_after(0.2):
+                    await landbot.customers.send_text(1, "Hi")
+        assert isinstance(events[-1], CallFailed)
+        assert events[-1].safe_to_retry
+
+
+class _Replayed:
+    """A stream whose first bytes were read by somebody else."""
+
+    def __init__(self, stream: SocketStream, received: bytes) -> None:
+        self._stream = stream
+        self._received = received
+        self.send = stream.send
+
+    async def receive(self) -> bytes:
+        received, self._received = self._received, b""
+        return received or await self._stream.receive()
+
+
+async def cancelled_waves(landbot: AsyncLandbot, calls: int) -> None:
+    """Many calls at a time, cancelled after each number of steps of the event loop in turn."""
+    for steps in [*range(40)] * 2:
+        async with create_task_group() as tasks:
+            for _ in range(calls):
+                tasks.start_soon(landbot.customers.archive, 1)
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+
+async def natively_cancelled(landbot: AsyncLandbot, chance: random.Random) -> None:
+    """One call, cancelled at any moment in one of asyncio's ways."""
+    call = landbot.customers.send_text(1, "Hi")
+    seconds = chance.random() * 0.01
+    with suppress(asyncio.CancelledError, TimeoutError):
+        if chance.random() < 0.3:
+            async with asyncio.timeout(seconds):
+                await call
+        elif chance.random() < 0.3:
+            await asyncio.wait_for(call, seconds)
+        else:
+            task = asyncio.create_task(call)
+            for _ in range(chance.randrange(50)):
+                await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+
+class TestCancellation:
+    @pytest.mark.parametrize("size", [None, 1, 3, 10, 100], ids=lambda size: f"pool of {size}")
+    async def test_cancelled_calls_cost_no_connection(self, size: int | None) -> None:
+        """httpx 0.28.1 loses the connections of calls cancelled in its pool, until every call is a PoolTimeout."""
+        async with server(keep_alive) as url, lendable(size) as client:
+            async with borrower(client, url, timeout=HTTP.Timeout(20, pool=2)) as landbot:
+                await cancelled_waves(landbot, 60)
+                await all_work(landbot, 40)
+            assert client is None or not client.is_closed
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    @pytest.mark.parametrize("size", [None, 3, 10, 32], ids=lambda size: f"pool of {size}")
+    async def test_nor_do_calls_that_asyncio_itself_cancels(self, size: int | None) -> None:
+        """Its cancellation ignores shields: 280 of them were the end of a pool of 32."""
+        chance = random.Random(size)
+        async with lendable(size) as client, server(keep_alive) as url:
+            landbot = borrower(client, url, timeout=HTTP.Timeout(20, pool=2))
+
+            async def work() -> None:
+                for _ in range(20):
+                    await natively_cancelled(landbot, chance)
+
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(40):
+                    tasks.create_task(work())
+            await all_work(landbot, 100)
+            await anyio.sleep(0.05)
+            assert not [each for each in connections(landbot) if "IDLE" not in each]
+            assert not landbot._engine.connection.wire._running
+            await landbot.aclose()
+
+    async def test_others_may_fill_a_lent_pool(self) -> None:
+        """Its owner's calls queue beside ours: none of ours loses a connection when it is cancelled."""
+        async with server(keep_alive) as url, HTTP.AsyncClient(limits=HTTP.Limits(max_connections=3)) as client:
+            landbot = borrower(client, url, timeout=2)
+            await landbot.customers.archive(1)
+
+            over = anyio.Event()
+
+            async def owner() -> None:
+                while not over.is_set():
+                    await client.put(f"{url}customers/1/archive/")
+                    # Without a pause between its calls, httpcore would starve all that queue behind them.
+                    await anyio.sleep(0.001)
+
+            async with create_task_group() as tasks:
+                for _ in range(6):
+                    tasks.start_soon(owner)
+                await cancelled_waves(landbot, 20)
+                over.set()
+            with anyio.fail_after(5):
+                while landbot._engine.connection.wire._running:  # noqa: ASYNC110  # those that were left in the queue
+                    await anyio.sleep(0.01)
+            assert "CONNECTING" not in connections(landbot)
+            await all_work(landbot, 10)
+
+    async def test_a_full_lent_pool_delays_no_cancellation(self) -> None:
+        async with server(silence) as url, HTTP.AsyncClient(limits=HTTP.Limits(max_connections=2)) as client:
+            landbot = borrower(client, url, timeout=60, retry=ONCE)
+            async with create_task_group() as tasks:
+                for _ in range(2):
+                    tasks.start_soon(client.get, url)
+                await anyio.sleep(0.05)
+                begun = anyio.current_time()
+                with anyio.move_on_after(0.1):
+                    await landbot.customers.archive(1)
+                assert anyio.current_time() - begun < 0.15
+                with pytest.raises(LandbotError):
+                    await landbot.with_options(total_timeout=0.1).customers.archive(1)
+                assert anyio.current_time() - begun < 0.3
+                patience = HTTP.Timeout(60, pool=0.7)
+                with pytest.raises(APITimeoutError) as caught:
+                    await landbot.with_options(timeout=patience).customers.send_text(1, "Hi")
+                assert anyio.current_time() - begun >= 0.7
+                assert caught.value.safe_to_retry
+                tasks.cancel_scope.cancel()
+
+    async def test_a_hung_server_delays_no_cancellation(self) -> None:
+        async with server(silence) as url, HTTP.AsyncClient() as client:
+            landbot = borrower(client, url, timeout=60)
+            for _ in range(3):
+                begun = anyio.current_time()
+                with anyio.move_on_after(0.05):
+                    await landbot.customers.archive(1)
+                assert anyio.current_time() - begun < 0.1
+            with pytest.raises(LandbotError):
+                await landbot.with_options(total_timeout=0.05).customers.archive(1)
+
+
+class H2:
+    """A server that speaks HTTP/2 without TLS. It leaves requests without a response while `silent` is set."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.delay = 0.02
+        self.most = 0
+        self.connections = 0
+
+    async def handle(self, stream: SocketStream) -> None:
+        self.connections += 1
+        state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        in_progress: set[int] = set()
+        sending = anyio.Lock()
+
+        async def flush() -> None:
+            async with sending:
+                await stream.send(state.data_to_send())
+
+        async def respond(stream_id: int) -> None:
+            await anyio.sleep(self.delay)
+            in_progress.discard(stream_id)
+            state.send_headers(stream_id, [(":status", "200"), ("content-type", "application/json")])
+            state.send_data(stream_id, b'{"success": true}', end_stream=True)
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await flush()
+
+        state.initiate_connection()
+        await flush()
+        async with create_task_group() as tasks:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    for event in state.receive_data(await stream.receive()):
+                        if isinstance(event, h2.events.StreamEnded):
+                            in_progress.add(event.stream_id)
+                            self.most = max(self.most, len(in_progress))
+                            if not self.silent:
+                                tasks.start_soon(respond, event.stream_id)
+                    await flush()
+
+
+def http2(**options: Any) -> Any:
+    return HTTP.AsyncClient(http1=False, http2=True, **options)
+
+
+class TestHTTP2:
+    @pytest.mark.parametrize("kind", ["cancelled", "timed out"])
+    async def test_it_works_after_any_number_of_calls_without_a_response(self, kind: str) -> None:
+        """Their streams stay open, and a connection takes a hundred: every call would fail for good."""
+        peer = H2()
+        async with server(peer.handle) as url, http2() as client:
+            landbot = borrower(client, url, retry=RetryPolicy(base=0.01))
+            # While a connection is made, httpcore takes a cancelled call that waits for it as a failure to connect.
+            await landbot.customers.archive(1)
+            peer.silent = True
+            for _ in range(5):
+                async with create_task_group() as tasks:
+                    for _ in range(30):
+                        tasks.start_soon(self._in_vain, landbot, kind)
+            peer.silent = False
+            await all_work(landbot, 40)
+            await landbot.customers.send_text(1, "Hi")
+
+    async def _in_vain(self, landbot: AsyncLandbot, kind: str) -> None:
+        if kind == "cancelled":
+            with anyio.move_on_after(0.05):
+                await landbot.customers.send_text(1, "Hi")
+        else:
+            with pytest.raises(APIConnectionError):
+                await landbot.with_options(timeout=0.05, retry=ONCE).customers.send_text(1, "Hi")
+
+    async def test_a_call_that_finds_no_stream_was_never_sent(self) -> None:
+        peer = H2()
+        async with server(peer.handle) as url, http2() as client:
+            landbot = borrower(client, url, retry=ONCE)
+            await landbot.customers.archive(1)
+            peer.silent = True
+            async with create_task_group() as tasks:
+                for _ in range(120):
+                    tasks.start_soon(self._cancelled, client, url)
+            peer.silent = False
+            with pytest.raises(APIConnectionError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+            assert caught.value.safe_to_retry
+            await landbot.customers.send_text(1, "Hi")
+            assert peer.connections == 2
+
+    async def _cancelled(self, client: Any, url: str) -> None:
+        with anyio.move_on_after(0.3), suppress(HTTP.LocalProtocolError):
+            await client.put(url + "customers/1/archive/")
+
+    async def test_one_connection_serves_many_calls_once_it_is_known(self) -> None:
+        peer = H2()
+        async with server(peer.handle) as url, http2(limits=HTTP.Limits(max_connections=2)) as client:
+            landbot = borrower(client, url)
+            assert landbot._engine.connection.places.places == 2
+            await landbot.customers.archive(1)
+            peer.delay = 0.5
+            await all_work(landbot, 60)
+            assert peer.most == 32
+            assert peer.connections == 1
+
+    async def test_a_small_pool_that_meets_http_1_lets_nobody_wait_with_a_ticket(self) -> None:
+        """Tickets that wait in the pool all go out when it has room: 35 requests in one second."""
+        arrivals: list[float] = []
+
+        async def slow(stream: SocketStream) -> None:
+            while True:
+                await receive_request(stream)
+                arrivals.append(anyio.current_time())
+                await anyio.sleep(1.5 if len(arrivals) <= 3 else 0.01)
+                await stream.send(ANSWER)
+
+        async with server(slow) as url:
+            lent = HTTP.AsyncClient(http2=True, limits=HTTP.Limits(max_connections=3))
+            async with lent, borrower(lent, url, limiter=TokenBucket(rate=20, per=1.0)) as landbot:
+                await all_work(landbot, 45)
+        busiest = max(sum(start <= other < start + 0.95 for other in arrivals) for start in arrivals)
+        assert busiest <= 20
+
+
+class TestLoops:
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    async def test_no_closed_event_loop_is_kept(self) -> None:
+        """Neither by the shared limiter nor by a client that is still there."""
+        loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+        clients: list[AsyncLandbot] = []
+
+        async def main() -> None:
+            loops.append(weakref.ref(asyncio.get_running_loop()))
+            landbot = AsyncLandbot(TOKEN, base_url="http://127.0.0.1:9/v1/", retry=ONCE)
+            with pytest.raises(APIConnectionError):
+                await landbot.customers.archive(1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await landbot.customers.archive(1)
+            await landbot.aclose()
+            clients.append(landbot)
+
+        def run() -> None:
+            for _ in range(5):
+                asyncio.run(main())
+
+        await asyncio.to_thread(run)
+        gc.collect()
+        assert [loop() for loop in loops] == [None] * 5
