@@ -20,8 +20,9 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origi
 import attrs
 from cattrs import Converter
 
+from . import models
 from .decoding import KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
-from .models import Agent, Channel, Customer, CustomField, Field, MessageHook, Model, Template, TranscriptMessage
+from .models import Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
 
 T = TypeVar("T")
 
@@ -316,7 +317,7 @@ converter.register_structure_hook(datetime, _from_unix_seconds)
 for _cls in (Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
     converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
     converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
-Model._json = lambda record: _model(type(record)).write(record)  # noqa: SLF001  # the records do not import this module
+models._json_of = lambda record: _model(type(record)).write(record)  # noqa: SLF001  # it does not import this module
 
 
 def read_model(data: Any, cls: type[T], decoding: Decoding) -> T:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 from attrs import evolve, field, frozen
@@ -58,13 +58,14 @@ def _shown_field(name: str, one: Any) -> Any:
     return shown
 
 
+# Returns the JSON of a record as it came. `converter` sets it, which knows how each record is written.
+_json_of: Callable[[Any], dict[str, Any]]
+
+
 class Model(Record):
     """The base of the records that Landbot returns."""
 
     __slots__ = ()
-
-    # Return the JSON as it came, tokens included. `converter` provides it, which knows all records.
-    _json: ClassVar[Callable[[Any], dict[str, Any]]]
 
     def to_dict(self, *, flat: bool = False) -> dict[str, Any]:
         """Return the record as a dictionary, with tokens masked as in its `repr`.
@@ -74,7 +75,7 @@ class Model(Record):
                 attribute is a column, and so is every custom field. A custom field whose name is taken becomes
                 `field_<name>`.
         """
-        raw = self._json()
+        raw = _json_of(self)  # noqa: F821  # declared above, and set by `converter`
         shown: dict[str, Any] = masked(raw, too_deep="…")
         if isinstance(raw.get("custom_fields"), dict):
             shown["custom_fields"] = {name: _shown_field(name, one) for name, one in raw["custom_fields"].items()}
