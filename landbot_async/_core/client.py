@@ -33,7 +33,7 @@ class Api(NamedTuple):
     base_url: str
 
     def place(self) -> str:
-        """The base URL for who was given none."""
+        """Return the base URL to use if none was passed in."""
         return os.environ.get(self.base_url_variable) or self.base_url
 
 

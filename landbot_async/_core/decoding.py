@@ -1,4 +1,4 @@
-"""The words that readers of JSON share: how strictly to read, and what was wrong where."""
+"""Strictness of decoding, and the error that says which path of a JSON document did not match."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DecodeError(ValueError):
         return f"{self.path or '$'} {self.what}"
 
     def under(self, prefix: str) -> DecodeError:
-        """The same, seen from further out."""
+        """Return the same error with `prefix` in front of its path."""
         return DecodeError(prefix + self.path, self.what)
 
 
@@ -59,5 +59,5 @@ KINDS: Final[Mapping[Any, str]] = {
 
 
 def kind_of(value: Any) -> str:
-    """What a decoded JSON value is, in JSON's words."""
+    """Return the type of a decoded JSON value, in JSON's words."""
     return KINDS.get(type(value), type(value).__name__)

@@ -19,7 +19,7 @@ _PLAUSIBLE = re.compile(r"[\w.~+/=:-]+", re.ASCII)
 
 @final
 class Secret:
-    """A token that shows itself only to who asks for it: no `repr`, log or traceback prints it."""
+    """A token that no `repr`, log or traceback shows; only `reveal` returns it."""
 
     __slots__ = ("_value",)
 
@@ -27,7 +27,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The token in clear."""
+        """Return the token in clear."""
         return self._value
 
     def redact(self, text: str) -> str:
@@ -44,7 +44,7 @@ class Secret:
 
 
 def checked_token(given: Secret, variable: str) -> Secret:
-    """The token to use, or a clear word on why there is none; `variable` names where it is else taken from.
+    """Return the token to use; `variable` is the environment variable that is read if none was passed in.
 
     What is checked is no variable of any frame, so that no traceback can show it.
 
@@ -94,7 +94,7 @@ def _secrets(value: object, *, named: bool, depth: int = 0) -> Iterator[Secret]:
 
 
 def masked(value: Any, depth: int = 0, *, too_deep: Any = ...) -> Any:
-    """A copy of a decoded JSON value for showing: what is called a token is masked, what lies too deep is left out.
+    """Return a copy of a decoded JSON value for showing: tokens are masked, and values that lie too deep are left out.
 
     A name is a key, or stands beside the value as in `{"name": "token", "value": …}`.
     """
@@ -114,12 +114,12 @@ def masked(value: Any, depth: int = 0, *, too_deep: Any = ...) -> Any:
 
 
 def masked_repr(value: Any) -> str:
-    """The `repr` of a JSON value in which whatever is called a token is masked."""
+    """Return the `repr` of a JSON value, with tokens masked."""
     return repr(masked(value))
 
 
 def token_repr(value: str | None) -> str:
-    """The `repr` of a token."""
+    """Return the `repr` of a token, masked."""
     return "None" if value is None else repr(MASK)
 
 

@@ -20,7 +20,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 
 
 def normalised_base_url(url: object) -> str:
-    """The base URL with a lower-case host, without a default port, ending in a slash.
+    """Return the base URL with a lower-case host, without a default port, ending in a slash.
 
     Raises:
         ConfigurationError: it is no http(s) URL, carries more than a path, or is plain http to another machine
@@ -75,7 +75,7 @@ def segment(name: str, value: object) -> str:
 
 
 def free_url(base_url: str, path: str) -> str:
-    """The URL of `path` (relative, or a full URL on the same scheme, host and port) for `request()`.
+    """Return the URL of `path` (relative, or a full URL on the same scheme, host and port) for `request()`.
 
     Raises:
         ValueError: it would lead elsewhere, or has dot segments, control characters, backslashes or a fragment.
@@ -95,7 +95,7 @@ def free_url(base_url: str, path: str) -> str:
 
 
 def free_template(base_url: str, url: str) -> str:
-    """The path of `url` with everything that may be an id masked: what `.route` and the events show."""
+    """Return the path of `url` with everything that may be an id masked, for `.route` and the events."""
     path = urlsplit(url).path
     base = urlsplit(base_url).path
     path = path.removeprefix(base.rstrip("/")) if path.startswith(base) else path
