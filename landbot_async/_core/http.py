@@ -68,6 +68,7 @@ class HTTPClient(Protocol):
     @property
     def is_closed(self) -> bool:
         """True once it was closed."""
+        ...
 
     async def send(self, request: Any, *, stream: bool = ..., auth: Any = ..., follow_redirects: Any = ...) -> Any:
         """Send a request."""
@@ -81,6 +82,7 @@ class HTTPTimeout(Protocol):
 
     def as_dict(self) -> dict[str, float | None]:
         """Return the seconds of each phase: connect, read, write, pool."""
+        ...
 
 
 class Response(NamedTuple):

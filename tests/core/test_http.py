@@ -387,7 +387,7 @@ class TestClosed:
                 tasks.start_soon(client.aclose)
                 with pytest.raises((ClientClosedError, APIConnectionError)) as caught:
                     await landbot.customers.send_text(1, "Hi")
-            assert caught.value.safe_to_retry
+                assert caught.value.safe_to_retry
 
 
 @pytest.mark.anyio

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def owned(path: Path) -> Iterator[OwnedFile]:
+def owned(path: Path) -> Generator[OwnedFile]:
     file = open_owned(path, KIND)
     try:
         yield file

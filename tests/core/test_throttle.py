@@ -311,7 +311,7 @@ class TestSlowConnections:
         assert current_time() - begun >= 3.5
 
     async def test_a_request_that_gets_no_turn_in_time_was_never_sent_and_goes_out_once(self) -> None:
-        transport, bucket, events = SlowToConnect(2.0), TokenBucket(), list[Event]()
+        transport, bucket, events, begun = SlowToConnect(2.0), TokenBucket(), list[Event](), 0.0
         async with (
             httpx.AsyncClient(transport=transport) as client,
             AsyncLandbot(TOKEN, http_client=client, limiter=bucket, on_event=events.append) as landbot,

@@ -69,6 +69,7 @@ async def test_a_delivery_follows_the_response_and_that_of_a_customers_message_t
             await sandbox.settled()
             assert 0.2 - 1e-6 <= receiver.times[-1] - confirmed <= 0.7 + 1e-6
         # A message that a customer writes while a request is in progress does not wait for it.
+        written = 0.0
         async with anyio.create_task_group() as group:
             group.start_soon(landbot.customers.send_text, 1, "Hello")
             await anyio.sleep(0.1)

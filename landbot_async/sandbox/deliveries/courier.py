@@ -86,7 +86,7 @@ class Courier:
         On asyncio any task may close what another has opened; on trio the same task must do both.
         """
         self._running = True
-        loop = current_token().native_token
+        loop: Any = current_token().native_token
         if hasattr(loop, "create_task"):
             self._task = loop.create_task(self._run())
         else:

@@ -29,7 +29,7 @@ async def test_a_signal_ends_it_at_once_with_streams_and_slow_answers_under_way(
     arrived = anyio.Event()
 
     class Slow(Sandbox):
-        async def handle(self, asked: SandboxRequest) -> SandboxResponse | SandboxDisconnect:
+        async def handle(self, request: SandboxRequest) -> SandboxResponse | SandboxDisconnect:
             arrived.set()
             while True:
                 await anyio.sleep_forever()
