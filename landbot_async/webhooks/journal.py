@@ -272,7 +272,7 @@ class File:
     def tidy(self) -> None:
         """Return some space to the disk. For as long as the file is `untidy`."""
         self._owned.tidy()
-        self.untidy = self._owned.untidy
+        self.untidy: bool = self._owned.untidy
 
     def close(self) -> None:
         """Delete what is handled, as far as that can be done, and let the file go."""
@@ -282,7 +282,7 @@ class File:
         self._owned.close()
 
     def _fail(self, error: Exception) -> None:
-        self.unfinished = False
+        self.unfinished: bool = False
         if self._handled and not self._failing:
             self._failing = True
             log.error("the inbox's file cannot be written: what is handled stays in it for now", exc_info=error)
