@@ -194,7 +194,7 @@ class Engine:
         attempts.start(trace)
         if telling:
             self._emit(RequestSent, attempts, attempts.count)
-        sent_at = anyio.current_time()
+        sent_at = anyio.current_time() if telling else 0.0
         wire, method = self.connection.wire, attempts.route.method
         result = await wire.exchange(method, url, content, self.options.timeout, trace)
         if telling and isinstance(result, Response):

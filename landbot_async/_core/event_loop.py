@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
@@ -86,20 +85,15 @@ def is_cancelled() -> bool:
 def spawn(function: Callable[[], Coroutine[Any, Any, object]]) -> object:
     """Start a task that no task group owns, in a copy of the caller's context, and return it.
 
-    The task must not raise. On asyncio somebody has to keep it while it runs, because the loop itself does not; and it
-    runs at once up to its first wait, where Python can do that, which saves a turn of the loop.
+    The task must not raise. On asyncio somebody has to keep it while it runs, because the loop itself does not. From
+    Python 3.12 on, it runs at once up to its first wait, which saves a turn of the loop.
     """
     loop: Any = current_token().native_token
     if hasattr(loop, "create_task"):
-        return _create_task(loop, function())
+        import asyncio  # noqa: PLC0415  # loaded already
+
+        create_task = getattr(asyncio, "eager_task_factory", type(loop).create_task)
+        return create_task(loop, function())
     import trio  # noqa: PLC0415  # it is the loop that runs
 
     return trio.lowlevel.spawn_system_task(function, context=copy_context())
-
-
-def _create_task(loop: Any, coroutine: Coroutine[Any, Any, object]) -> object:
-    if sys.version_info < (3, 12):
-        return loop.create_task(coroutine)
-    import asyncio  # noqa: PLC0415  # only where asyncio runs
-
-    return asyncio.eager_task_factory(loop, coroutine)

@@ -52,7 +52,6 @@ _HEADERS: Final = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": f"landbot-async/{__version__}",
 }
-_JSON_HEADERS: Final = {**_HEADERS, "Content-Type": "application/json"}
 
 # Calls in progress at most. At ten starts a second that is room for responses that take three seconds.
 PLACES: Final = 32
@@ -190,7 +189,9 @@ class Wire:
         self._client: Any = client
         self._library = _library_of(client)
         self._stream = _stream_of(self._library)
-        self._token = token
+        # httpx masks the token wherever it shows headers.
+        self._headers = self._library.Headers({**_HEADERS, "Authorization": f"Token {token.reveal()}"})
+        self._json_headers = self._library.Headers({**self._headers, "Content-Type": "application/json"})
         self._base_url = base_url
         self._without_proxy = without_proxy
         self._on_protocol = on_protocol
@@ -260,8 +261,7 @@ class Wire:
     async def _attempt(
         self, method: str, url: URL, content: Content, timeout: Mapping[str, float | None], trace: Trace
     ) -> Response | Failure:
-        # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it. The
-        # token is no variable of any frame, so that no traceback can show it; and httpx masks it in the request.
+        # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it.
         client, library = self._client, self._library
         before = list(client.cookies.jar) if self._borrowed else ()
         request = None
@@ -269,14 +269,13 @@ class Wire:
             request = library.Request(
                 method,
                 url if library is httpx else URL.__str__(url),
-                headers=_HEADERS if content.data is None else _JSON_HEADERS,
+                headers=self._headers if content.data is None else self._json_headers,
                 content=content.data,
                 extensions={"timeout": timeout, "trace": trace},
             )
             request.stream = self._stream(content.data)
             if isinstance(url, MaskedURL):
                 request.url = _masked(request.url, url.shown)
-            request.headers["Authorization"] = f"Token {self._token.reveal()}"
             trace.request = request
             trace.check()
             response = await client.send(request, stream=True, auth=None, follow_redirects=False)

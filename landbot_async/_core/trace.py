@@ -5,8 +5,36 @@ Source: encode.io/httpcore, "Request Extensions", "trace".
 
 from __future__ import annotations
 
+import enum
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+
+class _Step(enum.Enum):
+    """The events that matter."""
+
+    CONNECTING = enum.auto()
+    WRITING = enum.auto()
+    NOT_WRITTEN = enum.auto()
+    RECEIVED = enum.auto()
+    OTHER = enum.auto()
+
+
+@functools.lru_cache(maxsize=100)
+def _step(name: str) -> _Step:
+    """Return what an event such as `http11.send_request_headers.started` means."""
+    match name.partition(".")[2]:
+        case "connect_tcp.started" | "connect_unix_socket.started":
+            return _Step.CONNECTING
+        case "send_request_headers.started":
+            return _Step.WRITING
+        case "send_request_headers.failed":
+            return _Step.NOT_WRITTEN
+        case "receive_response_headers.complete":
+            return _Step.RECEIVED
+        case _:
+            return _Step.OTHER
 
 
 class StoppedError(Exception):
@@ -52,28 +80,30 @@ class Trace:
 
     async def __call__(self, name: str, info: Mapping[str, Any]) -> None:
         self.last = name
-        version, _, step = name.partition(".")
-        if step == "send_request_headers.started":
-            self.check()
-            # A proxy is asked to CONNECT first, which sends nothing of the request.
-            if getattr(info.get("request"), "method", None) != b"CONNECT":
-                await self._write(version)
-        elif step == "send_request_headers.failed":
-            # The protocol did not allow it, so no byte was written.
-            if self._first and _by_protocol(info.get("exception")):
-                self.sent = False
-                self.full = version == "http2"
-        elif step == "receive_response_headers.complete":
+        step = _step(name)
+        if step is _Step.OTHER:
+            return
+        if step is _Step.RECEIVED:
             received = info.get("return_value")
             if self.sent and isinstance(received, tuple):
                 self.status = next((each for each in received if isinstance(each, int)), 0)
                 self.headers = received[-1]
-        elif step.startswith("connect_") and step.endswith(".started"):
-            self.check()
+            return
+        http2 = name.startswith("http2.")
+        if step is _Step.NOT_WRITTEN:
+            # Where the protocol did not allow it, no byte was written.
+            if self._first and _by_protocol(info.get("exception")):
+                self.sent = False
+                self.full = http2
+            return
+        self.check()
+        # A proxy is asked to CONNECT first, which sends nothing of the request.
+        if step is _Step.WRITING and getattr(info.get("request"), "method", None) != b"CONNECT":
+            await self._write(http2=http2)
 
-    async def _write(self, version: str) -> None:
+    async def _write(self, *, http2: bool) -> None:
         if self._permit is not None:
-            if version == "http11":
+            if not http2:
                 # HTTP/2 numbers its streams before this moment, in the order of writing: nothing may wait there.
                 await self._permit.renew()
                 self.check()

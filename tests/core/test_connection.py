@@ -12,6 +12,7 @@ from landbot_async import AsyncLandbot, ClientClosedError, LandbotError, TokenBu
 from landbot_async._core.connection import Connection
 from landbot_async._core.http import PLACES
 from landbot_async._core.secret import Secret
+from landbot_async._core.throttle import Throttle
 from tests.helpers import OK, TOKEN, Unlimited, lent
 
 BASE = "https://api.landbot.io/v1/"
@@ -129,6 +130,76 @@ class TestClosing:
                 with anyio.move_on_after(1):
                     await landbot.aclose()
             assert route.call_count == used
+
+    @pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt(), SystemExit()], ids=repr)
+    async def test_left_by_an_exception_it_refuses_at_once_what_has_not_started(self, error: BaseException) -> None:
+        """Sixty sends queue in other tasks: none of those that wait goes out any more."""
+        refused: list[tuple[float, bool, int]] = []
+        sent: list[float] = []
+
+        async def slowly(_: httpx.Request) -> httpx.Response:
+            sent.append(current_time())
+            await sleep(0.5)
+            return OK
+
+        async with lent(slowly, limiter=TokenBucket()) as (landbot, _), create_task_group() as tasks:
+
+            async def send() -> None:
+                try:
+                    await landbot.customers.send_text(1, "Hi")
+                except ClientClosedError as refusal:
+                    refused.append((current_time(), refusal.safe_to_retry, refusal.attempts))
+
+            for _ in range(60):
+                tasks.start_soon(send)
+            with pytest.raises(type(error)):
+                async with landbot:
+                    await sleep(1.05)
+                    broke = current_time()
+                    raise error
+            assert refused == [(broke, True, 0)] * (60 - len(sent))
+            assert 10 <= len(sent) <= 12
+            assert current_time() <= broke + 0.5, "those on the wire ended"
+
+    async def test_a_call_in_a_back_off_is_refused_as_well(self) -> None:
+        async with lent(lambda _: httpx.Response(429, headers={"Retry-After": "50"}), limiter=Unlimited()) as (
+            landbot,
+            _,
+        ):
+            errors: list[ClientClosedError] = []
+
+            async def send() -> None:
+                with pytest.raises(ClientClosedError) as caught:
+                    await landbot.customers.send_text(1, "Hi")
+                errors.append(caught.value)
+
+            class Deaf(Unlimited):
+                async def pause(self, seconds: float) -> None:
+                    raise OSError
+
+            landbot._engine.connection._throttle = Throttle(Deaf())
+            async with create_task_group() as tasks:
+                tasks.start_soon(send)
+                await sleep(1)
+                landbot._engine.connection.refuse()
+            assert [(each.attempts, each.safe_to_retry) for each in errors] == [(1, True)]
+
+    async def test_a_copy_that_is_left_by_an_exception_refuses_nothing(self) -> None:
+        async with lent(lambda _: OK) as (landbot, _):
+            with pytest.raises(ValueError, match="a bug"):
+                async with landbot.with_options(timeout=5):
+                    raise ValueError("a bug")
+            await landbot.customers.archive(1)
+
+    async def test_a_call_on_the_wire_makes_no_attempt_after_that(self) -> None:
+        async def answer(_: httpx.Request) -> httpx.Response:
+            landbot._engine.connection.refuse()
+            return httpx.Response(503)
+
+        async with lent(answer) as (landbot, requests):
+            with pytest.raises(ClientClosedError) as caught:
+                await landbot.customers.archive(1)
+            assert (len(requests), caught.value.attempts) == (1, 1)
 
     async def test_the_last_call_lets_it_close(self) -> None:
         own = connection()

@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
+import anyio
 import certifi
 import httpx
 import pytest
 
-from landbot_async import AsyncApichat, AsyncLandbot, ConfigurationError
+from landbot_async import AsyncApichat, AsyncLandbot, ConfigurationError, TokenBucket
 from landbot_async._core import environment
 from landbot_async._core.environment import KEEP_ALIVE, new_client
-from tests.helpers import TOKEN, Unlimited
+from tests.helpers import TOKEN
 
 NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 PASSWORD = "pr0xy-p4ssw0rd"
@@ -82,15 +83,15 @@ def test_a_directory_of_certificates_is_taken(tmp_path: Path, monkeypatch: pytes
 async def test_it_is_said_before_anything_else(
     kind: type[AsyncLandbot] | type[AsyncApichat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class NoTicket(Unlimited):
-        async def acquire(self) -> None:
-            raise AssertionError
-
     monkeypatch.setenv("SSL_CERT_FILE", "/nope")
-    async with kind(TOKEN, limiter=NoTicket()) as client:
+    bucket = TokenBucket()
+    await bucket.pause(60)
+    begun = anyio.current_time()
+    async with kind(TOKEN, limiter=bucket) as client:
         for _ in range(2):
             with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
                 await client.request("GET", "agents/")
+    assert anyio.current_time() == begun, "before it waits for the limiter"
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,14 @@ def test_the_pool() -> None:
     assert pool._keepalive_expiry == KEEP_ALIVE == 3.0
     assert pool._max_keepalive_connections == 7
     assert pool._max_connections > 10**9
+
+
+def test_no_cookie_gets_in() -> None:
+    client = new_client(1, ())
+    client.cookies = {"a": "b"}
+    request = httpx.Request("GET", "https://api.landbot.io/")
+    client.cookies.extract_cookies(httpx.Response(200, headers={"set-cookie": "c=d"}, request=request))
+    assert not list(client.cookies.jar)
 
 
 def test_the_environment_is_left_alone() -> None:

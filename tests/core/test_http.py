@@ -1,5 +1,6 @@
 """Clients of our own and borrowed ones, without a network. What needs one is in `test_wire`."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -18,6 +19,7 @@ from landbot_async import (
     CallFailed,
     ClientClosedError,
     Event,
+    LandbotError,
     NotFoundError,
     ResponseError,
     RetryPolicy,
@@ -317,9 +319,10 @@ class TestResponses:
             return HTTP.Response(302, headers=headers)
 
         async with lender(answer) as client:
-            with pytest.raises(APIStatusError if traced else (APIStatusError, APIConnectionError)) as caught:
+            with pytest.raises(LandbotError) as caught:
                 await borrower(client).customers.send_text(1, "Hi")
         assert caught.value.safe_to_retry is False
+        assert isinstance(caught.value, APIStatusError if traced else (APIStatusError, APIConnectionError))
         assert getattr(caught.value, "status", 302) == 302
 
     @pytest.mark.parametrize("status", [200, 201, 404, 500])
@@ -331,11 +334,50 @@ class TestResponses:
                 await borrower(client).customers.send_text(1, "Hi")
         error = caught.value
         assert isinstance(error, ResponseError) is (status < 300)
-        assert getattr(error, "status", None) == status
+        assert vars(error)["status"] == status
         assert error.safe_to_retry is (status == 404)
         assert len(str(error)) < 400
         if isinstance(error, ResponseError):
             assert "larger than 64 MB" in str(error)
+
+    async def test_one_that_belongs_to_another_request_is_an_error(self) -> None:
+        answers: dict[str, Any] = {
+            "channels/8/": {"channel": {"id": 9}},
+            "channels/8/message_hooks/3/": {"hook": {"id": 4}},
+            "customers/1/": {"customer": {"id": 2}},
+            "customers/1/fields/city/": {"field": {"name": "age", "value": 5}},
+        }
+
+        def answer(request: Any) -> Any:
+            return HTTP.Response(200, json={"success": True, **answers[request.url.path.removeprefix("/v1/")]})
+
+        async with lender(answer) as client:
+            landbot = borrower(client)
+            for call in (
+                landbot.channels.get(8),
+                landbot.hooks.get(8, 3),
+                landbot.customers.get(1),
+                landbot.fields.get(1, "city"),
+            ):
+                with pytest.raises(ResponseError, match="not the one that was asked for") as caught:
+                    await call
+                assert (caught.value.safe_to_retry, caught.value.transient) == (True, True)
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    @pytest.mark.parametrize("connected", [True, False])
+    async def test_somebody_may_cancel_the_task_that_gets_it(self, connected: bool) -> None:
+        async def answer(request: Any) -> Any:
+            if not connected:
+                await request.extensions["trace"]("connection.connect_tcp.failed", {})
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await anyio.sleep(1)
+
+        async with lender(answer) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await borrower(client, retry=RetryPolicy(attempts=1)).customers.send_text(1, "Hi")
+        assert caught.value.safe_to_retry is not connected
 
     async def test_one_that_is_not_packed_as_it_says_is_no_whole_response(self) -> None:
         class Chunks(HTTP.AsyncByteStream):  # type: ignore[misc]  # HTTP is Any

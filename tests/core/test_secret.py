@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from landbot_async._core.converter import converter
 from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.models import Channel, Customer, CustomField, Field, TranscriptMessage
-from landbot_async._core.secret import MASK, Secret, checked_token, masked, masked_repr, token_repr
+from landbot_async._core.secret import MASK, Secret, checked_token, masked, masked_repr, redacted, revealed, token_repr
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 # What a header can carry. A token with the mask's own letter could come together again around a mask.
@@ -177,3 +177,27 @@ def test_what_is_nested_too_deep_is_left_out() -> None:
     for _ in range(5000):
         deep = {"a": [deep]}
     assert "Ellipsis" in masked_repr(deep)
+
+
+class TestRedacted:
+    """Errors show nothing of what a call was given in confidence."""
+
+    @given(st.sampled_from(["token", "channel_secret", "Password", "api-key"]), tokens)
+    def test_whatever_is_called_a_token_wherever_it_stands(self, name: str, value: str) -> None:
+        for source in ({name: value}, {"a": [{name: [value]}]}, ({"b": ({name: value},)},), {"c": Secret(value)}):
+            assert value not in redacted(Secret(TOKEN), source, f"{value} of {TOKEN} is wrong: {value}.")
+
+    def test_other_values_stay(self) -> None:
+        source = {"message": "Hello", "ids": [5, None, True], "token": "", "url": "https://x.example/"}
+        assert redacted(Secret(TOKEN), source, "Hello 5 None https://x.example/") == "Hello 5 None https://x.example/"
+
+    def test_what_is_nested_too_deep_is_not_looked_for(self) -> None:
+        deep: Any = {"token": "s3cret-s3cret"}
+        for _ in range(100_000):
+            deep = [deep]
+        assert redacted(Secret(TOKEN), deep, "x") == "x"
+
+
+def test_revealed() -> None:
+    assert revealed(Secret(TOKEN)) == TOKEN
+    assert revealed(5) == 5

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.routes import APICHAT_ROUTES, ROUTES, SEND_TEXT, Route
-from landbot_async._core.urls import free_template, free_url, normalised_base_url, route_url, segment, with_query
+from landbot_async._core.secret import Secret
+from landbot_async._core.urls import (
+    free_template,
+    free_url,
+    loopback_hosts,
+    normalised_base_url,
+    route_url,
+    segment,
+    shown_url,
+    with_query,
+)
 
 BASE = "https://api.landbot.io/v1/"
 
@@ -290,3 +300,28 @@ def test_a_query_value_that_is_none(value: object) -> None:
 def test_ids_are_checked_before_the_template_is_filled() -> None:
     with pytest.raises(KeyError):
         route_url(BASE, SEND_TEXT, {})
+
+
+class TestSecrets:
+    ROUTE = Route("POST", "/wa/{opt_in_token}/opt_in", idempotent=False, secret=True)
+
+    def test_they_are_sent_in_clear_and_shown_nowhere(self) -> None:
+        ids, params = {"opt_in_token": Secret("W-s3cret/9")}, {"phone": Secret("+34600")}
+        assert with_query(route_url(BASE, self.ROUTE, ids), params) == f"{BASE}wa/W-s3cret%2F9/opt_in?phone=%2B34600"
+        assert shown_url(BASE, self.ROUTE, params) == f"{BASE}wa/{{opt_in_token}}/opt_in?***"
+        assert shown_url(BASE, self.ROUTE, None) == f"{BASE}wa/{{opt_in_token}}/opt_in"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("https://api.landbot.io/v1/", []),
+        ("http://127.0.0.1:8000/v1/", ["127.0.0.1"]),
+        ("http://[::1]/v1/", ["[::1]"]),
+        ("http://localhost/", ["localhost"]),
+        ("https://landbot.localhost/", ["landbot.localhost"]),
+        ("https://localhost.evil.example/", []),
+    ],
+)
+def test_hosts_that_are_this_machine(url: str, hosts: list[str]) -> None:
+    assert loopback_hosts(url, "https://api.landbot.io/") == hosts
