@@ -224,9 +224,9 @@ class File:
         newest: float | None = self._execute("SELECT max(until) FROM seen").fetchone()[0]
         self._clock = clock
         self._zero = clock() - (0.0 if newest is None else newest - window)
-        self.untidy = owned.untidy
+        self.untidy: bool = owned.untidy
         """True if `tidy` has something to do."""
-        self.unfinished = False
+        self.unfinished: bool = False
         """True if the last write went well, and has left something to delete."""
 
     def entries(self) -> list[Entry]:
@@ -272,7 +272,7 @@ class File:
     def tidy(self) -> None:
         """Return some space to the disk. For as long as the file is `untidy`."""
         self._owned.tidy()
-        self.untidy: bool = self._owned.untidy
+        self.untidy = self._owned.untidy
 
     def close(self) -> None:
         """Delete what is handled, as far as that can be done, and let the file go."""
@@ -282,7 +282,7 @@ class File:
         self._owned.close()
 
     def _fail(self, error: Exception) -> None:
-        self.unfinished: bool = False
+        self.unfinished = False
         if self._handled and not self._failing:
             self._failing = True
             log.error("the inbox's file cannot be written: what is handled stays in it for now", exc_info=error)
