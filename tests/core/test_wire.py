@@ -508,7 +508,7 @@ class TestHTTP2:
 
     async def _cancelled(self, client: Any, url: str) -> None:
         with anyio.move_on_after(0.3), suppress(HTTP.LocalProtocolError):
-            await client.put(url + "customers/1/archive/")
+            await client.get(url + "customers/1/")  # without a body, whose generator httpx leaves to the collector
 
     async def test_one_connection_serves_many_calls_once_it_is_known(self) -> None:
         peer = H2()
