@@ -484,7 +484,8 @@ class TestHTTP2:
 
     async def _in_vain(self, landbot: AsyncLandbot, kind: str) -> None:
         if kind == "cancelled":
-            with anyio.move_on_after(0.05):
+            # While others keep the full connection open, it takes no request.
+            with anyio.move_on_after(0.05), suppress(APIConnectionError):
                 await landbot.customers.send_text(1, "Hi")
         else:
             with pytest.raises(APIConnectionError):
