@@ -136,6 +136,7 @@ class TestClosing:
         """Sixty sends queue in other tasks: none of those that wait goes out any more."""
         refused: list[tuple[float, bool, int]] = []
         sent: list[float] = []
+        broke = 0.0
 
         async def slowly(_: httpx.Request) -> httpx.Response:
             sent.append(current_time())
