@@ -111,7 +111,7 @@ RESPONSES: Final[dict[str, Any]] = {
     "GET channels/8/message_hooks/": {"hooks": [HOOK], "total": 1},
     "DELETE channels/8/message_hooks/1/": {},
     "GET customers/": {"customers": [AVA, DMITRI, EVE], "total": 3},
-    "GET customers/1/": {"customer": AVA},
+    "GET customers/1/": {"customer": {**AVA, "id": 1}},
     "GET customers/1/messages/": {"messages": MESSAGES},
     "GET customers/1/fields/size/": {"field": FIELD},
     "PUT customers/1/fields/size/": {"field": FIELD},

@@ -27,7 +27,7 @@ from landbot_async import (
     TotalTimeoutError,
 )
 from landbot_async._core import body as body_module
-from landbot_async._core.http import NO_CONTENT, PLACES, Content, Response, Wire, parsed_url, timeouts
+from landbot_async._core.http import NO_CONTENT, PLACES, Content, Response, Wire, _stream_of, parsed_url, timeouts
 from landbot_async._core.secret import Secret
 from landbot_async._core.trace import Trace
 from tests.helpers import HTTP, OK, TOKEN, Unlimited
@@ -448,3 +448,11 @@ async def test_the_url_that_is_logged_shows_no_secret(caplog: pytest.LogCaptureF
     assert seen == [b"/v1/wa/W-s3cret/opt_in?phone=%2B34600"]
     assert "HTTP Request: POST https://api.landbot.io/v1/wa/***" in caplog.text
     assert not [each for each in ("s3cret", "34600") if each in caplog.text]
+
+
+@pytest.mark.anyio
+async def test_a_body_is_one_piece_however_it_is_iterated() -> None:
+    # httpcore takes the iterator itself, httpcore2 iterates over it once more.
+    iterator = aiter(_stream_of(HTTP)(b"body"))
+    assert [piece async for piece in iterator] == [b"body"]
+    assert [piece async for piece in iterator] == []

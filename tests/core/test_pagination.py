@@ -681,6 +681,22 @@ class TestServersThatMakeThingsUp:
         reader.check()
 
 
+def test_a_listing_that_moves_is_read_so_many_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "MOST_SWEEPS", 1)
+    there = listing(500)
+    reader = Reader(there)
+    reader.read(lambda _: there.change("arrivals", "writes"))
+    assert {ask.sweep for ask in reader.asks} == {1}
+    assert reader.walk.incomplete == "unsettled"
+    reader.check()
+
+
+def test_a_listing_without_rows_does_not_change() -> None:
+    there = listing(0)
+    there.change("writes", "deletions")
+    assert Reader(there).read() == []
+
+
 def test_the_proof_is_shorter_where_pages_are() -> None:
     for cap, proof in ((20, LEAST_PROOF), (32, 8), (100, PROOF)):
         there = listing(500, cap=cap)
