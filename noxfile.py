@@ -26,7 +26,7 @@ IN_PARALLEL = ("-n", "auto", "--dist", "loadgroup")
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["programs", "lint", "types", "names", "plain", "tests", "httpx2", "browser"]
+nox.options.sessions = ["programs", "lint", "types", "names", "plain", "tests", "browser"]
 
 
 def _group(*names: str) -> list[str]:
