@@ -473,7 +473,7 @@ class TestHTTP2:
         """Their streams stay open, and a connection takes a hundred: every call would fail for good."""
         peer = H2()
         async with server(peer.handle) as url, http2() as client:
-            landbot = borrower(client, url, retry=RetryPolicy(base=0.01))
+            landbot = borrower(client, url, retry=RetryPolicy(attempts=12, base=0.05))
             # While a connection is made, httpcore takes a cancelled call that waits for it as a failure to connect.
             await landbot.customers.archive(1)
             peer.silent = True
