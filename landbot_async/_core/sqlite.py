@@ -160,7 +160,8 @@ class OwnedFile:
         self._ownership.end()
 
     def _run(self, statement: str) -> None:
-        self.connection.execute(statement).fetchall()
+        # As a script: Python 3.11 takes one step only of a statement without columns, such as incremental_vacuum.
+        self.connection.executescript(statement)
 
     def _value(self, pragma: str) -> int:
         value: int = self.connection.execute(f"PRAGMA {pragma}").fetchone()[0]

@@ -465,9 +465,9 @@ def http2(**options: Any) -> Any:
     return HTTP.AsyncClient(http1=False, http2=True, **options)
 
 
+# httpx leaves the socket of an HTTP/2 connection that it was making when a waiting call left to the collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 class TestHTTP2:
-    # httpx leaves the socket of an HTTP/2 connection that it was making when a waiting call left to the collector.
-    @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
     @pytest.mark.parametrize("kind", ["cancelled", "timed out"])
     async def test_it_works_after_any_number_of_calls_without_a_response(self, kind: str) -> None:
         """Their streams stay open, and a connection takes a hundred: every call would fail for good."""
