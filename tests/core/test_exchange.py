@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any
 
@@ -178,3 +179,18 @@ async def test_an_error_is_not_kept_in_a_circle() -> None:
         assert gone[0]() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.anyio
+async def test_one_that_ends_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python 3.12 and newer start tasks."""
+
+    def at_once(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        with pytest.raises(StopIteration):
+            function().send(None)
+
+    async def run() -> int:
+        return 5
+
+    monkeypatch.setattr("landbot_async._core.exchange.spawn", at_once)
+    assert await Exchange(run, lambda: 0.0, set()).result() == 5
