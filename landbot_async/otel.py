@@ -1,21 +1,21 @@
 """Events as OpenTelemetry spans: `AsyncLandbot(on_event=Tracing())`. Extra `[otel]`.
 
-One span for each attempt, as the semantic conventions for HTTP have it: kind CLIENT, from the request to its answer,
-below whatever span is current where the call is made. How long the attempt waited for its turn stands in
-`landbot.limiter.wait`, and is the gap in front of it.
+There is one span for each attempt, according to the semantic conventions for HTTP: kind CLIENT, from the request to
+its response, below the span that is current where the call is made. The attempt's wait for its turn is the gap in front
+of the span, and the attribute `landbot.limiter.wait`.
 
 | attribute | value |
 |---|---|
-| `http.request.method`, `url.template` | as in the event; both are the span's name. Never `url.full`: it holds ids |
+| `http.request.method`, `url.template` | as in the event; both make the name. There is no `url.full`, which has ids |
 | `server.address`, `server.port` | of the base URL |
-| `http.request.resend_count` | how many requests of this call were before it; absent on the first |
-| `http.response.status_code` | where there was an answer |
-| `error.type` | the status from 400 on; else what kept the answer away, or the name of the error's class |
+| `http.request.resend_count` | the number of earlier requests of this call; absent on the first |
+| `http.response.status_code` | if there was a response |
+| `error.type` | the status from 400 on; otherwise the outcome of the attempt, or the name of the error's class |
 | `landbot.limiter.wait` | seconds of queueing for a place and for the limiter |
-| `landbot.safe_to_retry` | where the call failed there: whether doing it again cannot make anything happen twice |
+| `landbot.safe_to_retry` | if the call failed with this attempt: true if a retry cannot make anything happen twice |
 
-A call may fail with no request on the wire: while it queues, in a back-off, or because its 2xx cannot be read. That
-is a span of its own, of no length and kind INTERNAL, so that the CLIENT ones count requests.
+A call may fail with no request on the wire: while it queues, in a back-off, or because its 2xx cannot be read. Such a
+failure gets a span of its own, with no length and kind INTERNAL, so that counting CLIENT spans counts requests.
 
 Source: opentelemetry.io, "Semantic conventions for HTTP spans", HTTP client span.
 """
@@ -41,7 +41,7 @@ with extra_required("landbot_async.otel", "otel"):
 
 __all__ = ["Tracing"]
 
-# Errors that say no more than the span of the answer they came from.
+# Errors that add nothing to the span of their response.
 _TOLD: Final = frozenset(kind.__name__ for kind in (*STATUS_ERRORS.values(), ServerError, APIStatusError))
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -50,12 +50,12 @@ class Tracing:
     """A listener that makes a span of each attempt. One may serve any number of clients, on any event loops.
 
     Args:
-        tracer_provider: where spans go; None is the global one.
-        base_url: the one the client has, if it was given one; None takes it from LANDBOT_BASE_URL, else it is
-            https://api.landbot.io/v1/, as in `AsyncLandbot`. For an `AsyncApichat` give its own.
+        tracer_provider: receives the spans; None is the global one.
+        base_url: the client's base URL, such as `client.base_url`. None is the default of `AsyncLandbot`:
+            LANDBOT_BASE_URL, otherwise https://api.landbot.io/v1/.
 
     Raises:
-        ConfigurationError: the base URL cannot be right.
+        ConfigurationError: the base URL is not valid.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None, *, base_url: str | None = None) -> None:
@@ -65,8 +65,8 @@ class Tracing:
             "server.address": server.hostname or "",
             "server.port": server.port or _PORTS[server.scheme],
         }
-        # By task: events come from the task that makes the call, and a task makes one at a time. A context would not
-        # do, because tasks may share one.
+        # Keyed by task: events come from the task that makes the call, and a task makes one call at a time. Context
+        # variables would not do, because tasks may share a context.
         self._waited: dict[int, float] = {}
         self._spans: dict[int, Span] = {}
 

@@ -1,4 +1,4 @@
-"""Every async test runs on asyncio and on trio, in virtual time: waiting costs nothing and is exact."""
+"""Every async test runs on asyncio and on trio, in virtual time: waits cost nothing and are exact."""
 
 import os
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    """The event loop; a test marked `real_time` gets one whose clock is the wall's."""
+    """Return the event loop to use; a test marked `real_time` gets one in real time."""
     kinds = REAL_TIME if request.node.get_closest_marker("real_time") else BACKENDS
     return kinds[request.param]()
 

@@ -30,7 +30,7 @@ class Operation:
         return {each["name"] for each in self.params if each["in"] == where}
 
     def schema_of(self, status: int) -> dict[str, Any] | None:
-        """The schema of an answer; None where there is no body."""
+        """Return the schema of a response; None if it has no body."""
         response = self.responses[str(status)]
         return response["content"]["application/json"]["schema"] if "content" in response else None
 
@@ -64,7 +64,7 @@ class Description:
                     yield Operation(self, template, method, shared, described)
 
     def followed(self, node: dict[str, Any]) -> dict[str, Any]:
-        """What a reference leads to, or the node itself."""
+        """Return the target of a reference, or the node itself."""
         while "$ref" in node:
             found: Any = self.document
             for step in node["$ref"].removeprefix("#/").split("/"):
@@ -73,7 +73,7 @@ class Description:
         return node
 
     def errors_of(self, value: Any, schema: dict[str, Any], *, closed: bool = False) -> list[str]:
-        """What is wrong with a value, by its schema."""
+        """Return the errors of a value, by its schema."""
         components = self.closed if closed else self.components
         validator = Draft202012Validator({"components": components, "allOf": [schema]}, format_checker=FormatChecker())
         return [error.message for error in validator.iter_errors(value)]

@@ -1,4 +1,4 @@
-"""What the tests of the README, the guide and the recipes share: finding their code, and running it."""
+"""The code blocks of the documents: finding and running them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*
 
 
 def text_of(path: Path) -> str:
-    """What a file says."""
+    """Return the text of a file."""
     return path.read_text(encoding="utf-8")
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
-    """The Python blocks, each with the heading above it."""
+    """Return the Python blocks, each with the heading above it."""
     heading, found = "", []
     # Comments in blocks look like headings, so both are looked for at a time.
     for match in HEADING_OR_BLOCK.finditer(text):
@@ -36,7 +36,7 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 
 def settle_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let every client without settings of its own find the sandbox, by the environment; files go to `tmp_path`."""
+    """Lead every client without settings of its own to the sandbox, by the environment; files go to `tmp_path`."""
     monkeypatch.setenv("LANDBOT_API_TOKEN", sandbox.token)
     monkeypatch.setenv("LANDBOT_BASE_URL", sandbox.base_url)
     monkeypatch.setenv("LANDBOT_CHANNEL_TOKEN", sandbox.channel_token(10))

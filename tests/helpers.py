@@ -1,4 +1,4 @@
-"""What several test files need."""
+"""Clients, limiters and responses that several test files use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ URL = "https://api.landbot.io/v1"
 OK = httpx.Response(200, json={"success": True})
 CUSTOMER = httpx.Response(200, json={"success": True, "customer": {"id": 1}})
 
-# Faults of the wire, by what is known after them.
+# Faults of the wire, by what is known of the outcome.
 NEVER_SENT = [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")]
 UNKNOWN = [
     httpx.ReadError("x"),
@@ -43,12 +43,12 @@ UNKNOWN = [
 
 
 def kind_name(value: object) -> str:
-    """A number as it is, anything else by its class: names for parameters."""
+    """Return a name for a parameter: a number itself, and the class of anything else."""
     return str(value) if isinstance(value, int) else type(value).__name__
 
 
 class Unlimited:
-    """A limiter that limits nothing, for tests of everything else."""
+    """A limiter without a limit, for tests of everything else."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
@@ -67,21 +67,21 @@ def customer(request: httpx.Request) -> httpx.Response:
 
 
 async def never(_: httpx.Request) -> httpx.Response:
-    """A server that takes the request and does not answer."""
+    """Take the request and never respond."""
     while True:
         await anyio.sleep_forever()
 
 
 @contextlib.asynccontextmanager
 async def breath() -> AsyncGenerator[None]:
-    """Let go once at the end: CPython 3.11 traces nothing in a coroutine between an exception thrown in and that."""
+    """Yield to the event loop at the end: after an exception is thrown in, CPython 3.11 traces nothing before that."""
     yield
     await anyio.lowlevel.checkpoint()
 
 
 @contextlib.asynccontextmanager
 async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncLandbot, respx.Router, list[Event]]]:
-    """A client whose requests end in a respx router, and the events it tells."""
+    """Yield a client whose requests end in a respx router, the router, and the client's events."""
     events: list[Event] = []
     with respx.mock(base_url=URL, assert_all_called=False) as router:
         given: dict[str, Any] = {"limiter": Unlimited(), "on_event": events.append, **options}
@@ -92,7 +92,7 @@ async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncLandbot, respx.Route
 def lent(
     handler: Callable[[httpx.Request], Any], **options: Any
 ) -> AbstractAsyncContextManager[tuple[AsyncLandbot, list[httpx.Request]]]:
-    """An `AsyncLandbot` over a lent httpx client that answers by `handler`, and the requests that reached it."""
+    """Yield an `AsyncLandbot` that borrows an httpx client, and the requests. `handler` makes the responses."""
     return lent_to(AsyncLandbot, handler, **options)
 
 
@@ -100,7 +100,7 @@ def lent(
 async def lent_to(
     kind: type[C], handler: Callable[[httpx.Request], Any], **options: Any
 ) -> AsyncGenerator[tuple[C, list[httpx.Request]]]:
-    """The same for either client."""
+    """Yield a client of any class, as `lent` does."""
     requests: list[httpx.Request] = []
 
     async def answer(request: httpx.Request) -> httpx.Response:

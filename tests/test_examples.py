@@ -55,7 +55,7 @@ def bridge() -> Any:
 
 @asynccontextmanager
 async def bridged(bridge: Any, **options: Any) -> AsyncGenerator[tuple[Any, Sandbox]]:
-    """The foreign chat of a bridge to the sandbox's bot."""
+    """Simulate the other side of a bridge to the sandbox's bot."""
     async with (
         Sandbox(**options) as sandbox,
         sandbox.apichat() as apichat,
@@ -158,7 +158,7 @@ async def test_what_the_foreign_chat_cannot_show_is_named(bridge: Any, capsys: p
 
 
 def envelope(message: dict[str, Any], token: str | None, *, at: float) -> dict[str, Any]:
-    """What APIchat posts. Source: dev.landbot.io, "APIchat"."""
+    """Return the body that APIchat posts. Source: dev.landbot.io, "APIchat"."""
     return {
         "messages": [{**message, "timestamp": 1780054017.0 + at}],
         "customer": {"id": 1, "token": token, "name": None, "email": None, "phone": None, "register_date": 1780000000},

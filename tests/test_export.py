@@ -72,7 +72,7 @@ async def test_an_export_is_whole_and_fast(anyio_backend_name: str, changes: int
 
 
 async def test_an_export_is_flat() -> None:
-    """What the walk keeps of a customer is the id; a customer would be ten times as much."""
+    """The walk keeps only the ids of customers; whole customers would take ten times the memory."""
     size = 10_000
     async with Sandbox(customers=size, window="off") as sandbox, sandbox.client() as landbot:
         pages = landbot.customers.list(prefetch=PREFETCH)

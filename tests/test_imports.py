@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from .documents import ROOT
 PACKAGE = ROOT / "landbot_async"
 NAME = PACKAGE.name
 
-# What each part of the package may import besides itself; "" is the public face, `landbot_async/__init__.py`.
+# What each part of the package may import besides itself; "" is `landbot_async/__init__.py`.
 MAY_IMPORT = {
     "_core": set(),
     "": {"_core"},
@@ -37,10 +38,12 @@ SANDBOX_MAY_IMPORT = {
 }
 # And inside `_core`: the rest stands below the resources, and these below the clients.
 CLIENTS = {"apichat", "client", "platform"}
+# Folders that docs/architecture.md names as one, because their modules are alike.
+ALIKE = {"resources", "commands", "demo", "export"}
 
 
 def _modules() -> dict[str, Path]:
-    """Every module by its name."""
+    """Return every module by its name."""
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
         for path in sorted(PACKAGE.rglob("*.py"))
@@ -48,7 +51,7 @@ def _modules() -> dict[str, Path]:
 
 
 def _imported(module: str, path: Path, modules: dict[str, Path]) -> set[str]:
-    """The package's modules that a module imports: anywhere in it, for its types alone as well."""
+    """Return the package's modules that a module imports, anywhere in it and for types only as well."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -68,18 +71,18 @@ IMPORTS = {module: _imported(module, path, MODULES) for module, path in MODULES.
 
 
 def _part(module: str, below: str = NAME) -> str:
-    """The folder or module directly below a package that a module belongs to; "" for the package's own face."""
+    """Return the folder or module directly below a package that a module belongs to; "" for the package itself."""
     return module.removeprefix(below).removeprefix(".").partition(".")[0]
 
 
 def _wing(module: str) -> str:
-    """The folder of the sandbox that a module belongs to; "" if it stands beside the folders."""
+    """Return the folder of the sandbox that a module belongs to; "" if it stands beside the folders."""
     part = _part(module, f"{NAME}.sandbox")
     return part if (PACKAGE / "sandbox" / part).is_dir() else ""
 
 
 def _core_floor(module: str) -> int:
-    """The floor of a module of `_core`: 2 for clients, 1 for resources, 0 for all others."""
+    """Return the floor of a module of `_core`: 2 for clients, 1 for resources, 0 for all others."""
     part = _part(module, f"{NAME}._core")
     return 2 if part in CLIENTS else int(part == "resources")
 
@@ -115,6 +118,22 @@ def test_inside_the_core_nothing_imports_upwards() -> None:
 
 def test_the_sandboxs_folder_is_not_crowded() -> None:
     assert len(list((PACKAGE / "sandbox").glob("*.py"))) <= 8
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    chapters = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    missing = []
+    for path in MODULES.values():
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        title = next((title for title in chapters if f"`{part}`" in title), "`cli`, and the rest")
+        folder = path.parent.name
+        named = f"{folder}/" if folder in ALIKE else path.name
+        if not path.name.startswith("__") and f"`{named}`" not in chapters[title]:
+            missing.append(str(path.relative_to(PACKAGE)))
+    assert missing == []
+    there = {path.name for folder in ("landbot_async", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
+    assert {name for name in re.findall(r"`(?:\w+/)*(\w+\.py)`", text) if name not in there} == set()
 
 
 def test_no_module_is_longer_than_500_lines() -> None:

@@ -41,7 +41,7 @@ WAITED = {"landbot.limiter.wait": 0.0}
 
 
 class Spans:
-    """What an application has exported, in the order in which the spans ended."""
+    """The exported spans, in the order in which they ended."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()

@@ -1,4 +1,4 @@
-"""Docstrings say first what a thing is or does: nearly none begins with a question word."""
+"""Docstrings, of tests too, say first what a thing is or does: nearly none begins with a question word."""
 
 import ast
 import re
@@ -12,7 +12,8 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def test_at_most_three_in_a_hundred_docstrings_open_with_a_question_word() -> None:
     opened = {
         f"{path.relative_to(ROOT)}: {text}": text
-        for path in sorted((ROOT / "landbot_async").rglob("*.py"))
+        for folder in ("landbot_async", "tests", "benchmarks", "examples")
+        for path in sorted((ROOT / folder).rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, Documented) and (text := ast.get_docstring(node))
     }

@@ -33,7 +33,7 @@ each_runner = pytest.mark.parametrize(("options", "above", "runs"), RUNNERS.valu
 
 
 def run(pytester: pytest.Pytester, code: str, *options: str) -> pytest.RunResult:
-    """What pytest says of one file of tests."""
+    """Run pytest on one file of tests and return its output."""
     pytester.makepyfile("import pytest\n" + code)
     return pytester.runpytest_inprocess(*STRICT, *NAMED, *(options or AUTO))
 

@@ -44,7 +44,7 @@ def _example(heading: str, file: str = "README.md") -> str:
 
 @pytest.fixture
 async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """A sandbox that every `AsyncLandbot()` without a client of its own finds by the environment."""
+    """Yield a sandbox that every `AsyncLandbot()` finds by the environment."""
     async with Sandbox(customers=42) as sandbox:
         settle_in(sandbox, monkeypatch, tmp_path)
         monkeypatch.setenv("LANDBOT_HOOK_TOKEN", payloads.TOKEN)
@@ -161,7 +161,7 @@ async def test_an_inbox_in_aiohttp(sandbox: Sandbox) -> None:
 
 
 def _table(heading: str, file: str = "README.md") -> list[list[str]]:
-    """The rows of the table below a heading, the line of names first."""
+    """Return the rows of the table below a heading, its head first."""
     section = FILES[file].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

@@ -41,7 +41,7 @@ SETTINGS = {
 
 @pytest.fixture
 async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """A sandbox without a bot of its own, that an `AsyncLandbot()` finds by the environment."""
+    """Yield a sandbox without a bot, which every `AsyncLandbot()` finds by the environment."""
     async with Sandbox(bot=False) as sandbox:
         for _ in range(3):
             sandbox.add_customer(channel_id=8)
@@ -53,7 +53,7 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 @asynccontextmanager
 async def running(recipe: str, sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
-    """The recipe's application, as a server runs it, with a way to call it."""
+    """Run the recipe's application as a server does, and yield a client for it."""
     app = (await run(RECIPES[recipe]))["app"]
     sandbox.mount(URL, app)
     transport = httpx.ASGITransport(app)
@@ -78,7 +78,7 @@ async def until_sent(sandbox: Sandbox, count: int) -> None:
 
 
 async def the_hook(sandbox: Sandbox) -> MessageHook:
-    """The only one there is."""
+    """Return the only item."""
     async with sandbox.client() as landbot:
         [hook] = await landbot.hooks.list(8).collect()
         return hook
@@ -167,7 +167,7 @@ BEARER = {"Authorization": "Bearer helpdesk-secret"}
 
 @pytest.fixture
 def helpdesk() -> Any:
-    """What the helpdesk was told: the paths and the bodies. It fails at first."""
+    """Return the paths and the bodies that the helpdesk received. It fails at first."""
     with respx.mock(assert_all_called=False) as router:
         router.put(host="helpdesk.example").mock(side_effect=[httpx.Response(503), *[httpx.Response(204)] * 9])
         yield router

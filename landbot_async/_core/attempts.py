@@ -121,9 +121,9 @@ class Attempts:
         self.ids = ids
         self.started_at = now
         self.deadline = math.inf if total_timeout is None else now + total_timeout
-        """When the whole call has to be over, on the event loop's clock."""
+        """The time at which the whole call has to be over, on the event loop's clock."""
         self.count = 0
-        """How many requests were started, refused ones included."""
+        """The number of requests that were started, including refused ones."""
         self.doubt = False
         """True if an attempt that has ended may have taken effect."""
         self._policy = policy
@@ -143,7 +143,7 @@ class Attempts:
 
     @property
     def give_up_at(self) -> float:
-        """When the call stops waiting after its first 429, on the event loop's clock; infinite before there is one."""
+        """The time at which the call gives up after its first 429, on the event loop's clock; infinite before that."""
         return self._first_refusal + self._policy.max_wait
 
     def start(self, trace: Trace) -> None:

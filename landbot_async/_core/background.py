@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class End(Enum):
-    """How a task ended that did not fail."""
+    """The ways in which a task ends, apart from failing."""
 
     RETURNED = "returned"
     CANCELLED = "cancelled"

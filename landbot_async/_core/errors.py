@@ -53,7 +53,7 @@ class LandbotError(Exception):
     Attributes:
         method: the HTTP method of the call, or None where there was no call.
         route: its template, such as `/customers/{customer_id}/send_text/`; never with an id in it.
-        ids: whom or what the call was about, such as `{"customer_id": 42}`: numeric ids and names of fields, never a
+        ids: the ids in the call's path, such as `{"customer_id": 42}`: numeric ids and names of fields, never a
             token. The error carries them as a note as well, so that a traceback shows them.
         attempts: how many requests were started for the call, refused ones included.
         safe_to_retry: true if doing it again cannot make anything happen twice: it provably had no effect, or the

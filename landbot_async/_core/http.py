@@ -115,7 +115,7 @@ class Failure(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What went wrong, in the words of the library that met it."""
+        """The error's class and text."""
         text = str(self.cause)
         name = type(self.cause).__name__
         return f"{name}: {text}" if text else name
@@ -209,7 +209,7 @@ class Wire:
 
     @property
     def connections(self) -> int | None:
-        """How many connections a borrowed client allows at a time, where that can be seen.
+        """The number of connections that a borrowed client allows at a time, if it can be seen.
 
         A call that finds no connection would hold its ticket while it waits.
         """

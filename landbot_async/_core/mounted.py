@@ -1,4 +1,4 @@
-"""Which inboxes a delivery made in this process has reached, so that the sandbox can wait for their handlers.
+"""The inboxes that a delivery in this process has reached, so that the sandbox can wait for their handlers.
 
 The sandbox sets `inboxes` around a delivery to a mounted application; an inbox adds itself. The set is shared with
 whatever tasks the application starts for the request, because they inherit the context.

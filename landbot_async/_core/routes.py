@@ -1,4 +1,4 @@
-"""The endpoints as data: the tables that drive the calls, the errors' texts, the events and the tests.
+"""The table of endpoints, which drives calls, error texts, events, the sandbox and the tests.
 
 Source of each row: dev.landbot.io, the references of the Platform API and of APIchat.
 """
@@ -14,8 +14,8 @@ class Route(NamedTuple):
     Attributes:
         method: the HTTP method.
         template: the path below the base URL, with ids in braces; it ends in a slash, which is part of it.
-        idempotent: whether doing it twice is the same as doing it once. There is no idempotency key anywhere.
-        key: the key in the answer's envelope that holds the result; None where coming back is all there is.
+        idempotent: true if repeating the request has no further effect. Landbot has no idempotency keys.
+        key: the key of the response's envelope that holds the result; None if the call returns nothing.
         gone: the status that means "done already" when an attempt with an unknown outcome is repeated.
         identity: the id in the path that the record in the response has to have, and the record's attribute for it.
         secret: true if path and query hold secrets, so that nothing may show the URL.
@@ -70,7 +70,7 @@ DELETE_FIELD: Final = Route("DELETE", _FIELD, idempotent=True, gone=404)
 
 ROUTES: Final[tuple[Route, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Route))
 
-# Whatever is sent there acts as the customer, who says a thing twice if it is sent twice.
+# What is sent there is a message from the customer, so a retry could say it twice.
 SEND: Final = Route("POST", "/send/{customer_token}/", idempotent=False)
 
 APICHAT_ROUTES: Final[tuple[Route, ...]] = (SEND,)

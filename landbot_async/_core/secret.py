@@ -31,7 +31,7 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """`text` with the token masked wherever it stands (one of few letters only where it stands alone)."""
+        """Return `text` with the token masked everywhere; a very short token only if it stands alone."""
         if len(self._value) >= _LONG:
             return text.replace(self._value, MASK)
         return re.sub(rf"(?<!\w){re.escape(self._value)}(?!\w)", MASK, text)
@@ -71,7 +71,7 @@ def revealed(value: Any) -> Any:
 
 
 def redacted(token: Secret, sources: object, text: str) -> str:
-    """Return `text` without the token and without the secrets in `sources`: each `Secret`, and what is called one."""
+    """Return `text` without the token and the secrets in `sources`: each `Secret`, and each value named like one."""
     for secret in (token, *_secrets(sources, named=False)):
         text = secret.redact(text)
     return text
@@ -124,5 +124,5 @@ def token_repr(value: str | None) -> str:
 
 
 def secret_name(name: object) -> bool:
-    """Whether what is called so is not to be shown."""
+    """Return true if a value with this name must not be shown."""
     return isinstance(name, str) and any(word in name.lower() for word in _SECRET_WORDS)

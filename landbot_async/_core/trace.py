@@ -1,4 +1,4 @@
-"""How far a request has come, as the `trace` extension of httpx tells.
+"""The progress of a request on the wire, as httpx's `trace` extension reports it.
 
 Source: encode.io/httpcore, "Request Extensions", "trace".
 """
@@ -52,7 +52,7 @@ class Permit(Protocol):
 
 
 class Trace:
-    """How far one attempt has come, by the `trace` extension of httpx.
+    """The progress of one attempt, as httpx's `trace` extension reports it.
 
     Args:
         permit: asked before the request is written, and told when it is; None where nobody wants to know.

@@ -33,7 +33,7 @@ OPTIONS = (
 
 
 class Browser:
-    """What a person sees and does."""
+    """The sandbox's page as a person sees and uses it, in Chromium."""
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
@@ -54,11 +54,11 @@ class Browser:
         self.wait("#live[data-live=yes]")
 
     def all(self, css: str) -> list[WebElement]:
-        """The elements that can be seen."""
+        """Return the visible elements."""
         return [element for element in self.driver.find_elements(By.CSS_SELECTOR, css) if element.is_displayed()]
 
     def wait(self, css: str, text: str = "") -> WebElement:
-        """The first element with a text, when it can be seen."""
+        """Return the first element with a text, as soon as it is visible."""
 
         def found(_: Any) -> WebElement | Literal[False]:
             for element in self.all(css):
@@ -83,17 +83,17 @@ class Browser:
         ActionChains(self.driver, duration=0).key_down(held).send_keys(key).key_up(held).perform()
 
     def focused(self) -> WebElement:
-        """What has the keyboard."""
+        """Return the element that has the focus."""
         return self.driver.switch_to.active_element
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What a script returns."""
+        """Run a script and return its result."""
         return self.driver.execute_script(script, *arguments)
 
     def problems(self) -> list[str]:
-        """What the browser complained of: errors of scripts, and what the content security policy stopped.
+        """Return the browser's complaints: errors of scripts, and violations of the content security policy.
 
-        That a server has gone away is no such thing.
+        Failed requests to a server that has gone away are not complaints.
         """
         log: list[dict[str, Any]] = self.driver.execute("getLog", {"type": "browser"})["value"]
         return [entry["message"] for entry in log if entry["level"] == "SEVERE" and entry["source"] != "network"]
@@ -105,7 +105,7 @@ class Browser:
 
 @contextlib.contextmanager
 def chromium() -> Generator[Browser]:
-    """A fresh Chromium.
+    """Start a fresh Chromium.
 
     Raises:
         RuntimeError: there is none on this machine.

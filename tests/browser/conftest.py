@@ -78,7 +78,7 @@ def chromium_of_all() -> Generator[Browser]:
 
 @pytest.fixture
 def browser(chromium_of_all: Browser) -> Generator[Browser]:
-    """The browser, at a desk and in light; a test that leaves complaints behind has failed."""
+    """Return the browser, in the light theme and at desktop size. A test fails if the browser complained."""
     chromium_of_all.show(**DESK)
     yield chromium_of_all
     problems = chromium_of_all.problems()
@@ -88,13 +88,13 @@ def browser(chromium_of_all: Browser) -> Generator[Browser]:
 
 @pytest.fixture
 def served() -> Generator[Served]:
-    """A sandbox with 25 customers."""
+    """Serve a sandbox with 25 customers."""
     with serving("--customers", "25", "--seed", "4") as sandbox:
         yield sandbox
 
 
 class Hook:
-    """A program that is told of messages. It takes each, but a text in `fails` only the second time."""
+    """Serve a program that receives deliveries. It takes each, but a text in `fails` only the second time."""
 
     def __init__(self) -> None:
         self.fails: set[str] = set()
@@ -125,7 +125,7 @@ class Hook:
 
 @pytest.fixture
 def hook() -> Generator[Hook]:
-    """A program that is told of messages."""
+    """Serve a program that receives deliveries."""
     hook = Hook()
     thread = threading.Thread(target=hook.server.serve_forever)
     thread.start()
@@ -137,5 +137,5 @@ def hook() -> Generator[Hook]:
 
 @pytest.fixture
 def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where pictures go: into docs/ only when asked to."""
+    """Return the folder for pictures: docs/ only if asked for."""
     return request.config.rootpath / "docs" if request.config.getoption("--pictures") else tmp_path

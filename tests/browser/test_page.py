@@ -17,7 +17,7 @@ HOSTILE = "<img src=x onerror=\"document.title='broken into'\"><script>document.
 
 
 def name_of(served: Served, customer_id: int) -> str:
-    """What a customer is called."""
+    """Return a customer's name."""
     name: str = served.call("GET", f"v1/customers/{customer_id}/")[1]["customer"]["name"]
     return name
 

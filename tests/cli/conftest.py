@@ -26,7 +26,7 @@ def virtual_time(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sandbox(virtual_time: None, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The sandbox that the commands talk to."""
+    """Return the sandbox that the commands talk to."""
     made = Sandbox(customers=12)
     monkeypatch.setattr("landbot_async.cli.session.open_client", made.client)
     return made

@@ -1,4 +1,4 @@
-"""What is shown of each kind of record."""
+"""The columns of each kind of record."""
 
 import csv
 import io

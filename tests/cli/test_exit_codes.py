@@ -1,4 +1,4 @@
-"""What an error becomes: an exit code, and one line for a person."""
+"""Errors become an exit code, and one line for a person."""
 
 from typing import Any
 

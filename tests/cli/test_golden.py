@@ -1,4 +1,4 @@
-"""What every command shows: in a real terminal of 80 and of 120 columns, without colours, and in a pipe.
+"""The output of every command: in a real terminal of 80 and of 120 columns, without colours, and in a pipe.
 
 `GOLDEN=write python -m pytest tests/cli/test_golden.py` writes the texts anew. Escape is written as ␛.
 """

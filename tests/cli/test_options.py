@@ -1,4 +1,4 @@
-"""How the words on the command line are read."""
+"""Reading the words of the command line."""
 
 import pytest
 import typer

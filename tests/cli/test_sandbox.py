@@ -34,7 +34,7 @@ LINES = re.compile(
 
 @contextmanager
 def running(*options: str, **environment: str) -> Generator[subprocess.Popen[str]]:
-    """The command as a process of its own."""
+    """Run the command as a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("LANDBOT_", "COV_"))}
     with subprocess.Popen(
         [sys.executable, "-m", "landbot_async", "sandbox", "--port", "0", *options],

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
 
 class InboxJournal(Protocol):
-    """What an inbox needs of its journal."""
+    """The properties that an inbox needs of its journal."""
 
     async def add(
         self, keys: Sequence[str], delivery_id: str | None, body: bytes | bytearray, on_done: Callable[[Outcome], None]

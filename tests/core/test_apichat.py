@@ -62,7 +62,7 @@ Call = Callable[[AsyncApichat], Awaitable[Any]]
 
 @contextlib.asynccontextmanager
 async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncApichat, respx.Route, list[Any]]]:
-    """A client whose requests end in respx, the route of tg-123's sends, and the events it tells."""
+    """Yield a client whose requests end in respx, the route of tg-123's sends, and the client's events."""
     events: list[Any] = []
     with respx.mock() as router:
         given_: dict[str, Any] = {"limiter": Unlimited(), "on_event": events.append, **options}

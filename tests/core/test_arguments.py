@@ -1,4 +1,4 @@
-"""What callers pass in is taken as it is or refused by name; nothing is cast."""
+"""Arguments are taken as they are or refused by name; nothing is cast."""
 
 import math
 import re

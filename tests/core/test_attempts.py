@@ -34,7 +34,7 @@ OK = Response(200, {}, b"{}")
 
 
 def sent() -> Trace:
-    """The trace of a request that was written."""
+    """Return the trace of a request that was written."""
     trace = Trace()
     trace.sent = True
     return trace

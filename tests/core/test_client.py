@@ -31,7 +31,7 @@ from tests.helpers import OK, TOKEN, URL, Unlimited, lent, wire
 
 
 async def _never_awaited(_: Event) -> None:
-    """An async listener, which nobody would await."""
+    """Do nothing: an async listener, which nobody would await."""
 
 
 CUSTOMER = httpx.Response(200, json={"success": True, "customer": {"id": 1, "name": 5}})

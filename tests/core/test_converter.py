@@ -37,7 +37,7 @@ UNTYPED = ["meta_data", "paused_until", "ticket_id", "visitor_id"]
 
 
 class Report(list[Mismatch]):
-    """What a reader was told, and a way that tells it."""
+    """The mismatches that its decoding has reported."""
 
     def __init__(self) -> None:
         self.decoding = Decoding(strict=False, report=self.append)
@@ -138,7 +138,7 @@ OTHERS: list[Any] = [Channel, CustomField, Field, MessageHook, Template, Transcr
 
 
 def kinds(model: Any) -> dict[str, Any]:
-    """The JSON type of each of the model's own attributes; None where any will do."""
+    """Return the JSON type of each of the model's own attributes; None if any will do."""
     hints = {
         name: set(get_args(hint)) for name, hint in get_type_hints(model).items() if name not in ("extra", "_absent")
     }
@@ -358,7 +358,7 @@ def test_what_was_changed_goes_before_how_it_came() -> None:
 
 
 def test_however_deep_it_is_nested() -> None:
-    """As deep as Python's json decodes, which may be deeper than Python's own calls go."""
+    """JSON is nested here as deeply as Python decodes it, which may be deeper than its calls go."""
     rows: list[dict[str, Any]] = []
     with contextlib.suppress(RecursionError):
         while True:
@@ -385,7 +385,7 @@ def test_the_converter_reads_lists_and_options_too() -> None:
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> module._Model:
-    """A reader that remembers little, and nothing yet."""
+    """Return a reader with a small and empty memory."""
     monkeypatch.setattr(module, "MOST_LAYOUTS", 2)
     monkeypatch.setattr(module, "MOST_SHAPES", 2)
     return module._Model(converter, Channel)

@@ -1,4 +1,4 @@
-"""The way of every call: order, time-outs, cancellation, errors, events. What it repeats is in `test_engine_repeats`."""
+"""The path of a call: order, time-outs, cancellation, errors, events. Retries are in `test_engine_repeats`."""
 
 import asyncio
 import traceback

@@ -1,4 +1,4 @@
-"""What a call repeats: by what is known of the attempt, and whether the operation is harmless; and what a 429 does."""
+"""Retries: by the outcome of the attempt and the operation's idempotence; and the effects of a 429."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

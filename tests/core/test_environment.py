@@ -26,7 +26,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def proxy_of(client: httpx.AsyncClient, url: str) -> str | None:
-    """The proxy that a request to the URL would go through."""
+    """Return the proxy that a request to the URL would go through."""
     pool = getattr(client._transport_for_url(httpx.URL(url)), "_pool", None)
     found = getattr(pool, "_proxy_url", None)
     return None if found is None else found.host.decode()

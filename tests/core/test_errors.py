@@ -36,7 +36,7 @@ from landbot_async._core.models import Field
 
 
 def children(cls: type[LandbotError]) -> list[type[LandbotError]]:
-    """The library's own: tests and users may have more."""
+    """Return the library's own subclasses: tests and users may have more."""
     return [child for child in cls.__subclasses__() if child.__module__ == "landbot_async"]
 
 
@@ -45,7 +45,7 @@ def family(cls: type[LandbotError]) -> list[type[LandbotError]]:
 
 
 def tree(cls: type[LandbotError], indent: str = "") -> list[str]:
-    """The classes drawn as the docstring draws them."""
+    """Draw the classes as the docstring does."""
     lines: list[str] = []
     for child in children(cls):
         is_last = child is children(cls)[-1]

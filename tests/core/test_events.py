@@ -1,4 +1,4 @@
-"""What listeners are told, and what they cannot break."""
+"""The events that listeners receive, and calls that no listener can break."""
 
 import logging
 import pickle

@@ -183,7 +183,7 @@ async def test_an_error_is_not_kept_in_a_circle() -> None:
 
 @pytest.mark.anyio
 async def test_one_that_ends_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Python 3.12 and newer start tasks."""
+    """Tasks start at once, as on Python 3.12 and newer."""
 
     def at_once(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
         with pytest.raises(StopIteration):

@@ -130,7 +130,7 @@ def ok() -> Any:
 
 
 def lender(handler: Callable[[Any], Any], **options: Any) -> Any:
-    """A client of the caller's whose requests end in `handler`."""
+    """Return a client to be borrowed, whose requests end in `handler`."""
     return HTTP.AsyncClient(transport=HTTP.MockTransport(handler), **options)
 
 

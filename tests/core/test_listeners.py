@@ -1,4 +1,4 @@
-"""Who is told about events: the listener of a client, otherwise the log."""
+"""Events go to the listener of a client, otherwise to the log."""
 
 import logging
 from typing import Any

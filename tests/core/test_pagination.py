@@ -84,7 +84,7 @@ def listing(
 
 
 def requests(size: int, page_size: int = 100) -> int:
-    """How many requests a listing takes that stands still: each page but the first overlaps by a row."""
+    """Return the requests for a listing that stands still: each page but the first overlaps by a row."""
     return 1 + math.ceil(max(0, size - page_size) / (min(page_size + 1, MOST_ROWS) - 1))
 
 
@@ -584,7 +584,7 @@ class TestServersThatMakeThingsUp:
     def test_it_ends_whatever_the_server_says(
         self, data: st.DataObject, page_size: int, start: int, ahead: int
     ) -> None:
-        """As long as ids are finite. What no server does, a broken cache in front of it may."""
+        """The walk ends while ids are finite. No server does such a thing, but a broken cache in front of one may."""
         page = st.tuples(st.lists(st.integers(0, 6), max_size=9), st.none() | st.integers(0, 30) | st.just(10**9))
         pages = data.draw(st.lists(page, min_size=1, max_size=8))
         walk = Walk(page_size, start)

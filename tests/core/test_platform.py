@@ -1,4 +1,4 @@
-"""What is `AsyncLandbot`'s own; what it shares with `AsyncApichat` is tested in test_client.py."""
+"""`AsyncLandbot`'s own parts; those that it shares with `AsyncApichat` are tested in test_client.py."""
 
 import pytest
 

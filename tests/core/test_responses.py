@@ -148,7 +148,7 @@ def test_any_body_can_be_complained_with(body: bytes) -> None:
 
 
 def test_a_complaint_nested_too_deeply_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How deep json can read and write depends on the stack below, so the limit is met on purpose."""
+    """The depth that json can read and write depends on the stack below, so the limit is met on purpose."""
 
     def too_deep(*_: object, **__: object) -> str:
         raise RecursionError

@@ -1,4 +1,4 @@
-"""What is repeated, and when. The table is contract.md's, row by row."""
+"""The retry table, row by row, and the pauses between attempts."""
 
 import pickle
 from datetime import UTC, datetime, timedelta

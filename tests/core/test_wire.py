@@ -1,4 +1,4 @@
-"""The wire over real sockets of this machine: faults, proxies, pools and protocols, with clients of our own and borrowed.
+"""The wire over real sockets of this machine: faults, proxies, pools and protocols, with our own and borrowed clients.
 
 `HTTP_LIBRARY=httpx2` runs them with borrowed clients of httpx2; `nox -s httpx2` does.
 """
@@ -53,7 +53,7 @@ def customer(number: int) -> bytes:
 
 @asynccontextmanager
 async def server(handle: Handle) -> AsyncGenerator[str]:
-    """A server on this machine, and its base URL."""
+    """Serve on this machine, and yield the base URL."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
 
     async def serve(stream: SocketStream) -> None:
@@ -118,7 +118,7 @@ def borrower(client: Any, url: str, **options: Any) -> AsyncLandbot:
 
 @asynccontextmanager
 async def lendable(size: int | None) -> AsyncGenerator[Any]:
-    """A client of the caller's with so many connections, or none."""
+    """Yield a client to be borrowed, with this many connections; None yields none."""
     if size is None:
         yield None
     else:
@@ -127,7 +127,7 @@ async def lendable(size: int | None) -> AsyncGenerator[Any]:
 
 
 def connections(landbot: AsyncLandbot) -> list[str]:
-    """What the pool in use holds."""
+    """Return the connections of the pool in use."""
     wire: Any = landbot._engine.connection.wire
     return [each.info() for each in wire._client._transport._pool.connections]
 
@@ -346,7 +346,7 @@ async def natively_cancelled(landbot: AsyncLandbot, chance: random.Random) -> No
 class TestCancellation:
     @pytest.mark.parametrize("size", [None, 1, 3, 10, 100], ids=lambda size: f"pool of {size}")
     async def test_cancelled_calls_cost_no_connection(self, size: int | None) -> None:
-        """httpx 0.28.1 loses the connections of calls cancelled in its pool, until every call is a PoolTimeout."""
+        """With httpx 0.28.1, calls cancelled in the pool cost connections, until every call is a PoolTimeout."""
         async with server(keep_alive) as url, lendable(size) as client:
             async with borrower(client, url, timeout=HTTP.Timeout(20, pool=2)) as landbot:
                 await cancelled_waves(landbot, 60)

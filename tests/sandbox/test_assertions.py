@@ -1,4 +1,4 @@
-"""What a test is told where something else reached customers than it should have."""
+"""The text of a test's failure, if customers received something else than they should have."""
 
 import pytest
 

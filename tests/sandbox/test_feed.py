@@ -1,4 +1,4 @@
-"""What happened, told to whoever watches."""
+"""The feed of events, for all who watch."""
 
 import json
 from typing import Any

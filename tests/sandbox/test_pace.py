@@ -1,4 +1,4 @@
-"""How long things take: without more, and as at Landbot."""
+"""The sandbox's pace: instant by default, or like Landbot's."""
 
 from itertools import pairwise
 

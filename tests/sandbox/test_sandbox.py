@@ -415,7 +415,7 @@ async def test_faults_end() -> None:
 
 
 async def run(seed: int) -> list[Any]:
-    """A story with every kind of chance in it."""
+    """Run a story that uses every source of randomness."""
     begin = anyio.current_time()
     async with (
         Sandbox(customers=20, seed=seed, latency=0.05, jitter=0.05) as sandbox,

@@ -1,4 +1,4 @@
-"""What Landbot's pages show works against the served sandbox: only the host and the token are others.
+"""The snippets of Landbot's pages work against the served sandbox: only host and token are changed.
 
 Source: dev.landbot.io, "Quickstart", "Pagination", "Rate limiting" and "Send a message" (APIchat).
 """
@@ -81,7 +81,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def here(snippet: str, url: str, sandbox: Sandbox) -> str:
-    """The snippet with the sandbox's host and tokens, and nothing else changed."""
+    """Return the snippet with the sandbox's host and tokens, and nothing else changed."""
     for theirs, ours in {
         "https://api.landbot.io/v1/": f"{url}v1/",
         "https://chat.landbot.io/v1/": f"{url}chat/v1/",

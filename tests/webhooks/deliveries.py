@@ -23,7 +23,7 @@ def delivery(
     data: dict[str, Any] | None = None,
     seq: int | None = None,
 ) -> bytes:
-    """The body of a message hook's delivery."""
+    """Return the body of a message hook's delivery."""
     message = {
         "type": type,
         "timestamp": at,
@@ -37,7 +37,7 @@ def delivery(
 
 
 def apichat(text: str = "hello", *, customer: int = 1, at: float = NOON, agent: str = "bot") -> bytes:
-    """The body of an APIchat delivery."""
+    """Return the body of an APIchat delivery."""
     return json.dumps(
         {
             "messages": [{"type": "text", "message": text, "timestamp": at}],
@@ -49,7 +49,7 @@ def apichat(text: str = "hello", *, customer: int = 1, at: float = NOON, agent: 
 
 
 def headers(trace: str | None = None, token: str | None = TOKEN) -> dict[str, str]:
-    """The headers of a delivery."""
+    """Return the headers of a delivery."""
     found = {"User-Agent": "landbot/webhooks"}
     if token is not None:
         found["Authorization"] = f"Token {token}"

@@ -22,7 +22,7 @@ AT = 1747943104.006807
 
 
 def platform(type_: str = "text", data: Any = None, **message: Any) -> dict[str, Any]:
-    """What a message hook posts: the documented text, or another type with its `data`, or with other keys."""
+    """Return what a message hook posts: the documented text, or another type with its `data`, or with other keys."""
     documented: dict[str, Any] = {
         "type": type_,
         "timestamp": AT,
@@ -60,7 +60,7 @@ def platform(type_: str = "text", data: Any = None, **message: Any) -> dict[str,
 
 
 def apichat(type_: str = "dialog", content: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
-    """What APIchat posts: the documented dialog, or another type with its content, or with other keys around it."""
+    """Return what APIchat posts: the documented dialog, or another type with its content, or with other keys."""
     dialog = {"title": "Pick one", "buttons": ["Yes", "No"], "payloads": ["$0", "$1"]}
     documented: dict[str, Any] = {
         "messages": [{"type": type_, **(dialog if content is None else content), "timestamp": 1780054017.039184}],
@@ -80,7 +80,7 @@ def apichat(type_: str = "dialog", content: dict[str, Any] | None = None, **enve
 
 
 def encoded(delivery: Any) -> bytes:
-    """The body of a request."""
+    """Return the body of a request."""
     return json.dumps(delivery).encode()
 
 
@@ -154,7 +154,7 @@ APICHAT: dict[str, dict[str, Any]] = {
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where something stands in a JSON value: the ways to all of its parts."""
+    """Return the paths to all parts of a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
 
@@ -163,7 +163,7 @@ RETYPED: list[Any] = [None, True, 5, 1.5, "text", "7", [], [5], {}, {"id": "x"}]
 
 
 def altered(delivery: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A delivery with each of its nodes removed, retyped and misspelled, one at a time."""
+    """Return a delivery with each of its nodes removed, retyped and misspelled, one at a time."""
     for *way, last in places(delivery)[1:]:
 
         def changed() -> tuple[dict[str, Any], Any]:

@@ -92,7 +92,7 @@ async def test_its_own_limit_is_not_asked() -> None:
 
 
 async def chunked(body: bytes) -> AsyncGenerator[bytes]:
-    """A body whose length no header tells."""
+    """Yield a body whose length no header tells."""
     yield body
 
 

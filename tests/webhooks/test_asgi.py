@@ -36,7 +36,7 @@ def calling(app: Any) -> httpx.AsyncClient:
 async def request(
     inbox: Inbox, *events: dict[str, Any], method: str = "POST", head: list[tuple[bytes, bytes]] | None = None
 ) -> tuple[list[dict[str, Any]], int]:
-    """What the inbox sends, and how many of the request's events it did not ask for."""
+    """Return what the inbox sends, and how many of the request's events it did not ask for."""
     sent, left = list[dict[str, Any]](), list(events)
 
     async def receive() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whose turn it is, and what becomes of a message whose handler fails, or does something to its task."""
+"""The order of messages, and the fate of a message whose handler fails or does something to its task."""
 
 import asyncio
 import contextlib
@@ -613,7 +613,7 @@ class TestTasks:
 
 
 def test_the_end_of_the_event_loop_gives_everything_back() -> None:
-    """As when a program is told to end twice: `asyncio.run` cancels every task."""
+    """It is cancelled as when a program is told to end twice: `asyncio.run` cancels every task."""
     running = Running(durable=True, settle=0, concurrency=2)
 
     async def handle(message: Message) -> None:

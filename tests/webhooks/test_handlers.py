@@ -61,7 +61,7 @@ class AsyncObject:
 
 
 def wrapped(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """A decorator as most people write it: a plain function that returns the coroutine of the one it wraps."""
+    """Decorate as most people do: by a plain function that returns the coroutine of the wrapped one."""
 
     @functools.wraps(function)
     def wrapper(*args: object) -> Awaitable[None]:

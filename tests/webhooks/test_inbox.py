@@ -317,7 +317,7 @@ class TestTasks:
         assert seen == ["the opener's"]
 
     async def test_leaving_it_is_cancelled_natively(self, caplog: pytest.LogCaptureFixture) -> None:
-        """As by a server whose patience with the shutdown is over."""
+        """It is cancelled as by a server that stops waiting for the shutdown."""
         inbox, cancelled = Inbox(TOKEN, settle=0), list[str]()
 
         @inbox.on(TextMessage)

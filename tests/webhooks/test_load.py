@@ -235,7 +235,7 @@ class Killed:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[int]:
-        """It runs, at this port; in the end it is asked to leave, if it has not been killed."""
+        """Run it and yield its port; at the end it is terminated, unless it has been killed."""
         environment = {**os.environ, "LANDBOT_HOOK_TOKEN": TOKEN}
         async with await anyio.open_process(self.arguments, env=environment, stderr=None) as self.process:
             try:

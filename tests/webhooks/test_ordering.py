@@ -121,7 +121,7 @@ class Naive:
             self.settled[customer] = max([*settled, self.settled[customer]])
 
     def free(self) -> dict[int, tuple[int, int]]:
-        """The message that each customer who is not busy may have next, as its place and count."""
+        """Return the next message of each customer who is not busy, as its place and count."""
         found = {}
         for customer, held in self.held.items():
             ripe = [(place, count) for place, count, _ in held if place <= self.settled[customer]]

@@ -727,7 +727,7 @@ REAL = st.sampled_from([*PLATFORM.values(), *APICHAT.values()])
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A real delivery in which parts were replaced, removed or doubled, and perhaps bytes after that."""
+    """Draw a real delivery in which parts, and perhaps bytes, were replaced, removed or doubled."""
     holder = {"delivery": copy.deepcopy(draw(REAL))}
     for _ in range(draw(st.integers(1, 3))):
         *way, last = draw(st.sampled_from(places(holder)[1:]))
@@ -748,7 +748,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 def survives(read: Read, body: bytes) -> None:
-    """It becomes a message that holds all of it, or the one error."""
+    """Check that it becomes a message that holds all of it, or the one error."""
     try:
         message = read(body)
     except WebhookPayloadError:
@@ -833,7 +833,7 @@ def test_nothing_of_a_content_is_lost(content: dict[str, Any], type_: str) -> No
 
 
 def _seconds(read: Read, body: bytes) -> float:
-    """What it takes of the processor, whatever else runs on it: the least of several."""
+    """Return its processor time, whatever else runs: the least of several."""
 
     def once() -> float:
         began = time.thread_time()
@@ -881,7 +881,7 @@ def test_the_package_does_not_import_it() -> None:
 
 
 def agree(source: Source, body: bytes) -> None:
-    """Reading the routing fields tells what reading the message tells, and refuses what that refuses."""
+    """Check that reading the routing fields agrees with reading the message, and refuses what that refuses."""
     try:
         messages = parsing.read_all(source, body, "d1", 5.0)
     except WebhookPayloadError as error:

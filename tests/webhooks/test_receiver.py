@@ -1,4 +1,4 @@
-"""Which deliveries are taken, and the statuses they are answered with: all through `Inbox.receive`."""
+"""The deliveries that are accepted, and the statuses of the responses: all through `Inbox.receive`."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 def listening(**options: Any) -> tuple[Inbox, list[Message]]:
-    """An inbox, and what its handler gets."""
+    """Yield an inbox, and what its handler gets."""
     if options.get("source") != "apichat":
         options.setdefault("token", TOKEN)
     inbox, got = Inbox(**options), list[Message]()
@@ -432,7 +432,7 @@ async def test_claims_that_fail_are_503_and_said_once(caplog: pytest.LogCaptureF
 async def test_claims_that_raise_the_cancelled_exception_have_failed(
     failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a store does whose own task was cancelled: nobody has cancelled the delivery."""
+    """They raise like a store whose own task was cancelled, while nobody has cancelled the delivery."""
 
     class Cancelled(Store):
         async def _do(self, name: str, keys: Any) -> None:

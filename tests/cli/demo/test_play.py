@@ -1,4 +1,4 @@
-"""What the demo does and how it judges; in virtual time, where half a minute takes none."""
+"""The demo's work and judgement, in virtual time."""
 
 from typing import Any
 

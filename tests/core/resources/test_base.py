@@ -100,7 +100,7 @@ def test_neither_one_nor_otherwise(body: object, path: str, what: str) -> None:
 
 @pytest.mark.parametrize("total", [{}, {"total": 99}])
 def test_all(total: dict[str, int]) -> None:
-    """What comes whole has no total; should there be one, it says nothing new."""
+    """A listing that comes whole has no total; if there is one, it says nothing new."""
     body = {"messages": [{"type": "text"}, {"type": "event", "message": 7}], **total}
     read = all_of(TranscriptMessage)(answer(body), LIST_MESSAGES, STRICT)
     assert read == [TranscriptMessage("text"), TranscriptMessage("event", 7)]

@@ -222,7 +222,7 @@ def test_a_value_goes_out_as_it_is_or_not_at_all(value: Any) -> None:
 async def sandboxed(
     call: Callable[[Sandbox, Any], Any], *, retry: RetryPolicy | None = None
 ) -> tuple[Sandbox, list[str], Any]:
-    """What `call` made of a sandbox with one customer, what it sent, and how it ended."""
+    """Run `call` against a sandbox with one customer. Return the sandbox, the methods of the requests and the result."""
     events: list[Event] = []
     ended: Any
     async with (

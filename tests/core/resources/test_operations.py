@@ -1,4 +1,4 @@
-"""What holds for every operation of the API: its place on the wire, its errors, and answers that are none."""
+"""The promises that hold for every operation of the API: its request, its errors, and unreadable responses."""
 
 import json
 from collections.abc import Awaitable, Callable

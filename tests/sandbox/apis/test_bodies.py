@@ -27,7 +27,7 @@ def asked(body: bytes, content_type: str | None = None, *, method: str = "POST",
 
 
 def attempt(reader: Any, *arguments: Any, **options: Any) -> Any:
-    """What a reader returns, or how it refuses."""
+    """Return the reader's result, or its refusal."""
     try:
         return reader(*arguments, **options)
     except RefusedError as refused:

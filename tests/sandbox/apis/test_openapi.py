@@ -165,7 +165,7 @@ class Recorder(httpx.AsyncBaseTransport):
 
 
 def _described(request: httpx.Request) -> Operation:
-    """The one operation that a request is."""
+    """Return the operation that a request is for."""
     parts = request.url.path.removeprefix("/v1").split("/")
     found = [
         operation

@@ -23,7 +23,7 @@ TOKEN = "hook-s3cret"
 
 @asynccontextmanager
 async def listening(answer: bytes) -> AsyncGenerator[tuple[str, list[bytes]]]:
-    """A server on this machine that gives one answer, and what it received."""
+    """Serve one response on this machine. Yield the URL and the requests."""
     received: list[bytes] = []
 
     async def serve(stream: SocketStream) -> None:
@@ -45,7 +45,7 @@ def answer(status: str, *headers: str) -> bytes:
 
 
 async def delivered(url: str, **options: Any) -> list[tuple[str, int | None, str | None, bool]]:
-    """What became of the first attempt to deliver one message to `url`."""
+    """Return the attempts to deliver one message to `url`, up to the first."""
     async with Sandbox(customers=1, bot=False, **options) as sandbox:
         sandbox._workspace.add_hook(8, url, TOKEN, None, created=0.0)
         sandbox.write(1, "Hello")
@@ -297,7 +297,7 @@ async def test_what_is_kept_of_deliveries_is_bounded(monkeypatch: pytest.MonkeyP
 
 
 async def turns(sandbox: Sandbox, inbox: Inbox, app: Any) -> list[str]:
-    """A conversation of two turns, without any sleep in it."""
+    """Hold a conversation of two turns, without any sleep."""
     async with sandbox, sandbox.client() as landbot:
 
         @inbox.on(TextMessage)

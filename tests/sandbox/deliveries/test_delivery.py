@@ -1,4 +1,4 @@
-"""Which deliveries a message makes, and when each is tried again."""
+"""The deliveries that a message makes, and the times of their retries."""
 
 import json
 import re

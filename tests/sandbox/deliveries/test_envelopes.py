@@ -1,4 +1,4 @@
-"""What is posted, key by key."""
+"""The bodies of deliveries, key by key."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What goes wrong, how often and where."""
+"""Faults: their effects, how often and where."""
 
 import contextlib
 import re

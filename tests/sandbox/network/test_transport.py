@@ -51,7 +51,7 @@ class Wire:
 
 
 class Trace:
-    """What the wire says of itself."""
+    """The names of the wire's events."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

@@ -40,7 +40,7 @@ def taken(window: Window, ticks: list[int]) -> list[int]:
 
 
 def most(ticks: list[int], length: int) -> int:
-    """The most that lie in any half-open stretch of this length. The fullest one begins with one of them."""
+    """Return the most times in any half-open stretch of this length. The fullest one begins with a time."""
     return max((sum(first <= tick < first + length for tick in ticks) for first in ticks), default=0)
 
 

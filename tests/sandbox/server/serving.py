@@ -21,7 +21,7 @@ CONTROL = "c0ffee" * 7
 async def asgi(
     sandbox: Sandbox, *, host: str = "127.0.0.1", variables: Iterable[Variable] = (), **headers: str
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of the application, without a socket; it has the token of the control path."""
+    """Return a client of the application, without a socket and with the token of the control path."""
     app = SandboxApp(sandbox, host=host, token=CONTROL, variables=variables)
     given = {"X-Sandbox-Token": CONTROL, **headers}
     transport = httpx.ASGITransport(app)
@@ -34,7 +34,7 @@ async def asgi(
 
 @contextlib.asynccontextmanager
 async def served(sandbox: Sandbox, **options: Any) -> AsyncGenerator[tuple[str, Server]]:
-    """The sandbox behind a socket of this machine: its address, and the server."""
+    """Serve the sandbox on a socket of this machine. Yield its address and the server."""
     started = anyio.Event()
     with listen("127.0.0.1", 0) as listening:
         app = SandboxApp(sandbox, host="127.0.0.1", token=CONTROL, **options)

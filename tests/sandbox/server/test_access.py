@@ -1,4 +1,4 @@
-"""Who may talk to the served sandbox."""
+"""Access to the served sandbox."""
 
 import re
 

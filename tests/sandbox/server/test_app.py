@@ -1,4 +1,4 @@
-"""What is served where, and what every answer says to browsers."""
+"""The paths that are served, and the headers of every response for browsers."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a customer can say."""
+"""The messages that a customer can send."""
 
 from typing import Any
 
