@@ -1,6 +1,6 @@
 """An async client for Landbot that keeps its word: ten requests a second, and no message sent twice.
 
-Names are imported when they are first used, so that the pytest plugin in this package costs a test run nothing until a
+Names are imported when they are first used (docs/decisions.md, "Lazy imports"). The pytest plugin costs nothing until a
 test uses it.
 """
 

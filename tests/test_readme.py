@@ -300,6 +300,19 @@ def test_every_link_within_a_page_leads_to_a_chapter() -> None:
         assert chapter in chapters[(path.parent / file).resolve() if file else path], (path.name, file, chapter)
 
 
+def test_every_decision_that_the_code_refers_to_is_there() -> None:
+    titles = re.findall(r"^\* \*\*(.+?)\.?\*\*", text_of(ROOT / "docs/decisions.md"), re.MULTILINE)
+    code = [*(ROOT / "landbot_async").rglob("*.py"), ROOT / "noxfile.py", ROOT / "pyproject.toml"]
+    references = [
+        title
+        for path in code
+        for names in re.findall(r'docs/decisions\.md, ("[^"]+"(?: and "[^"]+")?)', text_of(path))
+        for title in re.findall(r'"([^"]+)"', names)
+    ]
+    assert len(references) >= 30
+    assert [title for title in references if titles.count(title) != 1] == []
+
+
 @pytest.mark.parametrize("module", ["", ".webhooks", ".sandbox", ".otel", ".logging", ".pytest_plugin"])
 def test_every_public_name_stands_in_the_docs(module: str) -> None:
     text = "\n".join(text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))

@@ -172,7 +172,7 @@ class Attempts:
         if 200 <= result.status < 300:
             return result
         if self.doubt and result.status == self.route.gone:
-            # An earlier attempt, whose outcome was unknown, has done it.
+            # An earlier attempt has done it. Its outcome was unknown (docs/decisions.md, "Doubt stays").
             return Response(204, {}, b"")
         wait = retry_after(result.headers, wall)
         outcome = outcome_of(result.status)
@@ -180,7 +180,7 @@ class Attempts:
             return self._pause(result, wait, now)
         error = partial(self._bad_status, result, wait)
         if outcome is None:
-            # A 4xx did nothing; a server may redirect after it has acted.
+            # A 4xx did nothing; a server may redirect after it has acted (docs/decisions.md, "Redirects").
             self.doubt = self.doubt or result.status < 400
             raise error()
         return self._back_off(outcome, wait, now, chance, error)

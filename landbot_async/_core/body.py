@@ -14,7 +14,7 @@ from typing import Any, Final
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
-# Bytes, unpacked. The largest page that Landbot sends has 100 customers, which are about 0.1 MB.
+# Bytes, unpacked (docs/decisions.md, "Large responses"). Landbot's largest page, 100 customers, has about 0.1 MB.
 MOST: Final = 64 * 1024 * 1024
 # Bytes that are unpacked before other tasks get a turn.
 STEP: Final = 256 * 1024

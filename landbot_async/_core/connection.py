@@ -19,7 +19,7 @@ def low_places(places: int) -> int:
 
 
 class Connection:
-    """One token at one base URL. It belongs to the event loop of its first call."""
+    """One token at one base URL. It belongs to the loop of its first call: docs/decisions.md, "One event loop"."""
 
     def __init__(self, token: Secret, base_url: str, limiter: Limiter | None, client: HTTPClient | None) -> None:
         self.token = token

@@ -238,7 +238,7 @@ class Engine:
         value = read(response, route, self._decoding(route))
         if route.identity is not None:
             name, attribute = route.identity
-            # Two responses in one segment leave the second for the next call, and so on for good.
+            # docs/decisions.md, "Records of another request". Responses that are off by one would stay so for good.
             if getattr(value, attribute, None) not in (ids[name], None):
                 raise DecodeError(f"$.{route.key}.{attribute}", "is not the one that was asked for", foreign=True)
         return value

@@ -8,6 +8,8 @@ A request to this machine goes through no proxy: plain http would show the token
 reach this machine.
 
 Source: python-httpx.org, "Environment Variables".
+
+Reasons: docs/decisions.md, "Cookies" and "Proxies of the environment".
 """
 
 from __future__ import annotations

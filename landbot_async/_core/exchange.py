@@ -8,6 +8,8 @@ long as it likes to end, or refuse to.
 So the exchange runs in a task that only this module cancels, through a scope that the shields hold off. A caller that
 is cancelled stops the exchange and waits for its end, but for no longer than `GRACE`. What is left of the exchange then
 ends by itself and writes nothing any more.
+
+Reasons: docs/decisions.md, "A task for each exchange".
 """
 
 from __future__ import annotations

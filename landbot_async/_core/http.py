@@ -328,7 +328,7 @@ class Wire:
         return Failure(outcome, bool(names & {"TimeoutException", "TimeoutError"}), _bare(error))
 
     def _take_back(self, before: Iterable[Cookie], response: Any) -> None:
-        """Restore the jar of the borrowed client to what it was before the response."""
+        """Restore the jar of the borrowed client to what it was before the response: docs/decisions.md, "Cookies"."""
         jar = self._client.cookies.jar
         own, present = {_key(cookie): cookie for cookie in before}, {_key(cookie): cookie for cookie in jar}
         for key in {_key(cookie) for cookie in response.cookies.jar}:

@@ -187,7 +187,7 @@ class _SharedBuckets:
     """The buckets of one event loop, by token and base URL.
 
     References are weak, so that a bucket goes with its last client. A bucket whose window is still open is kept, or a
-    program that makes a client for each request would have no limit at all.
+    program that makes a client for each request would have no limit at all (docs/decisions.md, "Lifetime of a bucket").
     """
 
     def __init__(self) -> None:

@@ -16,6 +16,8 @@ anywhere, and rows *jump* to the front from pages that the walk has not read yet
   a row stands where this order cannot put it.
 * The walk is complete after a sweep in which nothing moved. A sweep of one request sees the listing at one moment.
 * A walk that makes too many requests without new rows ends incomplete.
+
+Reasons: docs/decisions.md, "The end of a walk" and "Walks from an offset".
 """
 
 from __future__ import annotations

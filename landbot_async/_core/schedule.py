@@ -12,6 +12,8 @@ fixed window, a sliding window and a leaky bucket (GCRA) alike (dev.landbot.io, 
   each refusal widens it, each response narrows it a little.
 
 The constants were chosen in simulations of all conditions that benchmarks/limiter.py measures.
+
+Reasons: docs/decisions.md, "One learned margin" and "The refusals of one burst".
 """
 
 from __future__ import annotations

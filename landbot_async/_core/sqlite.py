@@ -7,6 +7,8 @@ Ownership is `flock` on a second file, `NAME-lock`. It belongs to the open file:
 ends, and not when something else in the process opens and closes the data file (a backup, for example). SQLite's own
 locks do end then, and a program that finds none removes the write-ahead log under its owner. So the owner holds a
 second set of them where the system has locks that belong to an open file (Linux).
+
+Reasons: docs/decisions.md, "Look first" and "One owner".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The client's way to any limiter: it looks once which optional parts there are, and fills in what is missing."""
+"""The client's way to any limiter: it looks once which optional parts there are, and fills in what is missing.
+
+Reasons: docs/decisions.md, "Priorities" and "A ticket that is too old".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ending a command by a signal: with time to clean up, and with the exit code that shells expect."""
+"""Ending a command by a signal: with time to clean up, and with the exit code that shells expect.
+
+Reasons: docs/decisions.md, "Signals".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Groups of commands, without typer's decorations: plain help is quick, and as wide as the terminal."""
+"""Groups of commands, without typer's decorations: plain help is quick, and as wide as the terminal.
+
+Reasons: docs/decisions.md, "Plain help".
+"""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class Csv:
 
 
 class Rows:
-    """A table. The widths of its columns come from its first rows, so that no row waits for the last."""
+    """A table. Its widths come from its first rows: docs/decisions.md, "Widths of a table"."""
 
     def __init__(self, console: Console, listing: Listing) -> None:
         self._console = console

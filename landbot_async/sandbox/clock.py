@@ -1,6 +1,8 @@
 """The sandbox's clock, and an event loop for asyncio in virtual time.
 
 In virtual time waiting costs nothing and is exact; for trio there is `trio.testing.MockClock`.
+
+Reasons: docs/decisions.md, "Its clock".
 """
 
 from __future__ import annotations

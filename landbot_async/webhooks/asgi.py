@@ -1,6 +1,8 @@
 """The inbox as an ASGI 3 application. No framework is imported.
 
 Source: the ASGI specification, "HTTP & WebSocket" and "Lifespan".
+
+Reasons: docs/decisions.md, "Lifespan".
 """
 
 from __future__ import annotations

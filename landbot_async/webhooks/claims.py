@@ -3,6 +3,8 @@
 A delivery claims its message when it arrives. Once the message is taken, the claim is kept for the whole window. A
 claim that is neither kept nor released, because its process has died, expires by itself, and Landbot's next attempt is
 taken.
+
+Reasons: docs/decisions.md, "Shared claims".
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ does to its task (leaves a cancel scope open, raises something odd, cancels it) 
 
 Cancellation: a message whose task is cancelled is given back. In a durable inbox it stays in the file, and is handled
 at the next start; without a file it is lost, and the log says so.
+
+Reasons: docs/decisions.md, "A task for each attempt" and "Failing handlers".
 """
 
 from __future__ import annotations

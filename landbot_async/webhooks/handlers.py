@@ -1,4 +1,7 @@
-"""The handlers of an inbox: which one gets a message, how often it is tried, and who is told when it fails."""
+"""The handlers of an inbox: which one gets a message, how often it is tried, and who is told when it fails.
+
+Reasons: docs/decisions.md, "One handler".
+"""
 
 from __future__ import annotations
 

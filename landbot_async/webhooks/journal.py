@@ -5,6 +5,8 @@ several tasks ask for at the same time becomes one transaction of few statements
 waits for the disk, and the thread seldom for the event loop.
 
 Cancellation: a task that waits for a write may be cancelled; what it asked for is written all the same.
+
+Reasons: docs/decisions.md, "The file of a durable inbox".
 """
 
 from __future__ import annotations

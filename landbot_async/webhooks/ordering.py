@@ -5,6 +5,8 @@ is over, every message of its customer that belongs before it has had as long to
 time is an argument.
 
 Source: dev.landbot.io, "Message hooks": sort by `timestamp`, ties by `_raw.seq`.
+
+Reasons: docs/decisions.md, "Settling" and "A customer's share".
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ The two envelopes are told apart by what the first message holds (a message hook
 decides.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
+
+Reasons: docs/decisions.md, "Required parts" and "Two envelopes".
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ makes it again. After that it is taken to the end, whether or not somebody still
 next attempt is a duplicate.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
+
+Reasons: docs/decisions.md, "Refusing" and "Duplicates".
 """
 
 from __future__ import annotations

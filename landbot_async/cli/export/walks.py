@@ -1,6 +1,8 @@
 """The two walks of an export: the customers, then a transcript of each. Each continues where an earlier run ended.
 
 The JSON Lines files themselves say what is done, so a run that is killed loses no more than the requests in flight.
+
+Reasons: docs/decisions.md, "An export's files are its state" and "An export's failures".
 """
 
 from __future__ import annotations

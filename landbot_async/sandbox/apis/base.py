@@ -16,7 +16,7 @@ from landbot_async.sandbox.workspace.records import Json, RefusedError
 
 # Bytes that a body may have.
 MAX_BODY: Final = 1_000_000
-# Whatever holds this in its body is stopped by a firewall in front of the APIs.
+# A firewall in front of the APIs refuses any body with this: docs/decisions.md, "The firewall".
 _FIREWALLED: Final = b"#{"
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _HTML: Final = "text/html"

@@ -1,6 +1,8 @@
 """Deliveries as values: which ones a message makes, what each carries, when it is tried again, and its attempts.
 
 Source: dev.landbot.io, "Message hooks" and "APIchat".
+
+Reasons: docs/decisions.md, "Retries".
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Any web page can send requests to this machine, and if its owner points the page's own name at 127.0.0.1 (DNS
 rebinding), the browser takes them for requests of the same origin. So a request must name this machine as only this
 machine can be named, and must not come from another page. Programs send no Origin and pass.
+
+Reasons: docs/decisions.md, "Host".
 """
 
 from __future__ import annotations

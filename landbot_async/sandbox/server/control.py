@@ -1,6 +1,8 @@
 """The control path, `/_sandbox/…`: for the page and for tests in any language. JSON; it requires the run's own token.
 
 docs/sandbox.md has the table of its requests.
+
+Reasons: docs/decisions.md, "The control path's token".
 """
 
 from __future__ import annotations

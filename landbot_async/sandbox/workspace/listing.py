@@ -3,6 +3,8 @@
 A walk over the listing and a campaign of 100,000 messages both touch it with every request, so neither a page nor a
 move may cost more the more customers there are: the customers stand in a list sorted by `recency`, the latest at its
 end, where a move is a binary search and an append.
+
+Reasons: docs/decisions.md, "Order of the listing".
 """
 
 from __future__ import annotations
