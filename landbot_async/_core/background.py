@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import current_token
 
-from .event_loop import is_cancelled
+from .event_loop import clock, is_cancelled
 from .log import log
 
 if TYPE_CHECKING:
@@ -63,14 +63,20 @@ class Background:
         self._on_interrupt = on_interrupt
         self._running: dict[Any, _Task] = {}  # on asyncio by the event loop's task
         self._group: TaskGroup | None = None
+        self._new_scope: Callable[..., anyio.CancelScope] = anyio.CancelScope
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sentinel: asyncio.Task[None] | None = None
         self._closing = False
+        self.now: Callable[[], float] = anyio.current_time
+        """Returns the event loop's time, in seconds."""
 
     async def open(self) -> None:
         """Begin. Nothing can be started before."""
         import asyncio  # noqa: PLC0415  # loaded already, unless the event loop is trio's
 
+        # Once for all tasks: anyio looks for the event loop each time.
+        self.now = clock()
+        self._new_scope = type(anyio.CancelScope())
         loop = current_token().native_token
         if isinstance(loop, asyncio.AbstractEventLoop):
             self._loop = loop
@@ -146,8 +152,8 @@ class Background:
             self._on_interrupt()
 
     async def _run(self, task: _Task) -> None:
-        deadline = math.inf if task.timeout == math.inf else anyio.current_time() + task.timeout
-        task.scope = scope = anyio.CancelScope(deadline=deadline)
+        deadline = math.inf if task.timeout == math.inf else self.now() + task.timeout
+        task.scope = scope = self._new_scope(deadline=deadline)
         if self._closing:
             scope.cancel()
         try:
@@ -185,7 +191,7 @@ class Background:
         task = self._running.pop(native)
         if not native.cancelled():
             native.exception()  # it has ended the event loop, which need not tell of it again
-        if task.scope is not None:
+        if task.scope is not None and task.result is not End.RETURNED:
             task.scope.deadline = math.inf  # otherwise a scope that was left open inside it would be cut off later
         task.on_end(task.result)
 

@@ -149,6 +149,23 @@ class Dispatcher:
             self._ordering.settle(now)
             self._dispatch()
 
+    def expect(self, delivery: Delivery) -> Callable[[int | Exception | None], None]:
+        """Reserve a place for a message that is about to be written to a file.
+
+        Returns:
+            A function to call with the result: the message's number in the file puts it in its place; anything else
+            gives the place back.
+        """
+        self.reserve(delivery.customer)
+
+        def on_written(outcome: int | Exception | None) -> None:
+            if isinstance(outcome, int):
+                self.put(delivery._replace(number=outcome), self._background.now())
+            else:
+                self.release(delivery.customer)
+
+        return on_written
+
     async def run(self) -> None:
         """Let messages settle, and have them handled."""
         while True:

@@ -12,11 +12,10 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
-
-import anyio
 
 from landbot_async._core.arguments import NOT_GIVEN, Given, choice, finite_number, methods, whole_number
 from landbot_async._core.background import Background
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from .journal import Entry, Journal
+    from .worker_files import WorkerFiles
 
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
@@ -75,7 +75,8 @@ class Inbox:
         senders: the types of senders whose messages are handled. None means customers only on the Platform, and
             everybody on APIchat, where a customer's own messages are not delivered.
         durable: a file that has each message from before it is acknowledged until it is handled. After a crash the
-            message is handled again (`message.redelivered`). None keeps waiting messages in memory.
+            message is handled again (`message.redelivered`). None keeps waiting messages in memory. With `{n}` in its
+            name, as in `"inbox-{n}.db"`, each of several workers takes the first number whose file is free.
         settle: seconds that a message waits for earlier ones of its customer.
         concurrency: how many customers' messages are handled at a time.
         queue_size: how many messages are held that are not handled yet; further deliveries get 503. One customer may
@@ -83,7 +84,8 @@ class Inbox:
         handler_timeout: seconds after which a handler is cut off with a `TimeoutError`.
         max_body: bytes of a delivery, at most; larger ones get 413.
         window: seconds for which a message is remembered, so that it is not handled twice.
-        owner_wait: seconds to wait, on entering, for another process to let the file go.
+        owner_wait: seconds to wait, on entering, for another process to let the file go. With `{n}` nothing waits:
+            messages in files that other workers let go within this time are moved to this one's file.
         claims: a memory of taken messages that several processes share; None is this process's memory, or the file.
         on_error: awaited with the message and the exception of a handler that failed; None logs it.
 
@@ -232,7 +234,8 @@ class Inbox:
         self._entered = True
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
-            journal, entries = await self._open_file(stack)
+            files = self._worker_files()
+            journal, entries = await self._open_file(stack, files)
 
             def interrupted() -> None:
                 # All tasks are cancelled, and nobody may close the inbox.
@@ -252,8 +255,11 @@ class Inbox:
             )
             tasks.start(dispatcher.run)
             for delivery in self._unhandled(entries):
-                dispatcher.reserve(delivery.customer)
-                dispatcher.put(delivery, anyio.current_time())
+                dispatcher.expect(delivery)(delivery.number)
+            if journal is not None and files is not None:
+                tasks.start(
+                    partial(files.take_over, journal, self._unhandled, dispatcher.expect, seconds=self._owner_wait)
+                )
             loop = LoopBinding("This inbox")
             loop.bind()
             self._open = Opened(loop, tasks, dispatcher, journal)
@@ -285,13 +291,22 @@ class Inbox:
     def _forget(self) -> None:
         self._entered, self._open = False, None
 
-    async def _open_file(self, stack: AsyncExitStack) -> tuple[Journal | None, list[Entry]]:
+    def _worker_files(self) -> WorkerFiles | None:
+        if self._durable is None or "{n}" not in self._durable.name:
+            return None
+        from .worker_files import WorkerFiles  # noqa: PLC0415  # sqlite3 only where it is asked for
+
+        return WorkerFiles(self._durable, self._source, window=self._window)
+
+    async def _open_file(self, stack: AsyncExitStack, files: WorkerFiles | None) -> tuple[Journal | None, list[Entry]]:
         if self._durable is None:
             return None, []
         from .journal import open_journal  # noqa: PLC0415  # sqlite3 only where it is asked for
 
-        journal, entries = await open_journal(
-            self._durable, self._source, window=self._window, owner_wait=self._owner_wait
+        journal, entries = await (
+            open_journal(self._durable, self._source, window=self._window, owner_wait=self._owner_wait)
+            if files is None
+            else files.open()
         )
         stack.push_async_callback(journal.aclose)
         writer = await _open_background(stack)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -163,26 +164,71 @@ async def open_journal(
     Raises:
         ConfigurationError: another inbox has it, or it is not a file of an inbox of this source.
     """
-    # A thread of its own: an application's busy threads must not hold up acknowledgements.
-    thread = anyio.CapacityLimiter(1)
     give_up_at = anyio.current_time() + owner_wait
     while True:
         try:
-            file, entries = await anyio.to_thread.run_sync(partial(_open, path, source, window=window), limiter=thread)
+            return await open_if_free(path, source, window=window)
         except FileInUseError:
             if anyio.current_time() >= give_up_at:
-                fault = "is in use: one inbox owns it, so give each its own"
                 break
             await anyio.sleep(_LOOK_AGAIN)
-        except OSError as error:
-            fault = f"cannot be opened: {error.strerror}"
-            break
-        except (FileError, ValueError) as error:  # the path may have a null character in it
-            fault = str(error)
-            break
-        else:
-            return Journal(file, thread), entries
+    raise ConfigurationError(f"The inbox's file {path} is in use: one inbox owns it, so give each its own.")
+
+
+async def open_if_free(path: Path, source: str, *, window: float) -> tuple[Journal, list[Entry]]:
+    """Do what `open_journal` does, without waiting.
+
+    Raises:
+        FileInUseError: another inbox has it.
+        ConfigurationError: it is not a file of an inbox of this source.
+    """
+    # A thread of its own: an application's busy threads must not hold up acknowledgements.
+    thread = anyio.CapacityLimiter(1)
+    opening = _Opening(path, source, window)
+    try:
+        await anyio.to_thread.run_sync(opening.run, limiter=thread)
+    except FileInUseError:
+        raise
+    except OSError as error:
+        fault = f"cannot be opened: {error.strerror}"
+    except (FileError, ValueError) as error:  # the path may have a null character in it
+        fault = str(error)
+    except BaseException:
+        opening.leave()
+        raise
+    else:
+        file, entries = opening.opened[0]
+        return Journal(file, thread), entries
     raise ConfigurationError(f"The inbox's file {path} {fault}.")
+
+
+class _Opening:
+    """The opening of a file in a thread. asyncio's own cancellation leaves the thread running: nobody closes the file
+    then but the thread itself.
+    """
+
+    def __init__(self, path: Path, source: str, window: float) -> None:
+        self._open = partial(_open, path, source, window=window)
+        self._lock = threading.Lock()
+        self._left = False
+        self.opened: list[tuple[File, list[Entry]]] = []
+
+    def run(self) -> None:
+        opened = self._open()
+        with self._lock:
+            self.opened.append(opened)
+            if self._left:
+                self._close()
+
+    def leave(self) -> None:
+        """Close the file, now or when it is open."""
+        with self._lock:
+            self._left = True
+            self._close()
+
+    def _close(self) -> None:
+        for file, _ in self.opened:
+            file.close()
 
 
 def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]:
@@ -198,7 +244,11 @@ def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]
 
 
 class File:
-    """The file itself, used in one thread at a time."""
+    """The file itself.
+
+    One thread uses it at a time. The lock is for the end of the event loop, which may cancel the task that waits for a
+    thread, and then closes the file while that thread is still writing.
+    """
 
     def __init__(
         self,
@@ -210,6 +260,7 @@ class File:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._owned = owned
+        self._lock = threading.Lock()
         self._window = window
         self._most = most
         self._handled: list[int] = []  # to be deleted
@@ -249,6 +300,24 @@ class File:
         Where the disk is nearly full, or the path leads to another file by now, nothing is added. Messages that could
         not be deleted are deleted by a later call.
         """
+        with self._lock:
+            return self._write(adds)
+
+    def tidy(self) -> None:
+        """Return some space to the disk. For as long as the file is `untidy`."""
+        with self._lock:
+            self._owned.tidy()
+            self.untidy = self._owned.untidy
+
+    def close(self) -> None:
+        """Delete what is handled, as far as that can be done, and let the file go."""
+        with self._lock:
+            self.unfinished = bool(self._handled)
+            while self.unfinished:
+                self._write([])
+            self._owned.close()
+
+    def _write(self, adds: Sequence[Add]) -> Sequence[Outcome]:
         before = self._remembered, self._last
         outcomes: Sequence[Outcome]
         try:
@@ -270,18 +339,6 @@ class File:
         self._owned.relieve()
         self.untidy = self._owned.untidy
         return outcomes
-
-    def tidy(self) -> None:
-        """Return some space to the disk. For as long as the file is `untidy`."""
-        self._owned.tidy()
-        self.untidy = self._owned.untidy
-
-    def close(self) -> None:
-        """Delete what is handled, as far as that can be done, and let the file go."""
-        self.unfinished = bool(self._handled)
-        while self.unfinished:
-            self.write([])
-        self._owned.close()
 
     def _fail(self, error: Exception) -> None:
         self.unfinished = False

@@ -79,8 +79,10 @@ def class_of(source: Source, type_: str, data: dict[str, Any], raw: dict[str, An
         kind = _CARD if source == "platform" and _is_card(data) else _UNKNOWN
     if kind.needs_words and words(source, data, raw) is None:
         return UnknownMessage
-    fits = all(find(data, raw, name, fits) is not None for name, fits in kind.needs)
-    return kind.cls if fits else UnknownMessage
+    for name, fits in kind.needs:
+        if find(data, raw, name, fits) is None:
+            return UnknownMessage
+    return kind.cls
 
 
 def _is_card(content: dict[str, Any]) -> bool:

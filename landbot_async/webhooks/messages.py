@@ -375,8 +375,8 @@ def words(source: Source, data: dict[str, Any], raw: dict[str, Any]) -> str | No
         said: str | None = find(data, raw, "message", is_string)
         return said
     body: str | None = find(data, raw, "body", is_string)
-    recorded: str | None = find({}, raw, "message", is_string)
-    return recorded if body is None else body
+    recorded: object = raw.get("message")
+    return recorded if body is None and is_string(recorded) else body
 
 
 def find(data: dict[str, Any], raw: dict[str, Any], name: str, fits: Callable[[object], bool]) -> Any:

@@ -30,6 +30,7 @@ from landbot_async._core.errors import WebhookAuthenticationError, WebhookPayloa
 from landbot_async._core.log import log
 
 from .authentication import Tokens
+from .body import decode
 from .delivery import Delivery, Headers, customer_key, read_headers
 from .message_types import class_of
 from .messages import (
@@ -201,7 +202,7 @@ def read_all(source: Source, body: bytes | bytearray, delivery_id: str | None, a
         WebhookPayloadError: there is no message of this source in it that can be read.
     """
     try:
-        return _read_all(source, _decode(body), delivery_id, arrived_at)
+        return _read_all(source, decode(body), delivery_id, arrived_at)
     except DecodeError as unreadable:
         raise _payload_error(source, unreadable) from None
 
@@ -385,7 +386,7 @@ def read_deliveries(
         WebhookPayloadError: `read_all` would raise it.
     """
     try:
-        decoded = _decode(body)
+        decoded = decode(body)
         usual = _usual(decoded, body, delivery_id) if source == "platform" else None
         if usual is not None:
             return [usual]
@@ -404,7 +405,7 @@ def read_delivery(source: Source, delivery: Delivery) -> Message:
         WebhookPayloadError: it cannot be read.
     """
     try:
-        body = _decode(delivery.body)
+        body = decode(delivery.body)
         _messages(body)
         read = _read_platform if source == "platform" else _read_apichat
         return read(body, 0, delivery.id, delivery.timestamp)
@@ -462,31 +463,3 @@ def _usual(body: _Content, as_it_came: bytes | bytearray, delivery_id: str | Non
 
 
 _YEAR_5138: Final = 100_000_000_000
-
-
-def _decode(body: bytes | bytearray) -> _Content:
-    if not isinstance(body, bytes | bytearray):
-        raise DecodeError("", f"is a Python {type(body).__name__} instead of bytes: pass the body as it came")
-    try:
-        value = json.loads(_text(body))
-    except json.JSONDecodeError:
-        raise DecodeError("", "is not JSON" if body.strip() else "is empty") from None
-    except ValueError:
-        raise DecodeError("", "has a number of more digits than Python reads") from None
-    except RecursionError:
-        raise DecodeError("", "is nested too deep to be read") from None
-    if type(value) is not dict:
-        raise DecodeError("", f"is {kind_of(value)} instead of an object")
-    return value
-
-
-def _text(body: bytes | bytearray) -> str:
-    """Decode a body. It may begin with a byte order mark; bytes that are not UTF-8 become U+FFFD."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        pass
-    else:
-        if not text.startswith("\ufeff") and "\0" not in text[:4]:
-            return text
-    return body.decode(json.detect_encoding(body), "replace")

@@ -34,7 +34,7 @@ from .messages import Source
 from .parsing import read_deliveries
 
 if TYPE_CHECKING:
-    from .journal import Journal, Outcome
+    from .journal import Journal
 
 T = TypeVar("T")
 
@@ -170,7 +170,8 @@ class Receiver:
         if self._claims is None or not keys:
             return await self._queue(delivery, opened)
         try:
-            claim = Claim(await self._ask(self._claims.claim(keys, _CLAIM)))
+            claim = await self._ask(self._claims.claim(keys, _CLAIM))
+            claim = claim if isinstance(claim, Claim) else Claim(claim)
         except (_StoreError, ValueError) as error:
             return self._not_now("claims", "the claims failed", exc_info=error.__cause__ or error)
         if claim is not Claim.NEW:
@@ -198,18 +199,11 @@ class Receiver:
         room = dispatcher.room(customer) if self._opened is opened else Room.CLOSED
         if room is not Room.FREE:
             return self._no_room(room, delivery, dispatcher)
-        dispatcher.reserve(customer)
         if journal is None:
-            dispatcher.put(delivery, anyio.current_time())
+            dispatcher.reserve(customer)
+            dispatcher.put(delivery, opened.tasks.now())
             return self._taken(delivery, dispatcher)
-
-        def on_done(outcome: Outcome) -> None:
-            if isinstance(outcome, int):
-                dispatcher.put(delivery._replace(number=outcome), anyio.current_time())
-            else:
-                dispatcher.release(customer)
-
-        outcome = await journal.add(delivery.keys, delivery.id, delivery.body, on_done)
+        outcome = await journal.add(delivery.keys, delivery.id, delivery.body, dispatcher.expect(delivery))
         if isinstance(outcome, Exception):
             return self._not_now("file", "its file cannot be written", exc_info=outcome)
         return self._taken(delivery, dispatcher)

@@ -18,6 +18,7 @@ import anyio.to_thread
 import pytest
 
 from landbot_async import ConfigurationError
+from landbot_async._core.sqlite import open_owned
 from landbot_async.webhooks import journal as module
 from landbot_async.webhooks.journal import Add, Entry, File, Journal, Outcome, open_journal
 from tests.helpers import breath
@@ -469,3 +470,63 @@ async def test_an_empty_file_becomes_an_inbox(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT))
     async with opened(path) as (journal, _):
         assert isinstance(await journal.add([], None, b"x", ignore), int)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_file_whose_opening_is_cancelled_is_free_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio's own cancellation leaves the thread that opens it behind."""
+    began, goes_on, real = threading.Event(), threading.Event(), module._open
+
+    def slow(*args: Any, **options: Any) -> Any:
+        opened = real(*args, **options)
+        began.set()
+        assert goes_on.wait(30)
+        return opened
+
+    monkeypatch.setattr(module, "_open", slow)
+    opening = asyncio.create_task(open_journal(path, "platform", window=60))
+    await until(began.is_set)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    with pytest.raises(ConfigurationError, match="in use"):
+        await open_journal(path, "platform", window=60)
+    goes_on.set()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback((await open_journal(path, "platform", window=60, owner_wait=30))[0].aclose)
+
+
+async def test_a_file_whose_opening_is_cancelled_when_it_is_open_is_free_again(path: Path) -> None:
+    opening = module._Opening(path, "platform", 60)
+    opening.run()
+    with pytest.raises(ConfigurationError, match="in use"):
+        await open_journal(path, "platform", window=60)
+    opening.leave()
+    await (await open_journal(path, "platform", window=60))[0].aclose()
+
+
+@pytest.mark.parametrize("what", ["write", "tidy"])
+async def test_a_file_is_closed_after_the_thread_that_uses_it(
+    path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the event loop may leave that thread behind."""
+    owned = open_owned(path, module._KIND)
+    file, began, goes_on = File(owned, "platform", window=60), threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        began.set()
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr(type(owned), {"write": "check", "tidy": "tidy"}[what], slow)
+    function = file.tidy if what == "tidy" else lambda: file.write([Add(["d:1"], None, b"one")])
+    uses, closes = threading.Thread(target=function), threading.Thread(target=file.close)
+    uses.start()
+    await until(began.is_set)
+    closes.start()
+    closes.join(0.05)
+    assert closes.is_alive()
+    goes_on.set()
+    for thread in (uses, closes):
+        thread.join(30)
+    async with opened(path) as (_, entries):
+        assert len(entries) == (what == "write")
