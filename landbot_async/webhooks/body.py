@@ -1,4 +1,7 @@
-"""The body of a delivery, as JSON."""
+"""The body of a delivery, as JSON.
+
+Reasons: docs/decisions.md, "Encodings" and "Odd JSON".
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ its own file, then and for some seconds longer.
 
 Cancellation: a file is moved to its end. If the process ends meanwhile, a message may stand in both files, and is
 handled twice at most, as after any crash.
+
+Reasons: docs/decisions.md, "Files of several workers".
 """
 
 from __future__ import annotations
