@@ -474,7 +474,7 @@ async def test_an_empty_file_becomes_an_inbox(path: Path) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_a_file_whose_opening_is_cancelled_is_free_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """asyncio's own cancellation leaves the thread that opens it behind."""
+    """Asyncio's own cancellation leaves the thread that opens it behind."""
     began, goes_on, real = threading.Event(), threading.Event(), module._open
 
     def slow(*args: Any, **options: Any) -> Any:

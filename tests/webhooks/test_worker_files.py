@@ -45,7 +45,7 @@ class Stuck(Worker):
 
 @contextlib.asynccontextmanager
 async def killed(worker: Worker) -> AsyncGenerator[None]:
-    """A worker that an exception ends."""
+    """Run a worker that an exception ends."""
     with contextlib.suppress(KeyError):
         async with breath(), worker.inbox:
             yield
