@@ -91,7 +91,7 @@ class WalkIncomplete(Record):
     * `"offset"`: the walk began at an offset, and the listing has moved meanwhile.
     * `"empty page"`: a page stayed empty although the total says that more rows follow.
     * `"order"`: rows have moved to where the walk cannot follow, and reading everything again did not settle it.
-    * `"unsettled"`: the listing changes faster than it can be read.
+    * `"unsettled"`: the listing changes, or grows at its end, faster than it can be read.
     """
 
     method: str

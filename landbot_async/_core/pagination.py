@@ -10,6 +10,7 @@ anywhere, and rows *jump* to the front from pages that the walk has not read yet
   that the sweep knows, unread rows may stand before it. The page is kept until pages with smaller offsets have reached
   known rows.
 * A sweep ends with a page that ends at its own total. Without a total, it ends with a short page that brings no row.
+  Rows may also be appended as fast as they are read. Then the walk ends incomplete after a while.
 * If anything moved during a sweep, another one follows, because rows that jumped stand at the front. It may stop early,
   at rows that stand in the order in which they were read before: all rows that jumped stand in front of those. By then
   it must have found as many rows as the shifts say have jumped. Otherwise it reads everything again. It also does so if
@@ -38,6 +39,11 @@ MOST_EMPTY: Final = 3
 # How many requests may bring no new row: this number, and as many as it takes to read the listing that many times.
 MOST_FRUITLESS: Final = 10
 MOST_PASSES: Final = 3
+# Without a total, how many short pages in a row may bring rows. Each of them shows the end of the listing at its time,
+# unless the server leaves rows out of its pages, so pages that are at least half full do not count.
+MOST_SHORT: Final = 10
+# How many rows may be appended during a walk, besides as many as it takes to read the listing that many times.
+MOST_GROWTH: Final = 10_000
 # The most sweeps. If the front changes faster than it can be read, each sweep takes few requests and none is the last.
 MOST_SWEEPS: Final = 16
 # The number of rows whose ranks the first sweep keeps. All ranks would take a third of a walk's memory. Those
@@ -258,6 +264,8 @@ class Walk:
         self._sweeps = 1
         self._sweep = _Sweep(0, start, _Shifts(), proof=PROOF)
         self._first_size = 0  # rows read in the first sweep
+        self._first_total: int | None = None  # the total when the walk began
+        self._short = 0  # short pages in a row that brought rows
         self._fruitless = 0  # requests that brought nothing new, and all those of later sweeps
         self._plan = [Ask(start, page_size)]  # the pages that come next, in order
         self._kept: set[Ask] = set()  # planned pages that have come in, and wait for pages with smaller offsets
@@ -394,8 +402,10 @@ class Walk:
             # A page as long as the longest so far may be all that the server returns at a time.
             short = length < min(page.ask.limit, self._longest)
             ends = not length or (short and not brought and not self._stepping_back)
+            self._short = self._short + 1 if short and 2 * length < self._longest else 0
         else:
             ends = page.end >= page.total
+            self._first_total = page.total if self._first_total is None else self._first_total
         self._longest = max(self._longest, length)
         if length < page.ask.limit and not ends:
             self._most = self._longest
@@ -406,7 +416,7 @@ class Walk:
             self._end_sweep(full=True)
         elif self._sweeps > 1 and sweep.has_met_known_order():
             self._end_sweep(full=False)
-        elif self._exhausted:
+        elif self._exhausted or self._grows_without_end(page):
             self._close(self._reason_to_give_up)
         else:
             end = page.end
@@ -417,6 +427,12 @@ class Walk:
             plan = [ask for ask in self._plan[1:] if self._end(ask) > end]
             fits = plan and end - self._size <= plan[0].offset < end + (self._most == 1)
             self._plan = plan if fits else [self._behind(end)]
+
+    def _grows_without_end(self, page: _Page) -> bool:
+        """Return True if rows are appended as fast as the first sweep reads them."""
+        if page.total is None:
+            return self._sweeps == 1 and self._short == MOST_SHORT
+        return self._sweeps == 1 and self._first_size > MOST_PASSES * (self._first_total or 0) + MOST_GROWTH
 
     def _end_sweep(self, *, full: bool) -> None:
         """End the sweep, and begin another one if one is needed."""

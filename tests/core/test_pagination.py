@@ -14,8 +14,10 @@ from landbot_async._core.pagination import (
     LEAST_PROOF,
     MOST_EMPTY,
     MOST_FRUITLESS,
+    MOST_GROWTH,
     MOST_PASSES,
     MOST_ROWS,
+    MOST_SHORT,
     MOST_SWEEPS,
     PROOF,
     Ask,
@@ -86,6 +88,15 @@ def listing(
 def requests(size: int, page_size: int = 100) -> int:
     """Return the requests for a listing that stands still: each page but the first overlaps by a row."""
     return 1 + math.ceil(max(0, size - page_size) / (min(page_size + 1, MOST_ROWS) - 1))
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "name"])
+def test_the_listings_of_these_tests_stand_in_their_order(order: Order) -> None:
+    """Rows that write move nowhere by id. In a listing by "newest" they once moved anywhere."""
+    there = listing(100, order=order)
+    there.change(*Rates._fields * 50)
+    keys = [there.names[id_] if order == "name" else id_ for id_ in there.rows]
+    assert keys == sorted(keys, reverse=order == "newest")
 
 
 class TestQuiet:
@@ -670,6 +681,44 @@ class TestServersThatMakeThingsUp:
 
         there.page = filtered  # type: ignore[method-assign]
         assert reader.read() == [id_ for id_ in range(1000) if id_ % 10]
+
+    @pytest.mark.parametrize("cap", [20, 100])
+    def test_rows_appended_while_the_end_is_read_without_a_total(self, cap: int) -> None:
+        """A finding: it went on for as long as every page brought a row."""
+        there = listing(250, order="oldest", cap=cap, total=False)
+        reader = Reader(there)
+        reader.read(lambda _: there.change("arrivals"))
+        assert set(range(250)) <= set(reader.handed)
+        assert reader.walk.incomplete == "unsettled"
+        assert len(reader.asks) <= 1 + (250 + 20) // (cap - 1) + MOST_SHORT
+
+    def test_short_pages_that_are_half_full_may_be_all_that_the_server_returns(self) -> None:
+        """Without a total; half of the rows are left out of the pages."""
+        there = listing(4000, order="oldest", total=False)
+        reader = Reader(there)
+        page = there.page
+
+        def filtered(offset: int, limit: int, *, now: float = 0.0) -> Rows:
+            found = page(offset, limit, now=now)
+            return Rows([row for row in found.items if row.id < 100 or row.id % 2], None)
+
+        there.page = filtered  # type: ignore[method-assign]
+        assert reader.read() == [id_ for id_ in range(4000) if id_ < 100 or id_ % 2]
+
+    def test_rows_appended_as_fast_as_they_are_read(self) -> None:
+        there = listing(100, order="oldest", cap=1)
+        reader = Reader(there)
+        reader.read(lambda _: there.change("arrivals"), most=20_000)
+        assert set(range(100)) <= set(reader.handed)
+        assert reader.walk.incomplete == "unsettled"
+        assert len(reader.handed) == MOST_PASSES * 101 + MOST_GROWTH + 1
+
+    def test_a_large_import_while_it_reads(self) -> None:
+        there = listing(20)
+        reader = Reader(there, 10)
+        reader.read(lambda number: there.change(*["arrivals"] * 5000) if number == 1 else None)
+        assert set(range(20)) <= set(reader.handed)
+        assert reader.walk.incomplete is None
 
     def test_a_listing_that_never_settles(self) -> None:
         """Ten rows a page, and five that come in before each: the front grows nearly as fast as it is read."""
