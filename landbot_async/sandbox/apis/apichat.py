@@ -5,7 +5,6 @@ Source: dev.landbot.io, "APIchat".
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import unquote
 
@@ -17,7 +16,6 @@ from .base import Found, HttpApi, Paths, SandboxRequest, SandboxResponse, encode
 from .bodies import body_of, degrees, filled, member, optional, url
 
 _DETAILS: Final = ("name", "email", "phone")
-_FIELD_NAME: Final = re.compile("[a-z0-9_]+")
 
 
 class Apichat(HttpApi):
@@ -101,8 +99,4 @@ def _details(body: Json) -> tuple[Json, Json]:
     if not isinstance(told, dict):
         raise RefusedError(422, customer="An object is required.")
     details = {name: optional(told, name) for name in _DETAILS if name in told}
-    fields = {name: value for name, value in told.items() if name not in _DETAILS}
-    for name in fields:
-        if not _FIELD_NAME.fullmatch(name):
-            raise RefusedError(422, customer="The name of a field may hold only a-z, 0-9 and _.")
-    return details, fields
+    return details, {name: value for name, value in told.items() if name not in _DETAILS}

@@ -1,6 +1,7 @@
 """The Platform API over a workspace: a table of operations, each a function from a request to the JSON it returns.
 
-Source: dev.landbot.io, Platform API. `GET /agents/` is not published there; four programs use it.
+Source: dev.landbot.io, Platform API. `/agents/` is not published there; four programs list them, and one sets its
+agent's status.
 """
 
 from __future__ import annotations
@@ -178,6 +179,11 @@ def _list_agents(workspace: Workspace, request: SandboxRequest, _ids: Mapping[st
     return _page(request, "agents", workspace.agents)
 
 
+def _set_status(_workspace: Workspace, request: SandboxRequest, _ids: Mapping[str, Any]) -> None:
+    """Accept the agent's status, such as `online`. Nothing in the sandbox depends on it."""
+    filled(body_of(request), "status")
+
+
 def _list_messages(workspace: Workspace, _request: SandboxRequest, ids: Mapping[str, Any]) -> Json:
     return {"success": True, "messages": workspace.customer(ids["customer_id"]).transcript()}
 
@@ -239,6 +245,7 @@ def _delete_field(workspace: Workspace, _request: SandboxRequest, ids: Mapping[s
 
 _HANDLERS: Final[Mapping[routes.Route, Handler]] = {
     routes.Route("GET", "/agents/", idempotent=True, key="agents"): _list_agents,
+    routes.Route("PUT", "/agents/", idempotent=True): _set_status,
     routes.LIST_CHANNELS: _list_channels,
     routes.GET_CHANNEL: _get_channel,
     routes.LIST_TEMPLATES: _list_templates,

@@ -24,7 +24,7 @@ _TYPES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: 
 class RefusedError(Exception):
     """A rule of the workspace forbids a request. `errors` has the reasons, by field."""
 
-    def __init__(self, status: int, **errors: str) -> None:
+    def __init__(self, status: int, /, **errors: str) -> None:
         super().__init__(status, errors)
         self.status = status
         self.errors: dict[str, list[str]] = {name: [message] for name, message in errors.items()}
