@@ -131,6 +131,11 @@ class OwnedFile:
             self._empty_log()
 
     @property
+    def inode(self) -> int:
+        """The file's number on its disk. A copy has another one."""
+        return 0 if self._identity is None else self._identity[1]
+
+    @property
     def untidy(self) -> bool:
         """True if `tidy` has something to do."""
         try:
@@ -148,14 +153,19 @@ class OwnedFile:
             if little_room or not self._spare_pages():
                 self._empty_log()
 
+    def compact(self) -> None:
+        """Return all free space to the disk now, and leave nothing in the log."""
+        with contextlib.suppress(sqlite3.Error):
+            self._run("PRAGMA incremental_vacuum")
+        self._empty_log()
+
     def close(self) -> None:
         """Let the file go: without companions, and without free pages, unless somebody is reading it."""
         if self._ownership.inherited:
             return
         with contextlib.suppress(sqlite3.Error):
             self._run("PRAGMA busy_timeout = 0")
-            self._run("PRAGMA incremental_vacuum")
-            self._empty_log()
+            self.compact()
             self._ownership.let_sqlite_alone()
             self._run("PRAGMA journal_mode = DELETE")
         self.connection.close()

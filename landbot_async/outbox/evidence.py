@@ -1,0 +1,276 @@
+"""What transcripts and message hooks prove about messages whose outcome is unknown. Functions of values: nothing is
+read here.
+
+Landbot's transcripts have no ids of ours, times in whole seconds without a zone, and senders by display name, which
+proves nothing. So a message is recognized by its content and its time; equal messages that are known to be sent are
+matched first, and only what is left over counts for an unknown one. The zone is learned from messages that are known to
+be sent. Their absence proves something only if a message of the same kind was found before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from landbot_async._core.models import TranscriptMessage
+
+from .outgoing import Step
+
+# Seconds: how far clocks may be apart, and the longest distance of a zone from our clock.
+SLACK: Final = 2.0
+_FARTHEST_ZONE: Final = 15 * 3600.0
+_HOUR: Final = 3600.0
+_AGREE: Final = 3.0
+
+# Reasons for which a message stays unknown.
+NO_TRACE: Final = "the assignment to a bot leaves no trace in transcripts"
+NO_WITNESS: Final = "transcripts have not shown a message of this kind yet"
+TOO_RECENT: Final = "it is not in the transcript, and too recent to say that it never arrived"
+CUT_SHORT: Final = "it is not in the transcript, which may not reach back that far"
+ANOTHER_HOUR: Final = "the transcript shows such a message an hour earlier or later: the clock may have changed"
+NO_CLOCK: Final = "the times of the transcripts do not agree with each other"
+GONE: Final = "the customer does not exist any more"
+UNREADABLE: Final = "the transcript could not be read"
+FORGOTTEN: Final = "its content was forgotten"
+
+Look: TypeAlias = tuple[object, ...]
+"""The content of a message, as it can be compared: its kind, and what it shows."""
+
+
+class Shown(NamedTuple):
+    """A message in a transcript or a hook delivery. `at` is in seconds: of a naive clock, or Unix seconds."""
+
+    look: Look
+    text: str
+    at: float
+
+
+class Sent(NamedTuple):
+    """A message that is known to have reached its customer, some time between two moments (Unix seconds)."""
+
+    look: Look
+    start: float
+    end: float
+
+
+class Witness(NamedTuple):
+    """A sent message that a transcript shows: it tells the zone, and how its kind looks.
+
+    Attributes:
+        kind: see `kind_of`.
+        at: when it was sent, Unix seconds.
+        offset: seconds by which the transcript's clock is ahead of ours, at the least and at the most.
+        form: for a template, how it looks.
+    """
+
+    kind: Look
+    at: float
+    offset: tuple[float, float]
+    form: Form | None = None
+
+
+class Form(NamedTuple):
+    """How a template is shown: the type, and the text with gaps for its parameters."""
+
+    type: str
+    parts: tuple[str | int, ...]
+
+    def look(self, params: Sequence[str]) -> Look:
+        """Return what the template looks like with these parameters."""
+        return (self.type, "".join(params[part] if isinstance(part, int) else part for part in self.parts))
+
+
+def kind_of(step: Step) -> Look:
+    """Return the kind of a message: messages of one kind are shown alike."""
+    if step.kind == "template":
+        return step.kind, step.body["template_id"], step.body["template_language"]
+    return (step.kind,)
+
+
+def look_of(step: Step, form: Form | None = None) -> Look | None:
+    """Return what a message looks like in a transcript; None for a template whose form is not known."""
+    if step.kind == "text":
+        return "text", step.body["message"]
+    if step.kind == "image":
+        return "image", step.body["url"]
+    if step.kind == "location":
+        return _place(step.body["latitude"], step.body["longitude"])
+    return None if form is None or step.kind != "template" else form.look(_params(step))
+
+
+def form_of(step: Step, shown: Shown) -> Form | None:
+    """Return the form of a template that was shown like this; None if its parameters cannot be told from the rest."""
+    found: list[tuple[int, int, int]] = []
+    for index, param in enumerate(_params(step)):
+        if not param or shown.text.count(param) != 1:
+            return None
+        start = shown.text.index(param)
+        found.append((start, start + len(param), index))
+    found.sort()
+    parts: list[str | int] = []
+    end = 0
+    for start, stop, index in found:
+        if start < end:
+            return None
+        parts += (shown.text[end:start], index)
+        end = stop
+    return Form(str(shown.look[0]), (*parts, shown.text[end:]))
+
+
+def shown_in_transcript(message: TranscriptMessage) -> Shown | None:
+    """Return a message of a transcript; None if its time cannot be read."""
+    at = message.at
+    if at is None:
+        return None
+    text = message.message if isinstance(message.message, str) else ""
+    content = {"url": message.url, **message.extra}
+    return Shown(_look(message.type or "", text, content), text, at.replace(tzinfo=UTC).timestamp())
+
+
+def shown_by_hook(type_: str, text: str, content: Mapping[str, Any], at: float) -> Shown:
+    """Return a message of a hook delivery."""
+    return Shown(_look(type_, text, content), text, at)
+
+
+def resembles(step: Step, shown: Shown) -> bool:
+    """Return True if a hook may be showing this message. A template is one that contains its parameters, in order."""
+    if step.kind != "template":
+        return look_of(step) == shown.look
+    position = 0
+    for param in _params(step):
+        position = shown.text.find(param, position)
+        if position < 0:
+            return False
+        position += len(param)
+    return shown.look[0] not in ("text", "image", "location", "event", "button")
+
+
+def witnesses(sent: Sequence[tuple[Step, Sent]], shown: Sequence[Shown]) -> list[Witness]:
+    """Return which sent messages a transcript shows beyond doubt: their content is in it once, and was sent once.
+
+    Where it is in it more than once, the entries count whose time can be ours in some zone.
+    """
+    found: list[Witness] = []
+    for step, each in sent:
+        if step.kind == "template":
+            alike = [entry for entry in shown if resembles(step, entry)]
+            twins = [other for other, _ in sent if kind_of(other) == kind_of(step)]
+        else:
+            alike = [entry for entry in shown if entry.look == each.look]
+            twins = [other for other, twin in sent if twin.look == each.look]
+        alike = [entry for entry in alike if abs(entry.at - each.start) <= _FARTHEST_ZONE] or alike
+        if len(alike) != 1 or len(twins) != 1:
+            continue
+        form = form_of(step, alike[0]) if step.kind == "template" else None
+        if step.kind != "template" or form is not None:
+            # The transcript shows the beginning of the second in which it arrived.
+            offset = alike[0].at - each.end, alike[0].at + 1.0 - each.start
+            found.append(Witness(kind_of(step), each.start, offset, form))
+    return found
+
+
+def witness_of(known: Iterable[Witness], kind: Look, at: float) -> Witness | None:
+    """Return the witness of a kind that is nearest in time."""
+    return min((each for each in known if each.kind == kind), key=lambda each: abs(each.at - at), default=None)
+
+
+def close_to(known: Iterable[Witness], at: float) -> list[Witness]:
+    """Return the witnesses of any kind within half an hour."""
+    return [each for each in known if abs(each.at - at) <= _HOUR / 2]
+
+
+def offset_at(known: Sequence[Witness], at: float) -> tuple[float, float] | None:
+    """Return how far the transcripts' clock is ahead of ours, by the witnesses nearest in time; None if they disagree.
+
+    The clock of a zone changes twice a year, so far ones do not count where there are near ones.
+    """
+    close = close_to(known, at) or sorted(known, key=lambda each: abs(each.at - at))[:1]
+    earliest, latest = max(each.offset[0] for each in close), min(each.offset[1] for each in close)
+    if earliest - latest > _AGREE:
+        return None
+    return min(earliest, latest), max(earliest, latest)
+
+
+class Question(NamedTuple):
+    """Messages of one customer that look alike, whose outcome is unknown."""
+
+    look: Look
+    starts: Sequence[float]
+    """When their attempts began, in order, Unix seconds."""
+    longest: float
+    """Seconds within which each reached the customer, if it did."""
+
+
+class Answer(NamedTuple):
+    """What a transcript says of an unknown message: it is there, or the reason that it cannot be told; or neither."""
+
+    found: bool
+    doubt: str | None
+
+
+def answers(
+    question: Question, shown: Sequence[Shown], sent: Sequence[Sent], offset: tuple[float, float], *, whole: bool
+) -> list[Answer]:
+    """Return what a transcript says of each unknown message of a question.
+
+    Args:
+        question: the unknown messages.
+        shown: the transcript.
+        sent: the messages that are known to have reached the customer.
+        offset: how far the transcript's clock is ahead of ours, at the least and at the most.
+        whole: true if the transcript is known to reach back to the beginning.
+    """
+    earliest, latest = offset
+    # Each entry as a stretch of time on our clock.
+    left = sorted((each.at - latest, each.at + 1.0 - earliest) for each in shown if each.look == question.look)
+    for each in sorted((each for each in sent if each.look == question.look), key=lambda each: each.end):
+        _take(left, each.start - SLACK, each.end + SLACK)
+    oldest = min((each.at for each in shown), default=None)
+    given: list[Answer] = []
+    found = [_take(left, start - SLACK, start + question.longest + SLACK) for start in question.starts]
+    for start, there in zip(question.starts, found, strict=True):
+        end = start + question.longest
+        doubt = None
+        if not there:
+            shifts = (-_HOUR, _HOUR)
+            if any(_overlaps(each, start + by - SLACK, end + by + SLACK) for by in shifts for each in left):
+                doubt = ANOTHER_HOUR
+            elif not whole and oldest is not None and oldest + 1.0 - earliest > start - SLACK:
+                doubt = CUT_SHORT
+        given.append(Answer(there, doubt))
+    return given
+
+
+def _take(stretches: list[tuple[float, float]], start: float, end: float) -> bool:
+    """Take the first stretch of time that overlaps another one out of the list. Return False if none does."""
+    for each in stretches:
+        if _overlaps(each, start, end):
+            stretches.remove(each)
+            return True
+    return False
+
+
+def _overlaps(stretch: tuple[float, float], start: float, end: float) -> bool:
+    return stretch[0] <= end and stretch[1] >= start
+
+
+def _params(step: Step) -> list[str]:
+    params: list[str] = step.body["template_params"]["body"]["params"]
+    return params
+
+
+def _look(type_: str, text: str, content: Mapping[str, Any]) -> Look:
+    if type_ == "image":
+        return "image", content.get("url")
+    if type_ == "location":
+        return _place(content.get("latitude"), content.get("longitude"))
+    return type_, text
+
+
+def _place(latitude: object, longitude: object) -> Look:
+    """Return a place, to a tenth of a metre: Landbot may make texts of the numbers."""
+    try:
+        return "location", round(float(str(latitude)), 6), round(float(str(longitude)), 6)
+    except ValueError:
+        return "location", None, None

@@ -1,0 +1,252 @@
+"""Every SQL statement of the journal, and its tables. `store` says what they are for.
+
+They are written for SQLite and for Postgres; a `Dialect` holds what differs. A value is `?` here.
+
+A ready message is the first of its customer by definition, so a claim looks for none: with the number behind the state
+in an index, it is as quick among 100,000 messages as among 100. A partial index is used only by a statement that
+repeats its condition literally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from landbot_async.outbox.states import ENDED, MOVES, OPEN, QUEUED, State
+
+
+class Dialect(NamedTuple):
+    """The differences between databases.
+
+    Attributes:
+        value: the mark of a value in a statement.
+        number: the type of a number that counts up by itself.
+        whole: the type of a whole number of any size.
+        real: the type of Unix seconds.
+        blob: the type of bytes.
+        lock: what a SELECT ends with if its row is changed next, and others may do the same at the same time.
+    """
+
+    value: str
+    number: str
+    whole: str
+    real: str
+    blob: str
+    lock: str
+
+    def adapted(self, statement: str) -> str:
+        """Return a statement of this module in the dialect."""
+        return _adapted(self, statement)
+
+
+@lru_cache(maxsize=256)
+def _adapted(dialect: Dialect, statement: str) -> str:
+    return statement.replace("{lock}", dialect.lock).replace("?", dialect.value)
+
+
+SQLITE: Final = Dialect("?", "INTEGER PRIMARY KEY", "INTEGER", "REAL", "BLOB", "")
+
+
+def tables(dialect: Dialect) -> tuple[str, ...]:
+    """Return the statements that make the tables."""
+    number, whole, real, blob = dialect.number, dialect.whole, dialect.real, dialect.blob
+    columns = (
+        f"number {number}",
+        f"outbox {whole} NOT NULL",
+        "key TEXT NOT NULL",
+        f"customer {whole} NOT NULL",
+        "kind TEXT NOT NULL",
+        f"digest {blob} NOT NULL",
+        "content TEXT",  # NULL once it is forgotten
+        f"step {whole} NOT NULL",  # the next one to do
+        "state TEXT NOT NULL",
+        f"claim {whole} NOT NULL",  # fences the results of earlier claims
+        f"attempts {whole} NOT NULL",
+        f"send_after {real}",
+        f"expires {real}",
+        f"queued_at {real} NOT NULL",
+        f"started_at {real}",  # of the last attempt
+        f"ended_at {real}",
+        f"message_at {real}",  # when the attempt began that sent the message itself, whatever follows it
+        f"accepted_at {real}",  # when that was known
+        "error TEXT",
+        f"error_status {whole}",
+        "evidence TEXT",
+        f"seen {whole} NOT NULL",  # 1 if our own message hook has shown the message of the last attempt
+    )
+    return (
+        "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        f"CREATE TABLE outbox (id {number}, name TEXT NOT NULL UNIQUE)",
+        f"CREATE TABLE message ({', '.join(columns)})",
+        "CREATE UNIQUE INDEX message_key ON message (outbox, key)",
+        "CREATE INDEX message_state ON message (outbox, state, number)",
+        "CREATE INDEX message_customer ON message (outbox, customer, state, number)",
+        "CREATE INDEX message_due ON message (outbox, send_after) WHERE state = 'waiting'",
+        "CREATE INDEX message_expires ON message (outbox, expires) WHERE expires IS NOT NULL",
+    )
+
+
+def states_in(states: Iterable[State]) -> str:
+    """Return the condition that a message is in one of these states."""
+    return "state IN (" + ", ".join(f"'{state}'" for state in states) + ")"
+
+
+def _move(name: str, *changes: str) -> str:
+    """Return an UPDATE that makes a move of the table in `states`, from its origins only."""
+    move = MOVES[name]
+    settings = ", ".join((f"state = '{move.target}'", *changes))
+    return f"UPDATE message SET {settings} WHERE {states_in(move.origins)}"
+
+
+def _marks(how_many: int) -> str:
+    return ", ".join("?" * how_many)
+
+
+BEGIN: Final = "BEGIN IMMEDIATE"
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+
+_ONE: Final = " AND number = ?"
+_FENCED: Final = " AND number = ? AND claim = ?"
+_CLEAN: Final = ("ended_at = NULL", "error = NULL", "error_status = NULL", "evidence = NULL")
+
+# What the file is about
+
+ABOUT: Final = "SELECT name, value FROM about"
+SET_ABOUT: Final = "INSERT INTO about VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+FIND_OUTBOX: Final = "SELECT id FROM outbox WHERE name = ?"
+ADD_OUTBOX: Final = "INSERT INTO outbox (name) VALUES (?)"
+
+# Adding
+
+ROWS: Final = 500
+"""Rows in one INSERT. SQLite takes 32,766 values in a statement."""
+VALUES: Final = 10
+_ROW: Final = f"({_marks(VALUES)}, 0, 0, 0, 0)"
+
+
+def known_keys(how_many: int) -> str:
+    """Return the question which of these keys are in the journal."""
+    return f"SELECT key, digest FROM message WHERE outbox = ? AND key IN ({_marks(how_many)})"
+
+
+def with_open_messages(how_many: int) -> str:
+    """Return the question which of these customers have a message that is ready, taken or sending."""
+    return (
+        f"SELECT DISTINCT customer FROM message WHERE outbox = ? AND {states_in(OPEN)}"
+        f" AND customer IN ({_marks(how_many)})"
+    )
+
+
+def add(how_many: int) -> str:
+    """Return the INSERT of so many messages."""
+    rows = ", ".join([_ROW] * how_many)
+    return (
+        "INSERT INTO message (outbox, key, customer, kind, digest, content, state, send_after, expires, queued_at,"
+        f" step, claim, attempts, seen) VALUES {rows}"
+    )
+
+
+# Choosing
+
+DUE: Final = "SELECT number, customer FROM message WHERE outbox = ? AND state = 'waiting' AND send_after <= ?"
+MAKE_DUE: Final = _move("due") + _ONE
+NEXT_DUE: Final = "SELECT min(send_after) FROM message WHERE outbox = ? AND state = 'waiting'"
+PASS_OVER: Final = _move("passed over") + " AND outbox = ? AND customer = ?"
+ELECT: Final = _move("elected") + (
+    " AND number = (SELECT min(number) FROM message WHERE outbox = ? AND customer = ? AND state = 'behind')"
+    " AND NOT EXISTS (SELECT 1 FROM message WHERE outbox = ? AND customer = ? AND state IN ('taken', 'sending'))"
+)
+_CANDIDATE: Final = "SELECT number, claim, key, customer, content, step, expires FROM message"
+READY: Final = _CANDIDATE + " WHERE outbox = ? AND state = 'ready' ORDER BY number LIMIT 1{lock}"
+CLAIM: Final = _move("claimed", "claim = claim + 1") + _ONE
+OVERDUE: Final = f"SELECT number, customer FROM message WHERE outbox = ? AND expires <= ? AND {states_in(QUEUED)}"
+EXPIRE: Final = _move("expired", "ended_at = ?") + _ONE
+
+# At most so many customers a day
+
+_CONTACTED: Final = "(message_at > ? OR (step = 0 AND state IN ('sending', 'unknown') AND started_at > ?))"
+COUNT_CONTACTED: Final = f"SELECT count(DISTINCT customer) FROM message WHERE outbox = ? AND {_CONTACTED}"
+IS_CONTACTED: Final = f"SELECT 1 FROM message WHERE outbox = ? AND customer = ? AND {_CONTACTED} LIMIT 1"
+READY_AND_CONTACTED: Final = (
+    f"{_CANDIDATE} AS candidate WHERE outbox = ? AND state = 'ready' AND EXISTS (SELECT 1 FROM message WHERE"
+    f" outbox = candidate.outbox AND customer = candidate.customer AND {_CONTACTED}) ORDER BY number LIMIT 1{{lock}}"
+)
+
+# An attempt
+
+MARK: Final = (
+    _move("marked", "started_at = ?", "attempts = attempts + 1", "seen = CASE WHEN step = 0 THEN 0 ELSE seen END")
+    + _FENCED
+)
+_REACHED: Final = (
+    "message_at = CASE WHEN step = 0 THEN started_at ELSE message_at END",
+    "accepted_at = CASE WHEN step = 0 THEN ? ELSE accepted_at END",
+)
+NEXT_STEP: Final = _move("next step", *_REACHED, "step = step + 1") + _FENCED
+SENT: Final = _move("sent", *_REACHED, "ended_at = ?", "evidence = ?", "error = NULL", "error_status = NULL") + _FENCED
+FAILED: Final = _move("failed", "ended_at = ?", "error = ?", "error_status = ?") + _FENCED
+LOST: Final = _move("lost", "ended_at = ?", "error = ?", "error_status = ?") + _FENCED
+NOT_SENT: Final = _move("not sent", *_CLEAN) + _FENCED
+EXPIRED: Final = _move("expired", "ended_at = ?") + _FENCED
+LEFT: Final = "SELECT number, claim, customer, state FROM message WHERE outbox = ? AND state IN ('taken', 'sending')"
+
+# Evidence
+
+FOUND: Final = (
+    _move("found", *_REACHED, "ended_at = ?", "evidence = ?", "error = NULL", "error_status = NULL") + _FENCED
+)
+FOUND_WITH_MORE_TO_DO: Final = _move("absent", *_REACHED, "step = step + 1", *_CLEAN) + _FENCED
+ABSENT: Final = _move("absent", *_CLEAN) + _FENCED
+_EVIDENCE: Final = (
+    "SELECT number, claim, customer, kind, content, step, state, started_at, message_at, accepted_at FROM message"
+)
+KEPT: Final = _EVIDENCE + " WHERE number = ?"
+KEPT_OF: Final = _EVIDENCE + " WHERE outbox = ? AND key = ?"
+UNKNOWN: Final = _EVIDENCE + " WHERE outbox = ? AND state = 'unknown' AND number > ? ORDER BY number LIMIT ?"
+_OUTBOXES: Final = "outbox IN (SELECT id FROM outbox)"  # all of the file: they send to the same customers
+UNSEEN: Final = (
+    f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND seen = 0 AND"
+    " (message_at BETWEEN ? AND ? OR (step = 0 AND state IN ('sending', 'unknown') AND started_at BETWEEN ? AND ?))"
+    " ORDER BY number"
+)
+SEE: Final = "UPDATE message SET seen = 1 WHERE number = ? AND claim = ?"
+IS_SEEN: Final = "SELECT 1 FROM message WHERE number = ? AND claim = ? AND step = 0 AND seen = 1"
+REACHED: Final = (
+    f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND message_at IS NOT NULL"
+    " ORDER BY message_at"
+)
+_WITNESS: Final = (
+    f"{_EVIDENCE} WHERE outbox = ? AND kind = ? AND content IS NOT NULL AND message_at IS NOT NULL AND number"
+)
+WITNESSES_BEFORE: Final = f"{_WITNESS} < ? ORDER BY number DESC LIMIT ?"
+WITNESSES_AFTER: Final = f"{_WITNESS} > ? ORDER BY number LIMIT ?"
+
+# By people
+
+CANCEL: Final = _move("cancelled", "ended_at = ?") + _ONE
+CANCEL_ALL: Final = _move("cancelled", "ended_at = ?") + " AND outbox = ?"
+TO_RETRY: Final = (
+    "SELECT number, customer FROM message WHERE outbox = ? AND state = 'failed' AND content IS NOT NULL"
+    " AND (? IS NULL OR error_status = ?)"
+)
+RETRY: Final = _move("retried", *_CLEAN) + _ONE
+FORGET: Final = (
+    f"UPDATE message SET content = NULL, error = NULL WHERE outbox = ? AND {states_in(ENDED)} AND content IS NOT NULL"
+    " AND (? IS NULL OR ended_at < ?)"
+)
+
+# Looking
+
+COUNTS: Final = "SELECT state, count(*) FROM message WHERE outbox = ? GROUP BY state"
+_RECEIPT: Final = (
+    "SELECT number, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence FROM message"
+)
+RECEIPT: Final = _RECEIPT + " WHERE number = ?"
+RECEIPT_OF: Final = _RECEIPT + " WHERE outbox = ? AND key = ?"
+
+
+def receipts(states: Iterable[State]) -> str:
+    """Return the question for a page of receipts of messages in these states."""
+    return f"{_RECEIPT} WHERE outbox = ? AND number > ? AND {states_in(states)} ORDER BY number LIMIT ?"

@@ -1,0 +1,108 @@
+"""Looking at a journal without owning it, and the receipts of one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Final, Protocol, Self, TypeVar
+
+import anyio.to_thread
+
+from landbot_async._core.arguments import choice, filled_text
+from landbot_async._core.sqlite import open_reader
+
+from .journal.sqlite import KIND, journal_path, told
+from .journal.statements import SQLITE
+from .journal.store import Store
+from .receipts import Receipt
+from .states import STATUSES, Status
+
+T = TypeVar("T")
+
+_PAGE: Final = 500
+
+
+class Ask(Protocol):
+    """Asks a journal something."""
+
+    async def __call__(self, function: Callable[[Store], T], /) -> T:
+        """Return what the function says of the journal."""
+        ...
+
+
+class Receipts:
+    """The receipts of a journal, in the order queued: `async for receipt in outbox.receipts()`."""
+
+    def __init__(self, ask: Ask, status: Status | Collection[Status] | None) -> None:
+        wanted = STATUSES if status is None else (status,) if isinstance(status, str) else tuple(status)
+        for each in wanted:
+            choice("status", each, STATUSES)
+        self._ask = ask
+        self._statuses = wanted
+        self._behind = 0
+        self._page: deque[tuple[int, Receipt]] = deque()
+        self._last = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Receipt:
+        if not self._page and not self._last:
+            find = partial(Store.receipts, statuses=self._statuses, behind=self._behind, how_many=_PAGE)
+            self._page.extend(await self._ask(find))
+            self._last = len(self._page) < _PAGE
+        if not self._page:
+            raise StopAsyncIteration
+        self._behind, receipt = self._page.popleft()
+        return receipt
+
+
+class OutboxReader:
+    """A look at a journal that another process, or nobody, has open: counts and receipts. It changes nothing.
+
+        counts = await OutboxReader("spring.campaign").counts()
+
+    It opens the file anew for each question.
+
+    Args:
+        journal: the file.
+        name: the outbox in the journal, if it holds several.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be right.
+        JournalMismatchError: when it is asked: it is not the file of an outbox.
+        OutboxError: when it is asked: there is no such file, or it cannot be read.
+    """
+
+    def __init__(self, journal: str | os.PathLike[str], *, name: str = "default") -> None:
+        self._path = journal_path(journal)
+        self._name = filled_text("name", name)
+
+    def __repr__(self) -> str:
+        return f"OutboxReader({str(self._path)!r}, name={self._name!r})"
+
+    async def counts(self) -> dict[Status, int]:
+        """Return how many messages have each status."""
+        return await self._ask(Store.counts)
+
+    async def receipt(self, key: str) -> Receipt | None:
+        """Return the receipt of a message, or None if there is no such key."""
+        return await self._ask(partial(Store.receipt, key=filled_text("key", key)))
+
+    def receipts(self, status: Status | Collection[Status] | None = None) -> Receipts:
+        """Return the receipts of all messages, or of those with one or several statuses: see `Outbox.receipts`."""
+        return Receipts(self._ask, status)
+
+    async def _ask(self, function: Callable[[Store], T]) -> T:
+        return await anyio.to_thread.run_sync(self._read, function)
+
+    def _read(self, function: Callable[[Store], T]) -> T:
+        with told(self._path):
+            connection = open_reader(self._path, KIND)
+            try:
+                return function(Store(connection, SQLITE, self._name, time.time, make=False))
+            finally:
+                connection.close()

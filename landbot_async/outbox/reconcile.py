@@ -1,0 +1,216 @@
+"""Looking up messages whose outcome is unknown: reads transcripts, and has the journal keep what `evidence` finds."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections import Counter
+from functools import partial
+from itertools import groupby
+from typing import Final
+
+from landbot_async import AsyncLandbot
+from landbot_async._core.errors import LandbotError, NotFoundError
+from landbot_async.webhooks.messages import Message
+
+from . import evidence
+from .evidence import Form, Look, Question, Sent, Shown, Witness
+from .journal.sqlite import SqliteJournal
+from .journal.store import Kept, Store
+from .outgoing import Step, steps_of
+from .receipts import Reconciled
+from .states import STOPPING, State
+
+# Unknown messages that are looked up at a time, and witnesses that are looked for on either side of one.
+_PAGE: Final = 200
+_WITNESSES: Final = 2
+# Seconds. A hook's clock that differs by more than any delay is another clock (a sandbox's): then the arrival counts.
+_ANOTHER_CLOCK: Final = 15 * 3600.0
+# The sender of what the API sends.
+_OURS: Final = "agent"
+
+
+class Reconciler:
+    """Settles unknown messages by evidence.
+
+    Args:
+        journal: the journal.
+        landbot: reads transcripts.
+        send_timeout: seconds within which an attempt has ended.
+        reconcile_after: seconds after which a message that cannot be found never arrived.
+    """
+
+    def __init__(
+        self, journal: SqliteJournal, landbot: AsyncLandbot, *, send_timeout: float, reconcile_after: float
+    ) -> None:
+        self._journal = journal
+        self._landbot = landbot
+        self._send_timeout = send_timeout
+        self._reconcile_after = reconcile_after
+
+    async def witness(self, message: Message) -> None:
+        """Take a message of our own hook as evidence that it was sent."""
+        if message.sender.type != _OURS:
+            return
+        now, at = time.time(), float(message.timestamp)
+        if abs(at - now) > _ANOTHER_CLOCK and not message.redelivered:
+            at = now
+        shown = evidence.shown_by_hook(message.type, _text(message), message.data, at)
+        start, end = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
+        kept = await self._journal.do(partial(Store.unseen, customer=message.customer.id, start=start, end=end))
+        alike = [each for each in kept if evidence.resembles(_message(each), shown)]
+        # One that is known to be sent was shown first.
+        known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + evidence.SLACK]
+        for each in (known or [each for each in alike if each.accepted_at is None])[:1]:
+            await self._journal.do(partial(Store.see, kept=each))
+
+    async def reconcile(self) -> Reconciled:
+        """Look every unknown message up. See `Outbox.reconcile`."""
+        search = _Search(self._journal, self._landbot)
+        sent = queued = behind = 0
+        unknown: Counter[str] = Counter()
+        while page := await self._journal.do(partial(Store.unknown, behind=behind, how_many=_PAGE)):
+            behind = page[-1].number
+            for customer, kept in groupby(sorted(page, key=_customer), key=_customer):
+                for each, verdict in (await self._look_up(search, customer, list(kept))).items():
+                    if verdict is Verdict.SENT:
+                        state = await self._journal.do(partial(Store.found, kept=each, evidence="transcript"))
+                        sent += state is State.SENT
+                        queued += state is not State.SENT  # its next step
+                    elif verdict is Verdict.ABSENT:
+                        queued += await self._journal.do(partial(Store.absent, kept=each))
+                    else:
+                        unknown[verdict] += 1
+        return Reconciled(sent, queued, dict(unknown))
+
+    async def _look_up(self, search: _Search, customer: int, unknown: list[Kept]) -> dict[Kept, Verdict | str]:
+        """Return what is certain about the unknown messages of a customer, or the reason that nothing is."""
+        steps = {each: steps_of(each.content)[each.step] for each in unknown}
+        if all(step.kind == "bot" for step in steps.values()):
+            return dict.fromkeys(unknown, evidence.NO_TRACE)
+        shown = await search.transcript(customer)
+        if isinstance(shown, str):
+            return dict.fromkeys(unknown, shown)
+        given: dict[Kept, Verdict | str] = {}
+        alike: dict[Look, list[Kept]] = {}
+        forms: dict[Look, Witness | None] = {}
+        for each, step in steps.items():
+            look = None
+            if step.kind != "bot":
+                await search.look_for_witnesses(each, step)
+                witness = evidence.witness_of(search.known, evidence.kind_of(step), each.started_at)
+                look = evidence.look_of(step, None if witness is None else witness.form) if search.known else None
+            if look is None:
+                given[each] = evidence.NO_TRACE if step.kind == "bot" else evidence.NO_WITNESS
+            else:
+                alike.setdefault(look, []).append(each)
+                forms[look] = witness
+        for look, those in alike.items():
+            given.update(await self._answer(search, shown, look, forms[look], those))
+        return given
+
+    async def _answer(
+        self, search: _Search, shown: list[Shown], look: Look, witness: Witness | None, unknown: list[Kept]
+    ) -> dict[Kept, Verdict | str]:
+        offset = evidence.offset_at(search.known, unknown[0].started_at)
+        if offset is None:
+            return dict.fromkeys(unknown, evidence.NO_CLOCK)
+        unknown = sorted(unknown, key=lambda each: each.started_at)
+        question = Question(look, [each.started_at for each in unknown], self._send_timeout)
+        sent = await search.sent(unknown[0].customer_id, witness)
+        whole = not shown or len(shown) < search.longest
+        verdicts: dict[Kept, Verdict | str] = {}
+        for each, answer in zip(unknown, evidence.answers(question, shown, sent, offset, whole=whole), strict=True):
+            if answer.found:
+                verdicts[each] = Verdict.SENT
+            elif witness is None:
+                verdicts[each] = evidence.NO_WITNESS
+            elif answer.doubt is not None:
+                verdicts[each] = answer.doubt
+            elif time.time() - each.started_at < self._reconcile_after:
+                verdicts[each] = evidence.TOO_RECENT
+            else:
+                verdicts[each] = Verdict.ABSENT
+        return verdicts
+
+
+class Verdict(enum.Enum):
+    """What is certain about a message."""
+
+    SENT = enum.auto()
+    ABSENT = enum.auto()
+
+
+class _Search:
+    """The transcripts of one reconciliation: each is read, compared with the journal, and dropped."""
+
+    def __init__(self, journal: SqliteJournal, landbot: AsyncLandbot) -> None:
+        self.known: list[Witness] = []
+        self.longest = 0
+        """The length of the longest transcript. A shorter one was not cut short."""
+        self._journal = journal
+        self._landbot = landbot
+        self._read: set[int] = set()
+
+    async def transcript(self, customer: int) -> list[Shown] | str:
+        """Read a customer's transcript, or return the reason why it cannot be read.
+
+        Raises:
+            LandbotError: no transcript can be read with this token.
+        """
+        try:
+            messages = await self._landbot.customers.messages(customer)
+        except NotFoundError:
+            return evidence.GONE
+        except STOPPING:
+            raise
+        except LandbotError:
+            return evidence.UNREADABLE
+        shown = [each for each in map(evidence.shown_in_transcript, messages) if each is not None]
+        self.longest = max(self.longest, len(shown))
+        if customer not in self._read:
+            self._read.add(customer)
+            reached = await self._journal.do(partial(Store.reached, customer=customer))
+            self.known += evidence.witnesses([(_message(each), _sent(each)) for each in reached], shown)
+        return shown
+
+    async def look_for_witnesses(self, kept: Kept, step: Step) -> None:
+        """Read transcripts of others who got a message of this kind at about this time, unless some were read."""
+        kind = evidence.kind_of(step)
+        near = evidence.close_to(self.known, kept.started_at)
+        if len(near) > 1 and any(each.kind == kind for each in near):
+            return
+        find = partial(Store.witnesses, kind=step.kind, number=kept.number, how_many=_WITNESSES)
+        for each in await self._journal.do(find):
+            if each.customer_id not in self._read and evidence.kind_of(_message(each)) == kind:
+                await self.transcript(each.customer_id)
+
+    async def sent(self, customer: int, witness: Witness | None) -> list[Sent]:
+        """Return the messages that are known to have reached a customer, with the looks that are known."""
+        reached = await self._journal.do(partial(Store.reached, customer=customer))
+        form = None if witness is None else witness.form
+        return [
+            _sent(each, form if witness and evidence.kind_of(_message(each)) == witness.kind else None)
+            for each in reached
+        ]
+
+
+def _customer(kept: Kept) -> int:
+    return kept.customer_id
+
+
+def _message(kept: Kept) -> Step:
+    return steps_of(kept.content)[0]
+
+
+def _sent(kept: Kept, form: Form | None = None) -> Sent:
+    start = kept.started_at if kept.message_at is None else kept.message_at
+    end = start if kept.accepted_at is None else kept.accepted_at
+    return Sent(evidence.look_of(_message(kept), form) or (), start, end)
+
+
+def _text(message: Message) -> str:
+    for text in (message.data.get("body"), message.raw.get("message")):
+        if isinstance(text, str):
+            return text
+    return ""

@@ -1,0 +1,449 @@
+"""The tasks that send: each claims a message, waits for the limiter, marks the message, sends it and notes the result.
+
+There are as many as the rate and the latency of responses need. They live in the task group of the Outbox, and claim
+only while somebody waits for a receipt.
+
+Cancellation, and the end of the Outbox, at each `await`: a claimed message of which nothing was sent is queued again.
+The mark and the result are written to their end. A message that is on the wire when its task is cancelled is unknown,
+unless the wire's trace proves that nothing of it was written.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from http.client import responses as phrases
+from typing import Final, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from landbot_async._core.attempts import Attempts
+from landbot_async._core.engine import Engine
+from landbot_async._core.errors import APIStatusError, OutboxError, OutboxStoppedError
+from landbot_async._core.event_loop import Notifier
+from landbot_async._core.resources.fields import Fields
+from landbot_async._core.responses import accepted
+
+from .journal.sqlite import SqliteJournal
+from .journal.store import Claimed, Store
+from .outgoing import ROUTES, Step, steps_of
+from .receipts import Receipt
+from .run import Progress, Stop
+from .states import After, after, slow_down, wanted_in_flight
+
+T = TypeVar("T")
+
+# A run stops if so many attempts in a row came to nothing, for so many seconds.
+_IN_VAIN: Final = 20
+_IN_VAIN_FOR: Final = 60.0
+# The weight of the newest latency in their mean.
+_NEWEST: Final = 0.2
+# Seconds between two looks at the journal while a run waits for more.
+_LOOK_AGAIN: Final = 30.0
+_CUT_OFF: Final = "it was cut off on its way"
+
+
+class NotNowError(Exception):
+    """Nothing was sent, because nothing is to be started any more."""
+
+
+class TooLateError(Exception):
+    """Nothing was sent, because the message has expired."""
+
+
+class FencedError(Exception):
+    """Nothing was sent, because the message does not belong to this claim any more."""
+
+
+class Flight:
+    """A claimed message, and what is known of its attempt."""
+
+    __slots__ = ("attempts", "marked_at", "reached", "scope", "settling", "taken")
+
+    def __init__(self, taken: Claimed) -> None:
+        self.taken = taken
+        self.scope = anyio.CancelScope()
+        self.attempts: Attempts | None = None  # of the call, once it has got the limiter's ticket
+        self.marked_at: float | None = None  # when it was marked, on the event loop's clock
+        self.reached = False  # True if a customer got it, or may have got it
+        self.settling = False  # True while its result is written
+
+    def begin(self) -> None:
+        """Begin the next step."""
+        self.attempts = self.marked_at = None
+        self.settling = False
+
+    @property
+    def doubt(self) -> bool:
+        """True if the attempt may have taken effect."""
+        return self.attempts is not None and (self.attempts.doubt or not self.attempts.safe_to_retry)
+
+    @property
+    def droppable(self) -> bool:
+        """True if the message can be queued again as things stand: nothing of it is on the wire."""
+        return not self.settling and not self.doubt
+
+
+class Workers:
+    """Send what a journal holds.
+
+    Args:
+        journal: the journal.
+        engine: makes the calls, with low priority and a hard end for each.
+        group: the task group in which the workers live.
+    """
+
+    def __init__(self, journal: SqliteJournal, engine: Engine, group: TaskGroup) -> None:
+        self.progress: Progress | None = None
+        """Of the newest run."""
+        self._journal = journal
+        self._engine = engine
+        self._group = group
+        self._closed = False
+        self._tasks = 0
+        self._claiming = 0
+        self._flights: set[Flight] = set()
+        self._changed = Notifier()
+        self._dry = False  # True if nothing was ready when it was last asked for, and nothing has changed since
+        self._changes = 0
+        self._look_again_at = math.inf
+        self._paused_until = -math.inf
+        self._latency = 0.0
+        self._in_vain = 0  # attempts in a row that came to nothing
+        self._in_vain_since = 0.0
+        self._pauses = 0  # and pauses because of them
+
+    # Runs
+
+    def take_over(self, progress: Progress) -> None:
+        """Begin another run. The one before ends; receipts that it has not handed out are the new one's."""
+        before, self.progress = self.progress, progress
+        if before is not None:
+            progress.receipts, before.receipts = before.receipts, progress.receipts
+            before.news.notify()
+
+    def stop(self) -> None:
+        """Start nothing more in the current run, and drop what has not started."""
+        if self.progress is not None:
+            self.progress.stop()
+            self._drop()
+
+    def changed(self) -> None:
+        """Look at the journal again: something may be ready now."""
+        self._dry = False
+        self._changes += 1
+        self._tell()
+
+    async def tend(self, progress: Progress) -> float | None:
+        """Keep a run going. Return the seconds to wait for news, or None if it is over.
+
+        Raises:
+            OutboxError: the journal cannot be read.
+        """
+        if progress is not self.progress:
+            return None
+        if not progress.begun:
+            await self._begin(progress)
+        if self._idle and progress.stop_reason is not None and progress.failure is None:
+            progress.failure = await self._stopped_error(progress.stop_reason)
+        wait = self._wait(progress)
+        if wait is None:
+            await self._journal.do(Store.expire)
+        else:
+            self._add_workers()
+        return wait
+
+    async def _begin(self, progress: Progress) -> None:
+        progress.begun = True
+        self._dry = False
+        await self._journal.do(Store.expire)
+        if progress.rules.per_day is not None:
+            progress.contacted = await self._journal.do(Store.contacted)
+
+    def _wait(self, progress: Progress) -> float | None:
+        """Return the seconds until something may change by itself, or None if the run is over."""
+        now, follow = anyio.current_time(), progress.rules.follow
+        if self._dry and now >= self._look_again_at:
+            self._dry = False
+        if self._closed or progress.stopping or progress.complete(self._on_the_way):
+            return None if self._idle else math.inf
+        if not self._hours(progress):
+            return _LOOK_AGAIN if follow else None if self._idle else math.inf
+        if now < self._paused_until:
+            return self._paused_until - now
+        if self._dry:
+            return self._look_again_at - now if follow else None if self._idle else math.inf
+        return math.inf
+
+    async def _stopped_error(self, stop: Stop) -> OutboxStoppedError:
+        counts = await self._journal.do(Store.counts)
+        error = OutboxStoppedError(
+            f"The run stopped: {stop.reason}. {counts['queued']} messages stay queued. Mend the cause, then run again.",
+            counts={str(status): count for status, count in counts.items()},
+        )
+        error.__cause__ = stop.cause
+        return error
+
+    # Workers
+
+    @property
+    def _on_the_way(self) -> int:
+        return len(self._flights) + self._claiming
+
+    @property
+    def _idle(self) -> bool:
+        return not self._flights and not self._claiming
+
+    @property
+    def _wanted(self) -> int:
+        limiter = self._engine.connection.throttle.limiter
+        rate = getattr(limiter, "rate", 10) / getattr(limiter, "per", 1.0)
+        # An attempt that is still on its way tells how long they take at the least.
+        now = anyio.current_time()
+        oldest = max((now - each.marked_at for each in self._flights if each.marked_at is not None), default=0.0)
+        return wanted_in_flight(rate, max(self._latency, oldest))
+
+    def _may_claim(self) -> Progress | None:
+        """Return the progress of the run for which a message may be claimed now."""
+        progress = self.progress
+        if progress is None or self._closed or not progress.iterating or progress.stopping or self._dry:
+            return None
+        if progress.complete(self._on_the_way) or anyio.current_time() < self._paused_until:
+            return None
+        return progress if self._hours(progress) else None
+
+    def _hours(self, progress: Progress) -> bool:
+        hours = progress.rules.hours
+        return hours is None or hours.contain(time.time())
+
+    def _add_workers(self) -> None:
+        while self._tasks < self._wanted and self._may_claim() is not None:
+            self._tasks += 1
+            self._group.start_soon(self._work)
+
+    async def _work(self) -> None:
+        """Send messages while there are any, and as long as this worker is needed."""
+        try:
+            while self._tasks <= self._wanted and (progress := self._may_claim()) is not None:
+                taken = await self._claim(progress)
+                if taken is not None:
+                    await self._carry(Flight(taken), progress)
+        finally:
+            self._tasks -= 1
+            self._tell()
+
+    async def _claim(self, progress: Progress) -> Claimed | None:
+        self._claiming += 1
+        changes = self._changes
+        try:
+            if progress.day_is_full() and anyio.current_time() >= progress.count_again_at:
+                await self._count_contacted(progress)
+            daily = progress.rules.per_day is not None
+            claim = partial(Store.claim, daily=daily, only_contacted=progress.day_is_full())
+            taken = await self._journal.do(claim)
+            if taken is None and changes == self._changes:
+                due = await self._journal.do(Store.next_due)
+                self._dry = changes == self._changes
+                wait = _LOOK_AGAIN if due is None else max(0.0, due - time.time())
+                self._look_again_at = anyio.current_time() + min(wait, _LOOK_AGAIN)
+        except OutboxError as error:
+            progress.fail(error)
+            return None
+        finally:
+            self._claiming -= 1
+        if taken is not None and taken.new_today:
+            progress.reserved.add(taken.customer_id)
+        return taken
+
+    async def _count_contacted(self, progress: Progress) -> None:
+        progress.contacted = await self._journal.do(Store.contacted)
+        progress.count_again_at = anyio.current_time() + _LOOK_AGAIN
+
+    async def _carry(self, flight: Flight, progress: Progress) -> None:
+        """Do the steps of a message, one after another, until one is not done."""
+        taken = flight.taken
+        self._flights.add(flight)
+        try:
+            with flight.scope:
+                for step in steps_of(taken.content)[taken.step :]:
+                    if not await self._attempt(flight, step):
+                        break
+        finally:
+            self._flights.discard(flight)
+            if taken.new_today:
+                progress.reserved.discard(taken.customer_id)
+                progress.contacted += flight.reached
+            self.changed()
+
+    # An attempt
+
+    async def _attempt(self, flight: Flight, step: Step) -> bool:
+        """Do one step, and note what came of it. Return True if another step follows."""
+        flight.begin()
+        try:
+            await self._call(flight, step)
+        except BaseException as error:
+            flight.settling = True
+            await self._not_done(flight, step, error)
+            if isinstance(error, Exception):
+                return False
+            raise
+        flight.settling = True
+        return await self._done(flight)
+
+    async def _call(self, flight: Flight, step: Step) -> None:
+        options = self._engine.options._replace(before_send=partial(self._before_send, flight, step))
+        engine = Engine(self._engine.connection, options)
+        customer = flight.taken.customer_id
+        if step.kind == "fields":
+            for name, body in step.body.items():
+                await Fields(engine).set(customer, name, body["value"], type=body["type"])
+        else:
+            ids = {"customer_id": customer, **step.ids}
+            await engine.call(ROUTES[step.kind], ids, json=step.body, read=accepted)
+
+    async def _before_send(self, flight: Flight, step: Step, attempts: Attempts) -> None:
+        """Mark a message between the limiter's ticket and the first byte. If this raises, nothing is written."""
+        flight.attempts = attempts
+        progress = self.progress
+        if self._closed or progress is None or progress.stopping:
+            raise NotNowError
+        if step.idempotent or flight.marked_at is not None:
+            return  # marked, and refused with 429 or never written: another attempt of the same call
+        if not self._hours(progress):
+            raise NotNowError
+        asked_at = time.time()
+        expires = flight.taken.expires
+        if expires is not None and asked_at >= expires:
+            raise TooLateError
+        if not await self._journal.do(partial(Store.mark, taken=flight.taken)):
+            raise FencedError
+        if time.time() - asked_at > (self._engine.options.total_timeout or math.inf):
+            raise NotNowError  # the machine was asleep: others may have given this attempt up
+        flight.marked_at = anyio.current_time()
+        self._add_workers()
+
+    async def _done(self, flight: Flight) -> bool:
+        self._measure(flight)
+        self._in_vain = self._pauses = 0
+        flight.reached = True
+        taken = flight.taken
+        if taken.step + 1 < len(steps_of(taken.content)):
+            following = await self._settle(partial(Store.next_step, taken=taken))
+            if following is not None:
+                flight.taken = following
+            return following is not None
+        self._ended(await self._settle(partial(Store.sent, taken=taken)), None)
+        return False
+
+    async def _not_done(self, flight: Flight, step: Step, error: BaseException) -> None:
+        self._measure(flight)
+        taken = flight.taken
+        if isinstance(error, FencedError):
+            return
+        if isinstance(error, TooLateError):
+            await self._settle(partial(Store.expired, taken=taken))
+            return
+        lost = flight.doubt and not step.idempotent
+        if isinstance(error, NotNowError) or not isinstance(error, Exception):
+            if lost:
+                self._ended(await self._settle(partial(Store.lost, taken=taken, error=_CUT_OFF, status=None)), None)
+            else:
+                await self._settle(partial(Store.not_sent, taken=taken))
+            return
+        follows = after(error, idempotent=step.idempotent, doubt=flight.doubt)
+        if follows is After.RAISE:
+            self._stop(error)
+        elif follows is After.STOP:
+            self._stop(Stop(_words(error), error))
+        elif follows is After.AGAIN:
+            self._slow_down(error)
+        text, status = _words(error), error.status if isinstance(error, APIStatusError) else None
+        if follows is After.FAILED:
+            self._in_vain = self._pauses = 0
+            self._ended(await self._settle(partial(Store.failed, taken=taken, error=text, status=status)), error)
+        elif lost:
+            self._in_vain = self._pauses = 0
+            flight.reached = True
+            self._ended(await self._settle(partial(Store.lost, taken=taken, error=text, status=status)), error)
+        else:
+            await self._settle(partial(Store.not_sent, taken=taken))
+
+    async def _settle(self, function: Callable[[Store], T]) -> T | None:
+        """Write a result. If that cannot be done now, the run ends with the error, and it is tried again later."""
+        try:
+            return await self._journal.settle(function)
+        except OutboxError as error:
+            self._stop(error)
+            return None
+
+    def _ended(self, receipt: Receipt | None, error: Exception | None) -> None:
+        if receipt is not None and self.progress is not None:
+            self.progress.ended(receipt, error)
+            if self.progress.stopping:
+                self._drop()
+
+    def _stop(self, why: Stop | Exception) -> None:
+        if self.progress is not None:
+            if isinstance(why, Stop):
+                self.progress.stop(why)
+            else:
+                self.progress.fail(why)
+            self._drop()
+
+    def _drop(self) -> None:
+        """Have what is not on the wire queued again."""
+        for flight in self._flights:
+            if flight.droppable:
+                flight.scope.cancel()
+
+    def _slow_down(self, error: Exception) -> None:
+        now = anyio.current_time()
+        if not self._in_vain:
+            self._in_vain_since = now
+        self._in_vain += 1
+        progress = self.progress
+        patient = progress is None or progress.rules.stop_after_failures is None
+        if not patient and self._in_vain >= _IN_VAIN and now - self._in_vain_since >= _IN_VAIN_FOR:
+            self._stop(Stop(f"for {_IN_VAIN_FOR:g} seconds no attempt came to anything ({_words(error)})", error))
+        if now >= self._paused_until:
+            # Several that fail together are one trouble.
+            self._pauses += 1
+            self._paused_until = now + slow_down(error, self._pauses)
+
+    def _measure(self, flight: Flight) -> None:
+        if flight.marked_at is not None:
+            latency = anyio.current_time() - flight.marked_at
+            self._latency += (latency - self._latency) * (_NEWEST if self._latency else 1.0)
+
+    # The end
+
+    async def aclose(self, grace: float) -> None:
+        """Start nothing more, and wait until nothing is on its way: for `grace` seconds, then it is cut off."""
+        self._closed = True
+        self.stop()
+        with anyio.move_on_after(grace):
+            await self._until_idle()
+        for flight in self._flights:
+            flight.scope.cancel()
+        await self._until_idle()
+
+    async def _until_idle(self) -> None:
+        while not self._idle:
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.notify()
+        if self.progress is not None:
+            self.progress.news.notify()
+
+
+def _words(error: Exception) -> str:
+    """Return what a receipt says of an error."""
+    if isinstance(error, APIStatusError):
+        text = f"{error.status} {phrases.get(error.status, '')}".rstrip()
+        return f"{text}: {error.message}" if error.message else text
+    return f"{type(error).__name__}: {error}"
