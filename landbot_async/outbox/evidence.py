@@ -30,9 +30,10 @@ TOO_RECENT: Final = "it is not in the transcript, and too recent to say that it 
 CUT_SHORT: Final = "it is not in the transcript, which may not reach back that far"
 ANOTHER_HOUR: Final = "the transcript shows such a message an hour earlier or later: the clock may have changed"
 NO_CLOCK: Final = "the times of the transcripts do not agree with each other"
+ON_ITS_WAY: Final = "an equal message to this customer is on its way at the moment"
 GONE: Final = "the customer does not exist any more"
 UNREADABLE: Final = "the transcript could not be read"
-FORGOTTEN: Final = "its content was forgotten"
+FORGOTTEN: Final = "another message to this customer at that time was forgotten, so they cannot be told apart"
 
 Look: TypeAlias = tuple[object, ...]
 """The content of a message, as it can be compared: its kind, and what it shows."""
@@ -147,27 +148,76 @@ def resembles(step: Step, shown: Shown) -> bool:
 
 
 def witnesses(sent: Sequence[tuple[Step, Sent]], shown: Sequence[Shown]) -> list[Witness]:
-    """Return which sent messages a transcript shows beyond doubt: their content is in it once, and was sent once.
+    """Return which messages that are known to be sent a transcript of their customer shows beyond doubt.
 
-    Where it is in it more than once, the entries count whose time can be ours in some zone.
+    What was sent within a short time is shown within a short time. So the messages of a conversation are compared
+    together: the transcript has to show every one of them, and there must be one distance between its clock and ours at
+    which it does.
     """
     found: list[Witness] = []
-    for step, each in sent:
-        if step.kind == "template":
-            alike = [entry for entry in shown if resembles(step, entry)]
-            twins = [other for other, _ in sent if kind_of(other) == kind_of(step)]
-        else:
-            alike = [entry for entry in shown if entry.look == each.look]
-            twins = [other for other, twin in sent if twin.look == each.look]
-        alike = [entry for entry in alike if abs(entry.at - each.start) <= _FARTHEST_ZONE] or alike
-        if len(alike) != 1 or len(twins) != 1:
+    for those in _conversations(sent):
+        rows = [_distances(step, each, shown) for step, each in those]
+        near = [[each for each in row if -_FARTHEST_ZONE <= each[0] <= each[1] <= _FARTHEST_ZONE] for row in rows]
+        if all(near):  # otherwise it is the clock of something else, such as a sandbox
+            rows = near
+        offset = _common(rows)
+        if offset is None:
             continue
-        form = form_of(step, alike[0]) if step.kind == "template" else None
-        if step.kind != "template" or form is not None:
-            # The transcript shows the beginning of the second in which it arrived.
-            offset = alike[0].at - each.end, alike[0].at + 1.0 - each.start
+        for step, each in those:
+            form = None
+            if step.kind == "template":
+                alike = [entry for entry in shown if resembles(step, entry) and _meet(_distance(each, entry), offset)]
+                form = form_of(step, alike[0]) if len(alike) == 1 else None
+                if form is None:
+                    continue
             found.append(Witness(kind_of(step), each.start, offset, form))
     return found
+
+
+def _conversations(sent: Sequence[tuple[Step, Sent]]) -> list[list[tuple[Step, Sent]]]:
+    """Return the messages in groups with half an hour of silence between them, and the last twenty of each."""
+    groups: list[list[tuple[Step, Sent]]] = []
+    for step, each in sorted(sent, key=lambda pair: pair[1].start):
+        if not groups or each.start - groups[-1][-1][1].start > _HOUR / 2:
+            groups.append([])
+        groups[-1].append((step, each))
+    return [group[-20:] for group in groups]
+
+
+def _distances(step: Step, sent: Sent, shown: Sequence[Shown]) -> list[tuple[float, float]]:
+    """Return how far the transcript's clock would be ahead of ours for each entry that may be this message."""
+    if step.kind == "template":
+        return [_distance(sent, entry) for entry in shown if resembles(step, entry)]
+    return [_distance(sent, entry) for entry in shown if entry.look == sent.look]
+
+
+def _distance(sent: Sent, entry: Shown) -> tuple[float, float]:
+    # The transcript shows the beginning of the second in which the message arrived.
+    return entry.at - sent.end, entry.at + 1.0 - sent.start
+
+
+def _common(rows: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float] | None:
+    """Return the one stretch that has a part of every row, or None if there is none, or there are several."""
+    first, *others = sorted(rows, key=len)
+    found = [shared for stretch in first if (shared := _shared(stretch, others)) is not None]
+    if not found or max(found)[0] - min(found)[1] > _AGREE:
+        return None
+    return min(each[0] for each in found), max(each[1] for each in found)
+
+
+def _shared(stretch: tuple[float, float], rows: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, float] | None:
+    """Return the part of a stretch that it shares with one of every row, the longest each time."""
+    start, end = stretch
+    for row in rows:
+        parts = [(max(start, each[0]), min(end, each[1])) for each in row]
+        start, end = max(parts, key=lambda part: part[1] - part[0], default=(1.0, 0.0))
+        if start > end:
+            return None
+    return start, end
+
+
+def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
 
 
 def witness_of(known: Iterable[Witness], kind: Look, at: float) -> Witness | None:
@@ -228,15 +278,18 @@ def answers(
         _take(left, each.start - SLACK, each.end + SLACK)
     oldest = min((each.at for each in shown), default=None)
     given: list[Answer] = []
-    found = [_take(left, start - SLACK, start + question.longest + SLACK) for start in question.starts]
+    # The last ones first: what is there belongs to the attempt before it that is nearest.
+    left.reverse()
+    found = [_take(left, start - SLACK, start + question.longest + SLACK) for start in reversed(question.starts)]
+    found.reverse()
     for start, there in zip(question.starts, found, strict=True):
         end = start + question.longest
         doubt = None
         if not there:
             shifts = (-_HOUR, _HOUR)
-            if any(_overlaps(each, start + by - SLACK, end + by + SLACK) for by in shifts for each in left):
+            if any(_meet(each, (start + by - SLACK, end + by + SLACK)) for by in shifts for each in left):
                 doubt = ANOTHER_HOUR
-            elif not whole and oldest is not None and oldest + 1.0 - earliest > start - SLACK:
+            elif not whole and oldest is not None and oldest - latest > start:
                 doubt = CUT_SHORT
         given.append(Answer(there, doubt))
     return given
@@ -245,14 +298,10 @@ def answers(
 def _take(stretches: list[tuple[float, float]], start: float, end: float) -> bool:
     """Take the first stretch of time that overlaps another one out of the list. Return False if none does."""
     for each in stretches:
-        if _overlaps(each, start, end):
+        if _meet(each, (start, end)):
             stretches.remove(each)
             return True
     return False
-
-
-def _overlaps(stretch: tuple[float, float], start: float, end: float) -> bool:
-    return stretch[0] <= end and stretch[1] >= start
 
 
 def _params(step: Step) -> list[str]:

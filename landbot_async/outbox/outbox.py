@@ -290,7 +290,7 @@ class Outbox:
         The journal may be changed meanwhile: `async for receipt in outbox.receipts()` reads some hundred at a time, and
         each is as it was then.
         """
-        return Receipts(self._open.journal.do, status)
+        return Receipts(self._open.journal, status)
 
     # Evidence
 

@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Final, Protocol, Self, TypeVar
+from pathlib import Path
+from typing import Final, Self, TypeVar
 
 import anyio.to_thread
 
@@ -16,7 +17,7 @@ from landbot_async._core.sqlite import open_reader
 
 from .journal.sqlite import KIND, journal_path, told
 from .journal.statements import SQLITE
-from .journal.store import Store
+from .journal.store import Asked, Store
 from .receipts import Receipt
 from .states import STATUSES, Status
 
@@ -25,22 +26,14 @@ T = TypeVar("T")
 _PAGE: Final = 500
 
 
-class Ask(Protocol):
-    """Asks a journal something."""
-
-    async def __call__(self, function: Callable[[Store], T], /) -> T:
-        """Return what the function says of the journal."""
-        ...
-
-
 class Receipts:
     """The receipts of a journal, in the order queued: `async for receipt in outbox.receipts()`."""
 
-    def __init__(self, ask: Ask, status: Status | Collection[Status] | None) -> None:
+    def __init__(self, journal: Asked, status: Status | Collection[Status] | None) -> None:
         wanted = STATUSES if status is None else (status,) if isinstance(status, str) else tuple(status)
         for each in wanted:
             choice("status", each, STATUSES)
-        self._ask = ask
+        self._journal = journal
         self._statuses = wanted
         self._behind = 0
         self._page: deque[tuple[int, Receipt]] = deque()
@@ -52,7 +45,7 @@ class Receipts:
     async def __anext__(self) -> Receipt:
         if not self._page and not self._last:
             find = partial(Store.receipts, statuses=self._statuses, behind=self._behind, how_many=_PAGE)
-            self._page.extend(await self._ask(find))
+            self._page.extend(await self._journal.do(find))
             self._last = len(self._page) < _PAGE
         if not self._page:
             raise StopAsyncIteration
@@ -80,23 +73,33 @@ class OutboxReader:
     def __init__(self, journal: str | os.PathLike[str], *, name: str = "default") -> None:
         self._path = journal_path(journal)
         self._name = filled_text("name", name)
+        self._journal = _Reading(self._path, self._name)
 
     def __repr__(self) -> str:
         return f"OutboxReader({str(self._path)!r}, name={self._name!r})"
 
     async def counts(self) -> dict[Status, int]:
         """Return how many messages have each status."""
-        return await self._ask(Store.counts)
+        return await self._journal.do(Store.counts)
 
     async def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of a message, or None if there is no such key."""
-        return await self._ask(partial(Store.receipt, key=filled_text("key", key)))
+        return await self._journal.do(partial(Store.receipt, key=filled_text("key", key)))
 
     def receipts(self, status: Status | Collection[Status] | None = None) -> Receipts:
         """Return the receipts of all messages, or of those with one or several statuses: see `Outbox.receipts`."""
-        return Receipts(self._ask, status)
+        return Receipts(self._journal, status)
 
-    async def _ask(self, function: Callable[[Store], T]) -> T:
+
+class _Reading:
+    """A journal that is opened for each question."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+
+    async def do(self, function: Callable[[Store], T]) -> T:
+        """Return what the function says of the journal."""
         return await anyio.to_thread.run_sync(self._read, function)
 
     def _read(self, function: Callable[[Store], T]) -> T:

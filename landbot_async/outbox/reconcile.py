@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from itertools import groupby
 from typing import Final
@@ -15,15 +16,16 @@ from landbot_async.webhooks.messages import Message
 
 from . import evidence
 from .evidence import Form, Look, Question, Sent, Shown, Witness
-from .journal.sqlite import SqliteJournal
-from .journal.store import Kept, Store
+from .journal.store import Asked, Kept, Store
 from .outgoing import Step, steps_of
 from .receipts import Reconciled
 from .states import STOPPING, State
 
-# Unknown messages that are looked up at a time, and witnesses that are looked for on either side of one.
+# Unknown messages that are looked up at a time.
 _PAGE: Final = 200
-_WITNESSES: Final = 2
+# Further transcripts that are read for one of them, and the messages on either side of it that they may be of.
+_WITNESSES: Final = 3
+_CANDIDATES: Final = 20
 # Seconds. A hook's clock that differs by more than any delay is another clock (a sandbox's): then the arrival counts.
 _ANOTHER_CLOCK: Final = 15 * 3600.0
 # The sender of what the API sends.
@@ -38,35 +40,48 @@ class Reconciler:
         landbot: reads transcripts.
         send_timeout: seconds within which an attempt has ended.
         reconcile_after: seconds after which a message that cannot be found never arrived.
+        clock: Unix seconds.
     """
 
     def __init__(
-        self, journal: SqliteJournal, landbot: AsyncLandbot, *, send_timeout: float, reconcile_after: float
+        self,
+        journal: Asked,
+        landbot: AsyncLandbot,
+        *,
+        send_timeout: float,
+        reconcile_after: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
         self._landbot = landbot
         self._send_timeout = send_timeout
         self._reconcile_after = reconcile_after
+        self._clock = clock
 
     async def witness(self, message: Message) -> None:
         """Take a message of our own hook as evidence that it was sent."""
         if message.sender.type != _OURS:
             return
-        now, at = time.time(), float(message.timestamp)
+        now, at = self._clock(), float(message.timestamp)
         if abs(at - now) > _ANOTHER_CLOCK and not message.redelivered:
             at = now
         shown = evidence.shown_by_hook(message.type, _text(message), message.data, at)
         start, end = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
         kept = await self._journal.do(partial(Store.unseen, customer=message.customer.id, start=start, end=end))
         alike = [each for each in kept if evidence.resembles(_message(each), shown)]
-        # One that is known to be sent was shown first.
+        if await self._forgotten(message.customer.id, start, end):
+            return
+        # Those that are known to be sent were shown first, and then what may still turn out to be: an unknown one is
+        # taken for sent only if nothing else explains what the hook shows.
         known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + evidence.SLACK]
-        for each in (known or [each for each in alike if each.accepted_at is None])[:1]:
+        sending = [each for each in alike if each.state is State.SENDING and each.step == 0]
+        unknown = [each for each in alike if each.state is State.UNKNOWN and each.step == 0]
+        for each in sorted(known or sending or unknown, key=lambda each: abs(at - each.started_at))[:1]:
             await self._journal.do(partial(Store.see, kept=each))
 
     async def reconcile(self) -> Reconciled:
         """Look every unknown message up. See `Outbox.reconcile`."""
-        search = _Search(self._journal, self._landbot)
+        search = _Search(self._journal, self._landbot, self._send_timeout)
         sent = queued = behind = 0
         unknown: Counter[str] = Counter()
         while page := await self._journal.do(partial(Store.unknown, behind=behind, how_many=_PAGE)):
@@ -116,8 +131,15 @@ class Reconciler:
         if offset is None:
             return dict.fromkeys(unknown, evidence.NO_CLOCK)
         unknown = sorted(unknown, key=lambda each: each.started_at)
+        margin = self._send_timeout + evidence.SLACK
+        if await self._forgotten(
+            unknown[0].customer_id, unknown[0].started_at - margin, unknown[-1].started_at + margin
+        ):
+            return dict.fromkeys(unknown, evidence.FORGOTTEN)
         question = Question(look, [each.started_at for each in unknown], self._send_timeout)
-        sent = await search.sent(unknown[0].customer_id, witness)
+        sent, on_the_way = await search.others(unknown[0].customer_id, witness)
+        if look in on_the_way:
+            return dict.fromkeys(unknown, evidence.ON_ITS_WAY)
         whole = not shown or len(shown) < search.longest
         verdicts: dict[Kept, Verdict | str] = {}
         for each, answer in zip(unknown, evidence.answers(question, shown, sent, offset, whole=whole), strict=True):
@@ -127,11 +149,14 @@ class Reconciler:
                 verdicts[each] = evidence.NO_WITNESS
             elif answer.doubt is not None:
                 verdicts[each] = answer.doubt
-            elif time.time() - each.started_at < self._reconcile_after:
+            elif self._clock() - each.started_at < self._reconcile_after:
                 verdicts[each] = evidence.TOO_RECENT
             else:
                 verdicts[each] = Verdict.ABSENT
         return verdicts
+
+    async def _forgotten(self, customer: int, start: float, end: float) -> bool:
+        return await self._journal.do(partial(Store.forgotten, customer=customer, start=start, end=end))
 
 
 class Verdict(enum.Enum):
@@ -144,12 +169,13 @@ class Verdict(enum.Enum):
 class _Search:
     """The transcripts of one reconciliation: each is read, compared with the journal, and dropped."""
 
-    def __init__(self, journal: SqliteJournal, landbot: AsyncLandbot) -> None:
+    def __init__(self, journal: Asked, landbot: AsyncLandbot, longest: float) -> None:
         self.known: list[Witness] = []
         self.longest = 0
         """The length of the longest transcript. A shorter one was not cut short."""
         self._journal = journal
         self._landbot = landbot
+        self._longest = longest  # seconds that an attempt lasts, at most
         self._read: set[int] = set()
 
     async def transcript(self, customer: int) -> list[Shown] | str:
@@ -171,7 +197,7 @@ class _Search:
         if customer not in self._read:
             self._read.add(customer)
             reached = await self._journal.do(partial(Store.reached, customer=customer))
-            self.known += evidence.witnesses([(_message(each), _sent(each)) for each in reached], shown)
+            self.known += evidence.witnesses([(_message(each), _sent(each, self._longest)) for each in reached], shown)
         return shown
 
     async def look_for_witnesses(self, kept: Kept, step: Step) -> None:
@@ -180,19 +206,26 @@ class _Search:
         near = evidence.close_to(self.known, kept.started_at)
         if len(near) > 1 and any(each.kind == kind for each in near):
             return
-        find = partial(Store.witnesses, kind=step.kind, number=kept.number, how_many=_WITNESSES)
-        for each in await self._journal.do(find):
+        find = partial(Store.witnesses, kind=step.kind, number=kept.number, how_many=_CANDIDATES)
+        read = 0
+        for each in sorted(await self._journal.do(find), key=lambda each: abs(each.number - kept.number)):
             if each.customer_id not in self._read and evidence.kind_of(_message(each)) == kind:
                 await self.transcript(each.customer_id)
+                read += 1
+                if read == _WITNESSES:
+                    return
 
-    async def sent(self, customer: int, witness: Witness | None) -> list[Sent]:
-        """Return the messages that are known to have reached a customer, with the looks that are known."""
+    async def others(self, customer: int, witness: Witness | None) -> tuple[list[Sent], set[Look]]:
+        """Return the messages that are known to have reached a customer, and the looks of those on their way."""
         reached = await self._journal.do(partial(Store.reached, customer=customer))
-        form = None if witness is None else witness.form
-        return [
-            _sent(each, form if witness and evidence.kind_of(_message(each)) == witness.kind else None)
-            for each in reached
-        ]
+        going = await self._journal.do(partial(Store.on_the_way, customer=customer))
+        known = [_sent(each, self._longest, _form(each, witness)) for each in reached]
+        return known, {_sent(each, self._longest, _form(each, witness)).look for each in going}
+
+
+def _form(kept: Kept, witness: Witness | None) -> Form | None:
+    same_kind = witness is not None and evidence.kind_of(_message(kept)) == witness.kind
+    return witness.form if witness is not None and same_kind else None
 
 
 def _customer(kept: Kept) -> int:
@@ -203,9 +236,10 @@ def _message(kept: Kept) -> Step:
     return steps_of(kept.content)[0]
 
 
-def _sent(kept: Kept, form: Form | None = None) -> Sent:
+def _sent(kept: Kept, longest: float, form: Form | None = None) -> Sent:
+    """Return a message that is known to be sent. It arrived while its attempt lasted, whenever that became known."""
     start = kept.started_at if kept.message_at is None else kept.message_at
-    end = start if kept.accepted_at is None else kept.accepted_at
+    end = start + longest if kept.accepted_at is None else min(kept.accepted_at, start + longest)
     return Sent(evidence.look_of(_message(kept), form) or (), start, end)
 
 

@@ -217,6 +217,11 @@ REACHED: Final = (
     f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND message_at IS NOT NULL"
     " ORDER BY message_at"
 )
+ON_THE_WAY: Final = f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND state = 'sending' AND step = 0"
+FORGOTTEN: Final = (
+    f"SELECT 1 FROM message WHERE {_OUTBOXES} AND customer = ? AND content IS NULL AND"
+    " message_at BETWEEN ? AND ? LIMIT 1"
+)
 _WITNESS: Final = (
     f"{_EVIDENCE} WHERE outbox = ? AND kind = ? AND content IS NOT NULL AND message_at IS NOT NULL AND number"
 )

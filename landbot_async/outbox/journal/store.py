@@ -50,6 +50,14 @@ class Connection(Protocol):
         ...
 
 
+class Asked(Protocol):
+    """A journal that can be asked something, wherever it is."""
+
+    async def do(self, function: Callable[[Store], T], /) -> T:
+        """Return what the function makes of the journal."""
+        ...
+
+
 class Claimed(NamedTuple):
     """A message that was taken to be sent. `claim` fences its results."""
 
@@ -322,6 +330,14 @@ class Store:
     def reached(self, customer: int) -> list[Kept]:
         """Return the messages that are known to have reached a customer, of every outbox here."""
         return _kept(self._run(sql.REACHED, customer))
+
+    def on_the_way(self, customer: int) -> list[Kept]:
+        """Return the messages that are on their way to a customer now, of every outbox here."""
+        return _kept(self._run(sql.ON_THE_WAY, customer))
+
+    def forgotten(self, customer: int, start: float, end: float) -> bool:
+        """Return True if a customer was reached in this time by a message whose content is forgotten."""
+        return self._run(sql.FORGOTTEN, customer, start, end).fetchone() is not None
 
     def witnesses(self, kind: str, number: int, how_many: int) -> list[Kept]:
         """Return messages of a kind that are known to have reached their customers, next to a number on either side."""
