@@ -17,11 +17,11 @@ from landbot_async._core.models import TranscriptMessage
 
 from .outgoing import Step
 
-# Seconds: how far clocks may be apart, and the longest distance of a zone from our clock.
+# Seconds: how far clocks may be apart, how far two measurements of that, and a zone from our clock.
 SLACK: Final = 2.0
+AGREE: Final = 3.0
 _FARTHEST_ZONE: Final = 15 * 3600.0
 _HOUR: Final = 3600.0
-_AGREE: Final = 3.0
 
 # Reasons for which a message stays unknown.
 NO_TRACE: Final = "the assignment to a bot leaves no trace in transcripts"
@@ -200,7 +200,7 @@ def _common(rows: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float
     """Return the one stretch that has a part of every row, or None if there is none, or there are several."""
     first, *others = sorted(rows, key=len)
     found = [shared for stretch in first if (shared := _shared(stretch, others)) is not None]
-    if not found or max(found)[0] - min(found)[1] > _AGREE:
+    if not found or max(found)[0] - min(found)[1] > AGREE:
         return None
     return min(each[0] for each in found), max(each[1] for each in found)
 
@@ -237,7 +237,7 @@ def offset_at(known: Sequence[Witness], at: float) -> tuple[float, float] | None
     """
     close = close_to(known, at) or sorted(known, key=lambda each: abs(each.at - at))[:1]
     earliest, latest = max(each.offset[0] for each in close), min(each.offset[1] for each in close)
-    if earliest - latest > _AGREE:
+    if earliest - latest > AGREE:
         return None
     return min(earliest, latest), max(earliest, latest)
 
@@ -253,9 +253,9 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a transcript says of an unknown message: it is there, or the reason that it cannot be told; or neither."""
+    """What a transcript says of an unknown message: when it arrived, or why that cannot be told; or neither."""
 
-    found: bool
+    arrived_at: float | None
     doubt: str | None
 
 
@@ -277,31 +277,33 @@ def answers(
     for each in sorted((each for each in sent if each.look == question.look), key=lambda each: each.end):
         _take(left, each.start - SLACK, each.end + SLACK)
     oldest = min((each.at for each in shown), default=None)
-    given: list[Answer] = []
     # The last ones first: what is there belongs to the attempt before it that is nearest.
     left.reverse()
     found = [_take(left, start - SLACK, start + question.longest + SLACK) for start in reversed(question.starts)]
     found.reverse()
-    for start, there in zip(question.starts, found, strict=True):
+    given: list[Answer] = []
+    for start, stretch in zip(question.starts, found, strict=True):
         end = start + question.longest
+        if stretch is not None:
+            given.append(Answer(min(max(stretch[1], start), end), None))
+            continue
         doubt = None
-        if not there:
-            shifts = (-_HOUR, _HOUR)
-            if any(_meet(each, (start + by - SLACK, end + by + SLACK)) for by in shifts for each in left):
-                doubt = ANOTHER_HOUR
-            elif not whole and oldest is not None and oldest - latest > start:
-                doubt = CUT_SHORT
-        given.append(Answer(there, doubt))
+        shifts = (-_HOUR, _HOUR)
+        if any(_meet(each, (start + by - SLACK, end + by + SLACK)) for by in shifts for each in left):
+            doubt = ANOTHER_HOUR
+        elif not whole and oldest is not None and oldest - latest > start:
+            doubt = CUT_SHORT
+        given.append(Answer(None, doubt))
     return given
 
 
-def _take(stretches: list[tuple[float, float]], start: float, end: float) -> bool:
-    """Take the first stretch of time that overlaps another one out of the list. Return False if none does."""
+def _take(stretches: list[tuple[float, float]], start: float, end: float) -> tuple[float, float] | None:
+    """Take the first stretch of time that overlaps another one out of the list, and return it, if there is one."""
     for each in stretches:
         if _meet(each, (start, end)):
             stretches.remove(each)
-            return True
-    return False
+            return each
+    return None
 
 
 def _params(step: Step) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 from landbot_async import AsyncLandbot
 from landbot_async._core.errors import LandbotError, NotFoundError
@@ -30,6 +29,10 @@ _CANDIDATES: Final = 20
 _ANOTHER_CLOCK: Final = 15 * 3600.0
 # The sender of what the API sends.
 _OURS: Final = "agent"
+
+
+Verdict: TypeAlias = float | str | None
+"""When a message arrived (Unix seconds), the reason that this cannot be told, or None: it never arrived."""
 
 
 class Reconciler:
@@ -67,17 +70,19 @@ class Reconciler:
             at = now
         shown = evidence.shown_by_hook(message.type, _text(message), message.data, at)
         start, end = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
-        kept = await self._journal.do(partial(Store.unseen, customer=message.customer.id, start=start, end=end))
-        alike = [each for each in kept if evidence.resembles(_message(each), shown)]
+        # Those that a transcript has shown may be a little off.
+        find = partial(Store.unseen, customer=message.customer.id, start=start, end=end + evidence.AGREE)
+        alike = [each for each in await self._journal.do(find) if evidence.resembles(_message(each), shown)]
         if await self._forgotten(message.customer.id, start, end):
             return
         # Those that are known to be sent were shown first, and then what may still turn out to be: an unknown one is
         # taken for sent only if nothing else explains what the hook shows.
-        known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + evidence.SLACK]
-        sending = [each for each in alike if each.state is State.SENDING and each.step == 0]
-        unknown = [each for each in alike if each.state is State.UNKNOWN and each.step == 0]
-        for each in sorted(known or sending or unknown, key=lambda each: abs(at - each.started_at))[:1]:
-            await self._journal.do(partial(Store.see, kept=each))
+        margin = evidence.SLACK + evidence.AGREE
+        known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + margin]
+        others = [each for each in alike if each.accepted_at is None and each.started_at <= end]
+        sending = [each for each in others if each.state is State.SENDING]
+        for each in sorted(known or sending or others, key=lambda each: abs(at - each.started_at))[:1]:
+            await self._journal.do(partial(Store.see, kept=each, at=at))
 
     async def reconcile(self) -> Reconciled:
         """Look every unknown message up. See `Outbox.reconcile`."""
@@ -88,17 +93,18 @@ class Reconciler:
             behind = page[-1].number
             for customer, kept in groupby(sorted(page, key=_customer), key=_customer):
                 for each, verdict in (await self._look_up(search, customer, list(kept))).items():
-                    if verdict is Verdict.SENT:
-                        state = await self._journal.do(partial(Store.found, kept=each, evidence="transcript"))
+                    if isinstance(verdict, float):
+                        find = partial(Store.found, kept=each, evidence="transcript", at=verdict)
+                        state = await self._journal.do(find)
                         sent += state is State.SENT
                         queued += state is not State.SENT  # its next step
-                    elif verdict is Verdict.ABSENT:
+                    elif verdict is None:
                         queued += await self._journal.do(partial(Store.absent, kept=each))
                     else:
                         unknown[verdict] += 1
         return Reconciled(sent, queued, dict(unknown))
 
-    async def _look_up(self, search: _Search, customer: int, unknown: list[Kept]) -> dict[Kept, Verdict | str]:
+    async def _look_up(self, search: _Search, customer: int, unknown: list[Kept]) -> dict[Kept, Verdict]:
         """Return what is certain about the unknown messages of a customer, or the reason that nothing is."""
         steps = {each: steps_of(each.content)[each.step] for each in unknown}
         if all(step.kind == "bot" for step in steps.values()):
@@ -106,7 +112,7 @@ class Reconciler:
         shown = await search.transcript(customer)
         if isinstance(shown, str):
             return dict.fromkeys(unknown, shown)
-        given: dict[Kept, Verdict | str] = {}
+        given: dict[Kept, Verdict] = {}
         alike: dict[Look, list[Kept]] = {}
         forms: dict[Look, Witness | None] = {}
         for each, step in steps.items():
@@ -126,7 +132,7 @@ class Reconciler:
 
     async def _answer(
         self, search: _Search, shown: list[Shown], look: Look, witness: Witness | None, unknown: list[Kept]
-    ) -> dict[Kept, Verdict | str]:
+    ) -> dict[Kept, Verdict]:
         offset = evidence.offset_at(search.known, unknown[0].started_at)
         if offset is None:
             return dict.fromkeys(unknown, evidence.NO_CLOCK)
@@ -141,10 +147,10 @@ class Reconciler:
         if look in on_the_way:
             return dict.fromkeys(unknown, evidence.ON_ITS_WAY)
         whole = not shown or len(shown) < search.longest
-        verdicts: dict[Kept, Verdict | str] = {}
+        verdicts: dict[Kept, Verdict] = {}
         for each, answer in zip(unknown, evidence.answers(question, shown, sent, offset, whole=whole), strict=True):
-            if answer.found:
-                verdicts[each] = Verdict.SENT
+            if answer.arrived_at is not None:
+                verdicts[each] = answer.arrived_at
             elif witness is None:
                 verdicts[each] = evidence.NO_WITNESS
             elif answer.doubt is not None:
@@ -152,18 +158,11 @@ class Reconciler:
             elif self._clock() - each.started_at < self._reconcile_after:
                 verdicts[each] = evidence.TOO_RECENT
             else:
-                verdicts[each] = Verdict.ABSENT
+                verdicts[each] = None
         return verdicts
 
     async def _forgotten(self, customer: int, start: float, end: float) -> bool:
         return await self._journal.do(partial(Store.forgotten, customer=customer, start=start, end=end))
-
-
-class Verdict(enum.Enum):
-    """What is certain about a message."""
-
-    SENT = enum.auto()
-    ABSENT = enum.auto()
 
 
 class _Search:

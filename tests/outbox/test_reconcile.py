@@ -208,7 +208,7 @@ class TestTexts:
         world.unknown(text("c"))
         # Which of the two it was does not matter.
         assert world.reconcile() == Reconciled(1, 1, {})
-        assert [world.status(key) for key in "abc"] == ["sent", "sent", "queued"]
+        assert sorted(world.status(key) for key in "bc") == ["queued", "sent"]
 
     def test_an_equal_text_that_a_human_sent_counts_as_ours(self, world: World) -> None:
         world.sent(text("w", 9, "A witness"), "A witness")
@@ -515,9 +515,10 @@ class TestHooks:
         world.unknown(text("a"))
         world.unknown(text("b"))
         world.hook(1, "Hi")
-        assert (world.status("a"), world.status("b")) == ("sent", "unknown")
+        # The nearest one.
+        assert (world.status("a"), world.status("b")) == ("unknown", "sent")
         world.hook(1, "Hi")
-        assert world.status("b") == "sent"
+        assert world.status("a") == "sent"
 
     def test_a_template_is_one_with_its_parameters(self, world: World) -> None:
         world.unknown(template("a", 1, "Ana", "Monday"))

@@ -372,7 +372,7 @@ class TestEvidence:
             taken = sending(store)
             kept = store.find(key)
             assert kept is not None
-            store.see(kept)
+            store.see(kept, BEGINNING)
             receipt = store.lost(taken, "cut", None)
             assert receipt is not None
             assert receipt.status == expected
@@ -392,9 +392,9 @@ class TestEvidence:
         kept = store.find("a")
         assert kept is not None
         store.not_sent(taken)
-        store.see(kept)
+        store.see(kept, BEGINNING)
         sending(store)
-        store.see(kept)  # late, and of another claim
+        store.see(kept, BEGINNING)  # late, and of another claim
         store.recover()
         assert status(store, "a") == "unknown"
 
@@ -404,9 +404,9 @@ class TestEvidence:
         before = store.find("a")
         assert before is not None
         store.lost(taken, "cut", None)
-        store.see(before)
+        store.see(before, BEGINNING)
         assert status(store, "a") == "sent"
-        store.see(before)
+        store.see(before, BEGINNING)
         assert status(store, "a") == "sent"
 
     def test_what_a_hook_may_be_showing(self, store: Store, clock: Clock) -> None:
@@ -428,7 +428,7 @@ class TestEvidence:
         assert keys(end=BEGINNING + 15) == [State.SENT, State.UNKNOWN]
         seen = store.find("a")
         assert seen is not None
-        store.see(seen)
+        store.see(seen, BEGINNING)
         assert keys() == [State.UNKNOWN, State.SENDING]
 
     def test_who_was_reached(self, store: Store, connection: sqlite3.Connection, clock: Clock) -> None:

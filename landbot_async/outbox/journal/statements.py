@@ -177,7 +177,13 @@ READY_AND_CONTACTED: Final = (
 # An attempt
 
 MARK: Final = (
-    _move("marked", "started_at = ?", "attempts = attempts + 1", "seen = CASE WHEN step = 0 THEN 0 ELSE seen END")
+    _move(
+        "marked",
+        "started_at = ?",
+        "attempts = attempts + 1",
+        "seen = CASE WHEN step = 0 THEN 0 ELSE seen END",
+        "accepted_at = CASE WHEN step = 0 THEN NULL ELSE accepted_at END",
+    )
     + _FENCED
 )
 _REACHED: Final = (
@@ -211,7 +217,7 @@ UNSEEN: Final = (
     " (message_at BETWEEN ? AND ? OR (step = 0 AND state IN ('sending', 'unknown') AND started_at BETWEEN ? AND ?))"
     " ORDER BY number"
 )
-SEE: Final = "UPDATE message SET seen = 1 WHERE number = ? AND claim = ?"
+SEE: Final = "UPDATE message SET seen = 1, accepted_at = coalesce(accepted_at, ?) WHERE number = ? AND claim = ?"
 IS_SEEN: Final = "SELECT 1 FROM message WHERE number = ? AND claim = ? AND step = 0 AND seen = 1"
 REACHED: Final = (
     f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND message_at IS NOT NULL"

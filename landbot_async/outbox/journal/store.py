@@ -317,7 +317,8 @@ class Store:
         if self._run(sql.LOST, now, error, status, *_fence(taken)).rowcount != 1:
             return None
         if self._is_seen(*_fence(taken)):
-            self._found(self._kept(taken.number), now, "hook")
+            kept = self._kept(taken.number)
+            self._found(kept, now if kept.accepted_at is None else kept.accepted_at, "hook")
         self._elect(taken.customer_id)
         return self._receipt(taken.number)
 
@@ -348,19 +349,22 @@ class Store:
         """Return what our own message hook may be showing: begun in this time, sent or not, and not seen yet."""
         return _kept(self._run(sql.UNSEEN, customer, start, end, start, end))
 
-    def see(self, kept: Kept) -> None:
+    def see(self, kept: Kept, at: float) -> None:
         """Note that our own message hook has shown a message. If it is unknown, it was sent, then."""
         with self._transaction():
-            self._run(sql.SEE, kept.number, kept.claim)
+            self._run(sql.SEE, at, kept.number, kept.claim)
             kept = self._kept(kept.number)
             if kept.state is State.UNKNOWN and kept.step == 0 and self._is_seen(kept.number, kept.claim):
-                self._found(kept, self.now(), "hook")
+                self._found(kept, at, "hook")
                 self._elect(kept.customer_id)
 
-    def found(self, kept: Kept, evidence: Evidence) -> State:
-        """Note that an unknown message was sent. Return its state: it may have more to do, or be another by now."""
+    def found(self, kept: Kept, evidence: Evidence, at: float | None = None) -> State:
+        """Note that an unknown message was sent, and when it arrived, if that is known.
+
+        Return its state: it may have more to do, or be another by now.
+        """
         with self._transaction():
-            self._found(kept, self.now(), evidence)
+            self._found(kept, self.now() if at is None else at, evidence)
             self._elect(kept.customer_id)
             return self._kept(kept.number).state
 
@@ -371,11 +375,11 @@ class Store:
             self._elect(kept.customer_id)
             return done
 
-    def _found(self, kept: Kept, now: float, evidence: Evidence) -> None:
+    def _found(self, kept: Kept, at: float, evidence: Evidence) -> None:
         if kept.more_to_do:
-            self._run(sql.FOUND_WITH_MORE_TO_DO, now, kept.number, kept.claim)
+            self._run(sql.FOUND_WITH_MORE_TO_DO, at, kept.number, kept.claim)
         else:
-            self._run(sql.FOUND, now, now, evidence, kept.number, kept.claim)
+            self._run(sql.FOUND, at, self.now(), evidence, kept.number, kept.claim)
 
     def _is_seen(self, number: int, claim: int) -> bool:
         return self._run(sql.IS_SEEN, number, claim).fetchone() is not None
