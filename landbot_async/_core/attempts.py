@@ -142,6 +142,11 @@ class Attempts:
         return self.route.idempotent or not (self.doubt or on_wire)
 
     @property
+    def on_the_wire(self) -> bool:
+        """True while a request is being sent, or its response awaited."""
+        return self._trace is not None
+
+    @property
     def give_up_at(self) -> float:
         """The time at which the call gives up after its first 429, on the event loop's clock; infinite before that."""
         return self._first_refusal + self._policy.max_wait

@@ -135,15 +135,11 @@ def shown_by_hook(type_: str, text: str, content: Mapping[str, Any], at: float) 
 
 
 def resembles(step: Step, shown: Shown) -> bool:
-    """Return True if a hook may be showing this message. A template is one that contains its parameters, in order."""
+    """Return True if this may be a message. A template is one that contains its parameters, in any order."""
     if step.kind != "template":
         return look_of(step) == shown.look
-    position = 0
-    for param in _params(step):
-        position = shown.text.find(param, position)
-        if position < 0:
-            return False
-        position += len(param)
+    if any(param not in shown.text for param in _params(step)):
+        return False
     return shown.look[0] not in ("text", "image", "location", "event", "button")
 
 

@@ -116,7 +116,8 @@ class Outbox:
                 journal = await open_journal(self._path, self._name, account, moved=self._moved)
                 stack.push_async_callback(journal.aclose)
                 group = await stack.enter_async_context(anyio.create_task_group())
-                workers = Workers(journal, view._engine, group)  # noqa: SLF001  # as above
+                workers = Workers(journal, view._engine)  # noqa: SLF001  # as above
+                await group.start(workers.live)
                 reconciler = Reconciler(
                     journal, view, send_timeout=self._send_timeout, reconcile_after=self._reconcile_after
                 )

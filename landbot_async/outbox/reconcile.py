@@ -155,11 +155,17 @@ class Reconciler:
                 verdicts[each] = evidence.NO_WITNESS
             elif answer.doubt is not None:
                 verdicts[each] = answer.doubt
-            elif self._clock() - each.started_at < self._reconcile_after:
+            elif any(self._is_recent(other, each) for other in unknown):
                 verdicts[each] = evidence.TOO_RECENT
             else:
                 verdicts[each] = None
         return verdicts
+
+    def _is_recent(self, other: Kept, kept: Kept) -> bool:
+        """Return True if an equal message may still arrive, for which what there is may have been taken."""
+        reach = self._send_timeout + 2 * evidence.SLACK + evidence.AGREE
+        alike = abs(other.started_at - kept.started_at) <= reach
+        return alike and self._clock() - other.started_at < self._reconcile_after
 
     async def _forgotten(self, customer: int, start: float, end: float) -> bool:
         return await self._journal.do(partial(Store.forgotten, customer=customer, start=start, end=end))

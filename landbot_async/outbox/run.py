@@ -23,11 +23,11 @@ from .states import FailureWatch, OpeningHours
 class Rules(NamedTuple):
     """The arguments of `outbox.run()`."""
 
-    first: int | None
-    per_day: int | None
-    hours: OpeningHours | None
-    stop_after_failures: int | None
-    follow: bool
+    first: int | None = None
+    per_day: int | None = None
+    hours: OpeningHours | None = None
+    stop_after_failures: int | None = None
+    follow: bool = False
 
 
 class Stop(NamedTuple):
@@ -115,14 +115,12 @@ class Run:
                 if self._over:
                     raise StopAsyncIteration
                 wait = await self._tend(progress)
-                if progress.receipts:
-                    break
-                if wait is None:
+                if wait is None and not progress.receipts:
                     self._over = True
                     if progress.failure is not None:
                         raise progress.failure
                     raise StopAsyncIteration
-                with anyio.move_on_after(wait):
+                with anyio.move_on_after(0.0 if progress.receipts else wait):
                     await progress.news.wait()
             progress.handed_out += 1
             return progress.receipts.popleft()

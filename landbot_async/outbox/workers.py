@@ -1,7 +1,7 @@
 """The tasks that send: each claims a message, waits for the limiter, marks the message, sends it and notes the result.
 
-There are as many as the rate and the latency of responses need. They live in the task group of the Outbox, and claim
-only while somebody waits for a receipt.
+There are as many as the rate and the latency of responses need, and they claim only while somebody waits for a receipt.
+They live in a task group of their own: when the block of the Outbox is cancelled, what is on the wire has time to end.
 
 Cancellation, and the end of the Outbox, at each `await`: a claimed message of which nothing was sent is queued again.
 The mark and the result are written to their end. A message that is on the wire when its task is cancelled is unknown,
@@ -18,7 +18,7 @@ from http.client import responses as phrases
 from typing import Final, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
 from landbot_async._core.attempts import Attempts
 from landbot_async._core.engine import Engine
@@ -31,7 +31,7 @@ from .journal.sqlite import SqliteJournal
 from .journal.store import Claimed, Store
 from .outgoing import ROUTES, Step, steps_of
 from .receipts import Receipt
-from .run import Progress, Stop
+from .run import Progress, Rules, Stop
 from .states import After, after, slow_down, wanted_in_flight
 
 T = TypeVar("T")
@@ -43,6 +43,8 @@ _IN_VAIN_FOR: Final = 60.0
 _NEWEST: Final = 0.2
 # Seconds between two looks at the journal while a run waits for more.
 _LOOK_AGAIN: Final = 30.0
+# Seconds between two counts of the customers of a day, once it is full.
+_COUNT_AGAIN: Final = 30.0
 _CUT_OFF: Final = "it was cut off on its way"
 
 
@@ -83,8 +85,9 @@ class Flight:
 
     @property
     def droppable(self) -> bool:
-        """True if the message can be queued again as things stand: nothing of it is on the wire."""
-        return not self.settling and not self.doubt
+        """True if the message can be queued again as things stand: it waits, and nothing of it is on the wire."""
+        waits = self.marked_at is None or (self.attempts is not None and not self.attempts.on_the_wire)
+        return waits and not self.settling and not self.doubt
 
 
 class Workers:
@@ -93,18 +96,19 @@ class Workers:
     Args:
         journal: the journal.
         engine: makes the calls, with low priority and a hard end for each.
-        group: the task group in which the workers live.
     """
 
-    def __init__(self, journal: SqliteJournal, engine: Engine, group: TaskGroup) -> None:
-        self.progress: Progress | None = None
-        """Of the newest run."""
+    def __init__(self, journal: SqliteJournal, engine: Engine) -> None:
+        self.progress = Progress(Rules())
+        """Of the newest run; at first, of none."""
         self._journal = journal
         self._engine = engine
-        self._group = group
+        self._group: TaskGroup
         self._closed = False
+        self._ended = anyio.Event()
         self._tasks = 0
         self._claiming = 0
+        self._one_claims = anyio.Lock(fast_acquire=True)
         self._flights: set[Flight] = set()
         self._changed = Notifier()
         self._dry = False  # True if nothing was ready when it was last asked for, and nothing has changed since
@@ -116,20 +120,25 @@ class Workers:
         self._in_vain_since = 0.0
         self._pauses = 0  # and pauses because of them
 
+    async def live(self, *, task_status: TaskStatus[None]) -> None:
+        """Keep the workers' task group, until `aclose` has ended them. No scope around it cancels them."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as self._group:
+                task_status.started()
+                await self._ended.wait()
+
     # Runs
 
     def take_over(self, progress: Progress) -> None:
         """Begin another run. The one before ends; receipts that it has not handed out are the new one's."""
         before, self.progress = self.progress, progress
-        if before is not None:
-            progress.receipts, before.receipts = before.receipts, progress.receipts
-            before.news.notify()
+        progress.receipts, before.receipts = before.receipts, progress.receipts
+        before.news.notify()
 
     def stop(self) -> None:
         """Start nothing more in the current run, and drop what has not started."""
-        if self.progress is not None:
-            self.progress.stop()
-            self._drop()
+        self.progress.stop()
+        self._drop()
 
     def changed(self) -> None:
         """Look at the journal again: something may be ready now."""
@@ -152,8 +161,8 @@ class Workers:
         wait = self._wait(progress)
         if wait is None:
             await self._journal.do(Store.expire)
-        else:
-            self._add_workers()
+            wait = self._wait(progress)  # something may have come meanwhile
+        self._add_workers()
         return wait
 
     async def _begin(self, progress: Progress) -> None:
@@ -161,7 +170,7 @@ class Workers:
         self._dry = False
         await self._journal.do(Store.expire)
         if progress.rules.per_day is not None:
-            progress.contacted = await self._journal.do(Store.contacted)
+            await self._count_contacted(progress)
 
     def _wait(self, progress: Progress) -> float | None:
         """Return the seconds until something may change by itself, or None if the run is over."""
@@ -209,7 +218,7 @@ class Workers:
     def _may_claim(self) -> Progress | None:
         """Return the progress of the run for which a message may be claimed now."""
         progress = self.progress
-        if progress is None or self._closed or not progress.iterating or progress.stopping or self._dry:
+        if self._closed or not progress.iterating or progress.stopping or self._dry:
             return None
         if progress.complete(self._on_the_way) or anyio.current_time() < self._paused_until:
             return None
@@ -237,40 +246,47 @@ class Workers:
 
     async def _claim(self, progress: Progress) -> Claimed | None:
         self._claiming += 1
-        changes = self._changes
         try:
-            if progress.day_is_full() and anyio.current_time() >= progress.count_again_at:
-                await self._count_contacted(progress)
-            daily = progress.rules.per_day is not None
-            claim = partial(Store.claim, daily=daily, only_contacted=progress.day_is_full())
-            taken = await self._journal.do(claim)
-            if taken is None and changes == self._changes:
-                due = await self._journal.do(Store.next_due)
-                self._dry = changes == self._changes
-                wait = _LOOK_AGAIN if due is None else max(0.0, due - time.time())
-                self._look_again_at = anyio.current_time() + min(wait, _LOOK_AGAIN)
+            async with self._one_claims:  # so that each knows of the customers that the others have reserved
+                return await self._claim_alone(progress)
         except OutboxError as error:
             progress.fail(error)
             return None
         finally:
             self._claiming -= 1
-        if taken is not None and taken.new_today:
+
+    async def _claim_alone(self, progress: Progress) -> Claimed | None:
+        changes = self._changes
+        if progress.day_is_full() and anyio.current_time() >= progress.count_again_at:
+            await self._count_contacted(progress)
+        daily = progress.rules.per_day is not None
+        claim = partial(Store.claim, daily=daily, only_contacted=progress.day_is_full())
+        taken = await self._journal.do(claim)
+        if taken is None:
+            due = await self._journal.do(Store.next_due)
+            wait = _LOOK_AGAIN if due is None else max(0.0, due - time.time())
+            self._look_again_at = anyio.current_time() + min(wait, _LOOK_AGAIN)
+        elif taken.new_today:
             progress.reserved.add(taken.customer_id)
+        self._dry = taken is None and changes == self._changes
         return taken
 
     async def _count_contacted(self, progress: Progress) -> None:
-        progress.contacted = await self._journal.do(Store.contacted)
-        progress.count_again_at = anyio.current_time() + _LOOK_AGAIN
+        # No other claim is made meanwhile, but messages may end.
+        reserved = frozenset(progress.reserved)
+        contacted = await self._journal.do(partial(Store.contacted, but=reserved))
+        progress.contacted = contacted if reserved == progress.reserved else progress.contacted
+        progress.count_again_at = anyio.current_time() + _COUNT_AGAIN
 
     async def _carry(self, flight: Flight, progress: Progress) -> None:
         """Do the steps of a message, one after another, until one is not done."""
         taken = flight.taken
+        steps = steps_of(taken.content)
         self._flights.add(flight)
         try:
             with flight.scope:
-                for step in steps_of(taken.content)[taken.step :]:
-                    if not await self._attempt(flight, step):
-                        break
+                while await self._attempt(flight, steps[flight.taken.step]):
+                    pass
         finally:
             self._flights.discard(flight)
             if taken.new_today:
@@ -309,7 +325,7 @@ class Workers:
         """Mark a message between the limiter's ticket and the first byte. If this raises, nothing is written."""
         flight.attempts = attempts
         progress = self.progress
-        if self._closed or progress is None or progress.stopping:
+        if self._closed or progress.stopping:
             raise NotNowError
         if step.idempotent or flight.marked_at is not None:
             return  # marked, and refused with 429 or never written: another attempt of the same call
@@ -321,6 +337,7 @@ class Workers:
             raise TooLateError
         if not await self._journal.do(partial(Store.mark, taken=flight.taken)):
             raise FencedError
+        await anyio.lowlevel.checkpoint_if_cancelled()
         if time.time() - asked_at > (self._engine.options.total_timeout or math.inf):
             raise NotNowError  # the machine was asleep: others may have given this attempt up
         flight.marked_at = anyio.current_time()
@@ -336,7 +353,7 @@ class Workers:
             if following is not None:
                 flight.taken = following
             return following is not None
-        self._ended(await self._settle(partial(Store.sent, taken=taken)), None)
+        self._tell_end(await self._settle(partial(Store.sent, taken=taken)), None)
         return False
 
     async def _not_done(self, flight: Flight, step: Step, error: BaseException) -> None:
@@ -350,7 +367,7 @@ class Workers:
         lost = flight.doubt and not step.idempotent
         if isinstance(error, NotNowError) or not isinstance(error, Exception):
             if lost:
-                self._ended(await self._settle(partial(Store.lost, taken=taken, error=_CUT_OFF, status=None)), None)
+                self._tell_end(await self._settle(partial(Store.lost, taken=taken, error=_CUT_OFF, status=None)), None)
             else:
                 await self._settle(partial(Store.not_sent, taken=taken))
             return
@@ -364,11 +381,11 @@ class Workers:
         text, status = _words(error), error.status if isinstance(error, APIStatusError) else None
         if follows is After.FAILED:
             self._in_vain = self._pauses = 0
-            self._ended(await self._settle(partial(Store.failed, taken=taken, error=text, status=status)), error)
+            self._tell_end(await self._settle(partial(Store.failed, taken=taken, error=text, status=status)), error)
         elif lost:
             self._in_vain = self._pauses = 0
             flight.reached = True
-            self._ended(await self._settle(partial(Store.lost, taken=taken, error=text, status=status)), error)
+            self._tell_end(await self._settle(partial(Store.lost, taken=taken, error=text, status=status)), error)
         else:
             await self._settle(partial(Store.not_sent, taken=taken))
 
@@ -380,19 +397,18 @@ class Workers:
             self._stop(error)
             return None
 
-    def _ended(self, receipt: Receipt | None, error: Exception | None) -> None:
-        if receipt is not None and self.progress is not None:
+    def _tell_end(self, receipt: Receipt | None, error: Exception | None) -> None:
+        if receipt is not None:
             self.progress.ended(receipt, error)
             if self.progress.stopping:
                 self._drop()
 
     def _stop(self, why: Stop | Exception) -> None:
-        if self.progress is not None:
-            if isinstance(why, Stop):
-                self.progress.stop(why)
-            else:
-                self.progress.fail(why)
-            self._drop()
+        if isinstance(why, Stop):
+            self.progress.stop(why)
+        else:
+            self.progress.fail(why)
+        self._drop()
 
     def _drop(self) -> None:
         """Have what is not on the wire queued again."""
@@ -405,8 +421,7 @@ class Workers:
         if not self._in_vain:
             self._in_vain_since = now
         self._in_vain += 1
-        progress = self.progress
-        patient = progress is None or progress.rules.stop_after_failures is None
+        patient = self.progress.rules.stop_after_failures is None
         if not patient and self._in_vain >= _IN_VAIN and now - self._in_vain_since >= _IN_VAIN_FOR:
             self._stop(Stop(f"for {_IN_VAIN_FOR:g} seconds no attempt came to anything ({_words(error)})", error))
         if now >= self._paused_until:
@@ -430,6 +445,7 @@ class Workers:
         for flight in self._flights:
             flight.scope.cancel()
         await self._until_idle()
+        self._ended.set()
 
     async def _until_idle(self) -> None:
         while not self._idle:
@@ -437,8 +453,7 @@ class Workers:
 
     def _tell(self) -> None:
         self._changed.notify()
-        if self.progress is not None:
-            self.progress.news.notify()
+        self.progress.news.notify()
 
 
 def _words(error: Exception) -> str:

@@ -260,15 +260,11 @@ class Machine(RuleBasedStateMachine):
         assert self.rows("number, state, claim, step") == before
         if not request.arrived or taken.step + 1 < len(steps_of(taken.content)):
             return
-        [(state, claim, step)] = [row[1:] for row in before if row[0] == taken.number]
+        [(state, claim)] = [row[1:3] for row in before if row[0] == taken.number]
         if claim == taken.claim and self.counted_in_its_place(taken):
             return
-        receipt = self.store.sent(taken)
-        if claim != taken.claim:
-            assert receipt is None
-        elif step == taken.step and state in ("unknown", "ready", "behind"):
-            assert receipt is not None
-            assert receipt.status == "sent"
+        told = self.store.sent(taken) is not None
+        assert told == (claim == taken.claim and state in (State.UNKNOWN, State.READY, State.BEHIND))
 
     def counted_in_its_place(self, taken: Claimed) -> bool:
         """Whether evidence has taken an equal message for this one. Then one of the two is sent, as it should be."""
@@ -339,11 +335,11 @@ class Machine(RuleBasedStateMachine):
     # People
 
     @precondition(lambda self: self.any_in(State.UNKNOWN))
-    @rule(data=st.data())
-    def resolve(self, data: st.DataObject) -> None:
+    @rule(which=st.integers(0, 9))
+    def resolve(self, which: int) -> None:
         """A person looks at the conversation, and says the truth."""
         unknown = self.store.unknown(0, 100)
-        kept = data.draw(st.sampled_from(unknown))
+        kept = unknown[which % len(unknown)]
         customer, step = kept.customer_id, steps_of(kept.content)[kept.step]
         if any(each.taken.customer_id == customer for each in [*self.stray, *self.on_the_wire]):
             return  # nobody can know yet
@@ -425,12 +421,11 @@ class Machine(RuleBasedStateMachine):
             key = f"witness-{number}"
             self.keys[key] = Outgoing.text(10 + number, key, key=key)
             self.store.add([self.keys[key]])
-            while (taken := self.store.claim()) is not None:
-                self.complete(taken)
-            done = anyio.run(self.reconciler().reconcile)
+            for _ in range(2):
+                while (taken := self.store.claim()) is not None:
+                    self.complete(taken)
+                done = anyio.run(self.reconciler().reconcile)
         assert set(done.unknown) <= {NO_TRACE, CUT_SHORT}
-        while (taken := self.store.claim()) is not None:
-            self.complete(taken)
         self.nothing_was_sent_twice_and_what_is_sent_was_sent()
         counts = self.store.counts()
         assert (counts["queued"], counts["sending"]) == (0, 0)

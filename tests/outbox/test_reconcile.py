@@ -210,6 +210,22 @@ class TestTexts:
         assert world.reconcile() == Reconciled(1, 1, {})
         assert sorted(world.status(key) for key in "bc") == ["queued", "sent"]
 
+    def test_what_is_there_may_be_an_older_one_s_while_a_newer_one_may_still_arrive(self, world: World) -> None:
+        world.sent(text("w", 9, "A witness"), "A witness")
+        world.show(1, "Hi")
+        world.show(1, "Earlier", after=-100)
+        world.unknown(text("a"))
+        world.now += 40
+        world.unknown(text("b"))
+        world.shown[1][0] = TranscriptMessage(
+            type="text",
+            message="Hi",
+            message_datetime=str(datetime.fromtimestamp(int(world.now), UTC).replace(tzinfo=None) + world.zone),
+        )
+        # It is taken for the newer one. The older one is not given up while the newer one may still arrive.
+        assert world.reconcile(later=AFTER - 20) == Reconciled(1, 0, {TOO_RECENT: 1})
+        assert world.reconcile(later=20) == Reconciled(0, 1, {})
+
     def test_an_equal_text_that_a_human_sent_counts_as_ours(self, world: World) -> None:
         world.sent(text("w", 9, "A witness"), "A witness")
         world.unknown(text("a"))
@@ -318,7 +334,7 @@ class TestTexts:
         world.unknown(text("a"))
         world.sent(text("v", 8, "Another"), "Another")
         assert world.reconcile() == Reconciled(0, 0, {FORGOTTEN: 1})
-        world.hook(1, "Hi")
+        world.hook(1, "Hi", at=BEGINNING + 3)
         assert world.status("a") == "unknown"
 
 
@@ -403,6 +419,7 @@ class TestOtherKinds:
             (("Ana", "Ana"), "Ana and Ana"),
             (("", "Ana"), "Hello Ana"),
             (("An", "Ana"), "An Ana"),
+            (("Ana b", "b c"), "Ana b c"),
             (("Ana",), "Hello"),
         ],
     )
@@ -522,7 +539,7 @@ class TestHooks:
 
     def test_a_template_is_one_with_its_parameters(self, world: World) -> None:
         world.unknown(template("a", 1, "Ana", "Monday"))
-        world.hook(1, "Monday, Ana!", type="template")
+        world.hook(1, "Monday, Bo!", type="template")
         world.hook(1, "Ana, on Monday!", type="text")
         assert world.status("a") == "unknown"
         world.hook(1, "Ana, on Monday!", type="template")

@@ -199,6 +199,7 @@ class TestCustomersADay:
         assert first.new_today
         assert store.mark(first)
         assert store.contacted() == 1
+        assert store.contacted(but=[1, 5]) == 0
         store.sent(first)
         clock.now += 86_399
         second = store.claim(daily=True)

@@ -208,11 +208,9 @@ def _open(path: Path, name: str, account: Account, *, moved: bool) -> tuple[Owne
 
 def journal_path(journal: object) -> Path:
     """Return the path of a journal, if it can be one."""
-    if not isinstance(journal, str | os.PathLike) or not str(journal):
+    text = os.fspath(journal) if isinstance(journal, str | os.PathLike) else b""
+    if not isinstance(text, str) or not text:
         raise TypeError("journal must be the path of a file")
-    text = os.fspath(journal)
-    if not isinstance(text, str):
-        raise TypeError("journal must be a path of str")
     if _URL.match(text):
         # Without what follows: it may hold a password.
         raise ValueError(f"journal must be the path of a file, not a URL that begins with {text.partition(':')[0]}://")

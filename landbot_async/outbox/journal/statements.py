@@ -167,12 +167,18 @@ EXPIRE: Final = _move("expired", "ended_at = ?") + _ONE
 # At most so many customers a day
 
 _CONTACTED: Final = "(message_at > ? OR (step = 0 AND state IN ('sending', 'unknown') AND started_at > ?))"
-COUNT_CONTACTED: Final = f"SELECT count(DISTINCT customer) FROM message WHERE outbox = ? AND {_CONTACTED}"
 IS_CONTACTED: Final = f"SELECT 1 FROM message WHERE outbox = ? AND customer = ? AND {_CONTACTED} LIMIT 1"
 READY_AND_CONTACTED: Final = (
     f"{_CANDIDATE} AS candidate WHERE outbox = ? AND state = 'ready' AND EXISTS (SELECT 1 FROM message WHERE"
     f" outbox = candidate.outbox AND customer = candidate.customer AND {_CONTACTED}) ORDER BY number LIMIT 1{{lock}}"
 )
+
+
+def count_contacted(but: int) -> str:
+    """Return the question how many customers got a message lately, without so many who are counted already."""
+    others = f" AND customer NOT IN ({_marks(but)})" if but else ""
+    return f"SELECT count(DISTINCT customer) FROM message WHERE outbox = ? AND {_CONTACTED}{others}"
+
 
 # An attempt
 

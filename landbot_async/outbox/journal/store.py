@@ -216,10 +216,10 @@ class Store:
                 self._run(sql.EXPIRE, now, found.number)
                 self._elect(found.customer_id)
 
-    def contacted(self) -> int:
-        """Return how many customers got a message within a day, or may have got one."""
+    def contacted(self, but: Collection[int] = ()) -> int:
+        """Return how many customers, not counting some, got a message within a day, or may have got one."""
         day = self.now() - DAY
-        count: int = self._run(sql.COUNT_CONTACTED, self._id, day, day).fetchone()[0]
+        count: int = self._run(sql.count_contacted(len(but)), self._id, day, day, *but).fetchone()[0]
         return count
 
     def _is_new_today(self, customer: int, now: float) -> bool:
