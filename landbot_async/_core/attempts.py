@@ -117,14 +117,14 @@ class Attempts:
         total_timeout: float | None,
         redact: Callable[[str], str],
     ) -> None:
-        self.route = route
-        self.ids = ids
-        self.started_at = now
-        self.deadline = math.inf if total_timeout is None else now + total_timeout
+        self.route: Route = route
+        self.ids: Mapping[str, object] = ids
+        self.started_at: float = now
+        self.deadline: float = math.inf if total_timeout is None else now + total_timeout
         """The time at which the whole call has to be over, on the event loop's clock."""
-        self.count = 0
+        self.count: int = 0
         """The number of requests that were started, including refused ones."""
-        self.doubt = False
+        self.doubt: bool = False
         """True if an attempt that has ended may have taken effect."""
         self._policy = policy
         self._total_timeout = total_timeout

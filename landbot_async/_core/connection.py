@@ -24,10 +24,10 @@ class Connection:
     def __init__(self, token: Secret, base_url: str, limiter: Limiter | None, client: HTTPClient | None) -> None:
         self.token = token
         self.base_url = base_url
-        self.wire = Wire(client, token, base_url, loopback_hosts(base_url), self._resize)
+        self.wire: Wire = Wire(client, token, base_url, loopback_hosts(base_url), self._resize)
         size = self.wire.connections
         self._size = PLACES if size is None else max(1, min(PLACES, size))
-        self.places = PrioritySemaphore(self._size, low=low_places(self._size))
+        self.places: PrioritySemaphore = PrioritySemaphore(self._size, low=low_places(self._size))
         """Given in the order asked, never more than there are connections; a call keeps its own until it ends."""
         self._throttle = None if limiter is None else Throttle(limiter)
         self._loop = LoopBinding("This client")
@@ -35,7 +35,7 @@ class Connection:
         self._closed = False
         self._waiting: set[anyio.CancelScope] = set()
         self._all_ended = anyio.Event()
-        self.cut = False
+        self.cut: bool = False
         """True if nothing is sent any more, by calls that have begun either."""
 
     @property

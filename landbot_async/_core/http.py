@@ -365,7 +365,7 @@ class Content:
     __slots__ = ("data",)
 
     def __init__(self, data: bytes | None) -> None:
-        self.data = data
+        self.data: bytes | None = data
 
 
 NO_CONTENT: Final = Content(None)

@@ -63,17 +63,17 @@ class Trace:
     def __init__(self, permit: Permit | None = None) -> None:
         self._permit = permit
         self._first = False  # true if the request that is being written is the first one
-        self.last = ""
+        self.last: str = ""
         """The last event; empty before the first, and for ever where the transport tells none."""
-        self.sent = False
+        self.sent: bool = False
         """True if something of the request may have been written."""
-        self.full = False
+        self.full: bool = False
         """True if the request was not written because its HTTP/2 connection takes no more."""
-        self.stopped = False
+        self.stopped: bool = False
         """True if nothing may be written any more."""
         self.request: Any = None
         """The request, once there is one."""
-        self.status = 0
+        self.status: int = 0
         """The status of the response; 0 before it is there."""
         self.headers: Sequence[tuple[bytes, bytes]] = ()
         """The headers of the response."""

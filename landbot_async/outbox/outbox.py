@@ -24,7 +24,7 @@ from .outgoing import Outgoing, QueueOptions, moment
 from .reader import Receipts
 from .receipts import Added, Receipt, Reconciled
 from .reconcile import Reconciler
-from .run import Progress, Rules, Run
+from .run import Progress, Rules, Run, receive
 from .states import STATUS, OpeningHours, State, Status
 from .workers import Workers
 
@@ -269,7 +269,7 @@ class Outbox:
         )
         workers, progress = self._open.workers, Progress(rules)
         workers.take_over(progress)
-        return Run(progress, workers.tend)
+        return Run(partial(receive, progress, workers.tend))
 
     def stop(self) -> None:
         """Start nothing more. The current run ends when nothing is on the wire; the rest stays queued."""

@@ -15,7 +15,8 @@ from landbot_async.webhooks.messages import Message
 
 from . import evidence
 from .evidence import Form, Look, Question, Sent, Shown, Witness
-from .journal.store import Asked, Kept, Store
+from .journal.rows import Kept
+from .journal.store import Asked, Store
 from .outgoing import Step, steps_of
 from .receipts import Reconciled
 from .states import STOPPING, State
@@ -88,7 +89,7 @@ class Reconciler:
         """Look every unknown message up. See `Outbox.reconcile`."""
         search = _Search(self._journal, self._landbot, self._send_timeout)
         sent = queued = behind = 0
-        unknown: Counter[str] = Counter()
+        unknown = Counter[str]()
         while page := await self._journal.do(partial(Store.unknown, behind=behind, how_many=_PAGE)):
             behind = page[-1].number
             for customer, kept in groupby(sorted(page, key=_customer), key=_customer):
@@ -101,7 +102,7 @@ class Reconciler:
                     elif verdict is None:
                         queued += await self._journal.do(partial(Store.absent, kept=each))
                     else:
-                        unknown[verdict] += 1
+                        unknown[str(verdict)] += 1
         return Reconciled(sent, queued, dict(unknown))
 
     async def _look_up(self, search: _Search, customer: int, unknown: list[Kept]) -> dict[Kept, Verdict]:
@@ -116,13 +117,14 @@ class Reconciler:
         alike: dict[Look, list[Kept]] = {}
         forms: dict[Look, Witness | None] = {}
         for each, step in steps.items():
-            look = None
-            if step.kind != "bot":
-                await search.look_for_witnesses(each, step)
-                witness = evidence.witness_of(search.known, evidence.kind_of(step), each.started_at)
-                look = evidence.look_of(step, None if witness is None else witness.form) if search.known else None
+            if step.kind == "bot":
+                given[each] = evidence.NO_TRACE
+                continue
+            await search.look_for_witnesses(each, step)
+            witness = evidence.witness_of(search.known, evidence.kind_of(step), each.started_at)
+            look = evidence.look_of(step, None if witness is None else witness.form) if search.known else None
             if look is None:
-                given[each] = evidence.NO_TRACE if step.kind == "bot" else evidence.NO_WITNESS
+                given[each] = evidence.NO_WITNESS
             else:
                 alike.setdefault(look, []).append(each)
                 forms[look] = witness

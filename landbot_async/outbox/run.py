@@ -48,18 +48,20 @@ class Progress:
         self.iterating = 0
         """How many tasks wait for a receipt."""
         self.begun = False
-        self.stopping = False
+        self.over = False
+        """True once its end has been told."""
+        self.stopping: bool = False
         """True if nothing more is to be started."""
         self.stop_reason: Stop | None = None
         self.failure: Exception | None = None
         """The error that the run ends with."""
         self.contacted = 0
         """Customers who got a message within a day, where they are counted."""
-        self.count_again_at = 0.0
+        self.count_again_at: float = 0.0
         """When to count them again, on the event loop's clock."""
         self.reserved: set[int] = set()
         """Customers who are getting their first message of the day now."""
-        self.news = Notifier()
+        self.news: Notifier = Notifier()
         self._watch = FailureWatch(rules.stop_after_failures)
 
     def complete(self, on_the_way: int) -> bool:
@@ -92,6 +94,35 @@ class Progress:
         self.stop()
 
 
+async def receive(progress: Progress, tend: Callable[[Progress], Awaitable[float | None]]) -> Receipt:
+    """Wait for the next receipt of a run.
+
+    Args:
+        progress: of the run.
+        tend: keeps the run going, and returns the seconds to wait for news, or None if the run is over.
+
+    Raises:
+        StopAsyncIteration: there are no more.
+    """
+    progress.iterating += 1
+    try:
+        while not progress.receipts:
+            if progress.over:
+                raise StopAsyncIteration
+            wait = await tend(progress)
+            if wait is None and not progress.receipts:
+                progress.over = True
+                if progress.failure is not None:
+                    raise progress.failure
+                raise StopAsyncIteration
+            with anyio.move_on_after(0.0 if progress.receipts else wait):
+                await progress.news.wait()
+        progress.handed_out += 1
+        return progress.receipts.popleft()
+    finally:
+        progress.iterating -= 1
+
+
 class Run:
     """The receipts of messages as they end sent, failed or unknown: `async for receipt in outbox.run()`.
 
@@ -99,30 +130,11 @@ class Run:
     its receipt is handed out by the next run. An error comes out as itself, when nothing is on its way any more.
     """
 
-    def __init__(self, progress: Progress, tend: Callable[[Progress], Awaitable[float | None]]) -> None:
-        self._progress = progress
-        self._tend = tend
-        self._over = False
+    def __init__(self, receive: Callable[[], Awaitable[Receipt]]) -> None:
+        self._receive = receive
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Receipt:
-        progress = self._progress
-        progress.iterating += 1
-        try:
-            while not progress.receipts:
-                if self._over:
-                    raise StopAsyncIteration
-                wait = await self._tend(progress)
-                if wait is None and not progress.receipts:
-                    self._over = True
-                    if progress.failure is not None:
-                        raise progress.failure
-                    raise StopAsyncIteration
-                with anyio.move_on_after(0.0 if progress.receipts else wait):
-                    await progress.news.wait()
-            progress.handed_out += 1
-            return progress.receipts.popleft()
-        finally:
-            progress.iterating -= 1
+        return await self._receive()

@@ -27,8 +27,9 @@ from landbot_async._core.event_loop import Notifier
 from landbot_async._core.resources.fields import Fields
 from landbot_async._core.responses import accepted
 
+from .journal.rows import Claimed
 from .journal.sqlite import SqliteJournal
-from .journal.store import Claimed, Store
+from .journal.store import Store
 from .outgoing import ROUTES, Step, steps_of
 from .receipts import Receipt
 from .run import Progress, Rules, Stop
@@ -66,12 +67,12 @@ class Flight:
     __slots__ = ("attempts", "marked_at", "reached", "scope", "settling", "taken")
 
     def __init__(self, taken: Claimed) -> None:
-        self.taken = taken
-        self.scope = anyio.CancelScope()
+        self.taken: Claimed = taken
+        self.scope: anyio.CancelScope = anyio.CancelScope()
         self.attempts: Attempts | None = None  # of the call, once it has got the limiter's ticket
         self.marked_at: float | None = None  # when it was marked, on the event loop's clock
-        self.reached = False  # True if a customer got it, or may have got it
-        self.settling = False  # True while its result is written
+        self.reached: bool = False  # True if a customer got it, or may have got it
+        self.settling: bool = False  # True while its result is written
 
     def begin(self) -> None:
         """Begin the next step."""
@@ -99,7 +100,7 @@ class Workers:
     """
 
     def __init__(self, journal: SqliteJournal, engine: Engine) -> None:
-        self.progress = Progress(Rules())
+        self.progress: Progress = Progress(Rules())
         """Of the newest run; at first, of none."""
         self._journal = journal
         self._engine = engine
@@ -275,7 +276,7 @@ class Workers:
         # No other claim is made meanwhile, but messages may end.
         reserved = frozenset(progress.reserved)
         contacted = await self._journal.do(partial(Store.contacted, but=reserved))
-        progress.contacted = contacted if reserved == progress.reserved else progress.contacted
+        progress.contacted = contacted if reserved == frozenset(progress.reserved) else progress.contacted
         progress.count_again_at = anyio.current_time() + _COUNT_AGAIN
 
     async def _carry(self, flight: Flight, progress: Progress) -> None:

@@ -30,7 +30,8 @@ from hypothesis.stateful import (
 from landbot_async import TranscriptMessage
 from landbot_async.outbox.evidence import CUT_SHORT, NO_TRACE
 from landbot_async.outbox.journal import statements as sql
-from landbot_async.outbox.journal.store import Claimed, Store
+from landbot_async.outbox.journal.rows import Claimed
+from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.outgoing import AssignBot, Outgoing, SetFields, steps_of
 from landbot_async.outbox.receipts import Added
 from landbot_async.outbox.reconcile import Reconciler
@@ -109,7 +110,7 @@ class Machine(RuleBasedStateMachine):
         return self.connection.execute(f"SELECT {columns} FROM message ORDER BY number").fetchall()
 
     def arrive(self, request: Request) -> None:
-        """The server takes a request."""
+        """Have the server take a request."""
         request.arrived = True
         taken = request.taken
         step = steps_of(taken.content)[taken.step]
@@ -194,7 +195,7 @@ class Machine(RuleBasedStateMachine):
         how=st.sampled_from(["accepted", "accepted", "failed", "not sent", "cut", "zombie"]),
     )
     def end(self, request: Request, how: str) -> Any:
-        """The response has come, or the connection breaks; or it comes to a process that was given up."""
+        """Have the response come, or the connection break; or have it come to a process that was given up."""
         if request.epoch != self.epoch:
             self.zombie(request)
             return multiple()
@@ -248,11 +249,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.stray)
     @rule(which=st.integers(0, 9))
     def late_arrival(self, which: int) -> None:
-        """A request arrives whose sender is gone."""
+        """Have a request arrive whose sender is gone."""
         self.arrive(self.stray.pop(which % len(self.stray)))
 
     def zombie(self, request: Request) -> None:
-        """A process that was given up wakes again: its claim is worth nothing, and its result only without a newer one."""
+        """Wake a process that was given up: its claim is worth nothing, and its result only without a newer one."""
         taken = request.taken
         before = self.rows("number, state, claim, step")
         assert not self.store.mark(taken)
@@ -337,7 +338,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.any_in(State.UNKNOWN))
     @rule(which=st.integers(0, 9))
     def resolve(self, which: int) -> None:
-        """A person looks at the conversation, and says the truth."""
+        """Let a person look at the conversation, and say the truth."""
         unknown = self.store.unknown(0, 100)
         kept = unknown[which % len(unknown)]
         customer, step = kept.customer_id, steps_of(kept.content)[kept.step]
@@ -396,7 +397,7 @@ class Machine(RuleBasedStateMachine):
         assert not real - queued
 
     def tally(self) -> tuple[Counter[Any], Counter[Any], Counter[Any]]:
-        """What reached customers, what the journal says reached them, and what was queued."""
+        """Return what reached customers, what the journal says reached them, and what was queued."""
         real = Counter((each.customer, each.text) for each in self.reached)
         told: Counter[Any] = Counter()
         queued: Counter[Any] = Counter()
@@ -411,7 +412,7 @@ class Machine(RuleBasedStateMachine):
     # The end
 
     def finish(self) -> None:
-        """Without further faults, everything is settled in the end that leaves a trace."""
+        """Check that without further faults everything is settled in the end that leaves a trace."""
         self.on_the_wire, self.stray = [], []
         self.store = self.opened()
         self.store.recover()
@@ -424,8 +425,8 @@ class Machine(RuleBasedStateMachine):
             for _ in range(2):
                 while (taken := self.store.claim()) is not None:
                     self.complete(taken)
-                done = anyio.run(self.reconciler().reconcile)
-        assert set(done.unknown) <= {NO_TRACE, CUT_SHORT}
+                anyio.run(self.reconciler().reconcile)
+        assert set(anyio.run(self.reconciler().reconcile).unknown) <= {NO_TRACE, CUT_SHORT}
         self.nothing_was_sent_twice_and_what_is_sent_was_sent()
         counts = self.store.counts()
         assert (counts["queued"], counts["sending"]) == (0, 0)

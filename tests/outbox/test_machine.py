@@ -1,7 +1,7 @@
 """No crash, at any point, loses a message or sends one twice: random traces, and some that were found that way."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from hypothesis import settings
 
@@ -14,8 +14,8 @@ TestMachine.settings = settings(max_examples=120, stateful_step_count=40, deadli
 
 
 @contextlib.contextmanager
-def machine(*customers: int) -> Iterator[Machine]:
-    """A machine with a text for each customer, which is settled in the end."""
+def machine(*customers: int) -> Generator[Machine]:
+    """Make a machine with a text for each customer, and settle it in the end."""
     made = Machine()
     made.begin(list(customers), "one")
     yield made

@@ -341,8 +341,8 @@ class TestRunning:
     async def test_a_newer_run_takes_over(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         async with Outbox(path, landbot) as outbox:
             older = outbox.run(follow=True)
+            ended = list[str]()
             async with anyio.create_task_group() as group:
-                ended = []
 
                 async def follow() -> None:
                     ended.extend([receipt.key async for receipt in older])
@@ -425,8 +425,9 @@ class TestSteps:
                 0, 0, {"the assignment to a bot leaves no trace in transcripts": 1}
             )
             await outbox.resolve("a", "sent")
-            receipt = await outbox.receipt("a")  # type: ignore[assignment]
-            assert (receipt.status, receipt.evidence) == ("sent", "resolved")
+            resolved = await outbox.receipt("a")
+            assert resolved is not None
+            assert (resolved.status, resolved.evidence) == ("sent", "resolved")
         assert [each for each in said(sandbox) if each == "Hello"] == ["Hello"]
 
     async def test_fields_whose_outcome_is_unknown_are_set_again_by_hand(

@@ -11,7 +11,8 @@ import pytest
 from landbot_async import KeyConflictError
 from landbot_async.outbox import Added, AssignBot, Outgoing, SetFields
 from landbot_async.outbox.journal import statements as sql
-from landbot_async.outbox.journal.store import Claimed, Store
+from landbot_async.outbox.journal.rows import Claimed
+from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import State
 
 BEGINNING = datetime(2026, 5, 1, tzinfo=UTC).timestamp()

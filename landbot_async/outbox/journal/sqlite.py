@@ -103,7 +103,7 @@ class SqliteJournal:
             JournalMismatchError: the file was moved, replaced or deleted.
             OutboxError: the file cannot be used.
         """
-        return await uninterrupted(self._in_thread, partial(self._checked, function, room))
+        return await self._in_thread(partial(self._checked, function, room))
 
     async def settle(self, function: Callable[[Store], T]) -> T:
         """Write the result of an attempt. If that cannot be done now, it is done with a later transaction.
@@ -111,18 +111,18 @@ class SqliteJournal:
         Raises:
             OutboxError: it cannot be written now.
         """
-        return await uninterrupted(self._in_thread, partial(self._settled, function))
+        return await self._in_thread(partial(self._settled, function))
 
     async def forget(self, before: float | None) -> int:
         """Delete the contents of ended messages, and have nothing of them left in the file. Return how many."""
-        return await uninterrupted(self._in_thread, partial(self._forgotten, before))
+        return await self._in_thread(partial(self._forgotten, before))
 
     async def aclose(self) -> None:
         """Write what could not be written before, if that can be done now, and let the file go."""
-        await uninterrupted(self._in_thread, self._closed)
+        await self._in_thread(self._closed)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(function, limiter=self._thread)
+        return await uninterrupted(partial(anyio.to_thread.run_sync, function, limiter=self._thread))
 
     def _checked(self, function: Callable[[Store], T], room: int) -> T:
         with told(self._path):

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from datetime import datetime
+from typing import Final, Protocol, TypeVar
 
 from landbot_async._core.errors import KeyConflictError
-from landbot_async.outbox.outgoing import Outgoing, steps_of
+from landbot_async.outbox.outgoing import Outgoing
 from landbot_async.outbox.receipts import Added, Receipt
 from landbot_async.outbox.states import STATUS, STATUSES, Evidence, State, Status
 
 from . import statements as sql
+from .rows import Claimed, Connection, Cursor, Kept, as_kept, as_receipt
 from .statements import Dialect
 
 T = TypeVar("T")
@@ -25,71 +26,12 @@ DAY: Final = 86_400.0
 _AT_ONCE: Final = 5_000
 
 
-class Cursor(Protocol):
-    """The part of a cursor of the Python database API that is used here."""
-
-    @property
-    def rowcount(self) -> int:
-        """The number of rows that were changed."""
-        ...
-
-    def fetchone(self) -> Any:
-        """Return the next row, or None."""
-        ...
-
-    def fetchall(self) -> list[Any]:
-        """Return the other rows."""
-        ...
-
-
-class Connection(Protocol):
-    """The part of a connection that is used here. It commits only when it is told to."""
-
-    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Cursor:
-        """Run a statement."""
-        ...
-
-
 class Asked(Protocol):
     """A journal that can be asked something, wherever it is."""
 
     async def do(self, function: Callable[[Store], T], /) -> T:
         """Return what the function makes of the journal."""
         ...
-
-
-class Claimed(NamedTuple):
-    """A message that was taken to be sent. `claim` fences its results."""
-
-    number: int
-    claim: int
-    key: str
-    customer_id: int
-    content: str
-    step: int
-    expires: float | None
-    new_today: bool = False
-    """True if the customer got no message for a day, and days are counted."""
-
-
-class Kept(NamedTuple):
-    """A message as evidence is looked for it, or as it is evidence itself."""
-
-    number: int
-    claim: int
-    customer_id: int
-    kind: str
-    content: str
-    step: int
-    state: State
-    started_at: float
-    message_at: float | None
-    accepted_at: float | None
-
-    @property
-    def more_to_do(self) -> bool:
-        """True if there are further steps behind the one that is unknown."""
-        return self.step + 1 < len(steps_of(self.content))
 
 
 class Store:
@@ -389,7 +331,7 @@ class Store:
     def find(self, key: str) -> Kept | None:
         """Return the message with a key."""
         found = self._run(sql.KEPT_OF, self._id, key).fetchone()
-        return None if found is None else _keep(found)
+        return None if found is None else as_kept(found)
 
     def cancel(self, key: str | None) -> int:
         """Cancel queued messages, or one. Return how many."""
@@ -430,19 +372,19 @@ class Store:
     def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of the message with a key."""
         found = self._run(sql.RECEIPT_OF, self._id, key).fetchone()
-        return None if found is None else _as_receipt(found)
+        return None if found is None else as_receipt(found)
 
     def receipts(self, statuses: Collection[Status], behind: int, how_many: int) -> list[tuple[int, Receipt]]:
         """Return the next receipts of messages with one of these statuses, with their numbers."""
         states = [state for state, status in STATUS.items() if status in statuses]
         found = self._run(sql.receipts(states), self._id, behind, how_many).fetchall()
-        return [(row[0], _as_receipt(row)) for row in found]
+        return [(row[0], as_receipt(row)) for row in found]
 
     def _receipt(self, number: int) -> Receipt:
-        return _as_receipt(self._run(sql.RECEIPT, number).fetchone())
+        return as_receipt(self._run(sql.RECEIPT, number).fetchone())
 
     def _kept(self, number: int) -> Kept:
-        return _keep(self._run(sql.KEPT, number).fetchone())
+        return as_kept(self._run(sql.KEPT, number).fetchone())
 
     # The database
 
@@ -474,29 +416,5 @@ def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
 
 
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _keep(row: Sequence[Any]) -> Kept:
-    number, claim, customer, kind, content, step, state, *times = row
-    return Kept(number, claim, customer, kind, content, step, State(state), *times)
-
-
 def _kept(found: Cursor) -> list[Kept]:
-    return [_keep(row) for row in found.fetchall()]
-
-
-def _as_receipt(row: Sequence[Any]) -> Receipt:
-    _, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence = row
-    return Receipt(
-        key=key,
-        customer_id=customer,
-        status=STATUS[State(state)],
-        attempts=attempts,
-        queued_at=datetime.fromtimestamp(queued_at, UTC),
-        started_at=_moment(started_at),
-        ended_at=_moment(ended_at),
-        error=error,
-        evidence=evidence,
-    )
+    return [as_kept(row) for row in found.fetchall()]
