@@ -17,6 +17,7 @@ from landbot_async import AsyncApichat, AsyncLandbot, Pages, RetryPolicy, TokenB
 from landbot_async._core import errors
 from landbot_async._core.retry import REPEAT, Outcome
 from landbot_async._core.routes import ROUTES
+from landbot_async.outbox import Outbox
 from landbot_async.sandbox import Sandbox
 from landbot_async.webhooks import message_types
 
@@ -25,15 +26,15 @@ from .webhooks import payloads
 
 FILES = {
     name: text_of(ROOT / name)
-    for name in ("README.md", "docs/api.md", "docs/guide.md", "docs/webhooks.md", "docs/recipes.md")
+    for name in ("README.md", "docs/api.md", "docs/guide.md", "docs/webhooks.md", "docs/outbox.md", "docs/recipes.md")
 }
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-# The recipes' code is in test_recipes.py.
+# The code of the recipes is in test_recipes.py, that of the Outbox's page in outbox/test_page.py.
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 BLOCKS = [
     (f"{file} {heading}", code)
     for file, text in FILES.items()
-    if file != "docs/recipes.md"
+    if file not in ("docs/outbox.md", "docs/recipes.md")
     for heading, code in blocks(text)
 ]
 
@@ -52,7 +53,11 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in BLOCKS])
+@pytest.mark.parametrize(
+    "code",
+    # An Outbox writes in a thread, which virtual time would race past.
+    [pytest.param(code, id=name, marks=pytest.mark.real_time if "Outbox" in code else ()) for name, code in BLOCKS],
+)
 async def test_every_example_runs(code: str, sandbox: Sandbox) -> None:
     async with AsyncLandbot() as landbot:
         await run(code, landbot)
@@ -313,14 +318,14 @@ def test_every_decision_that_the_code_refers_to_is_there() -> None:
     assert [title for title in references if titles.count(title) != 1] == []
 
 
-@pytest.mark.parametrize("module", ["", ".webhooks", ".sandbox", ".otel", ".logging", ".pytest_plugin"])
+@pytest.mark.parametrize("module", ["", ".webhooks", ".outbox", ".sandbox", ".otel", ".logging", ".pytest_plugin"])
 def test_every_public_name_stands_in_the_docs(module: str) -> None:
     text = "\n".join(text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
     public = importlib.import_module(f"landbot_async{module}").__all__
     assert [name for name in public if not re.search(rf"\b{name}\b", text)] == []
 
 
-@pytest.mark.parametrize("kind", [AsyncLandbot, AsyncApichat, Sandbox, Pages, TokenBucket, webhooks.Inbox])
+@pytest.mark.parametrize("kind", [AsyncLandbot, AsyncApichat, Sandbox, Pages, TokenBucket, webhooks.Inbox, Outbox])
 def test_what_the_main_objects_can_do_stands_in_the_docs(kind: type) -> None:
     text = "\n".join(text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
     public = [name for name in dir(kind) if not name.startswith("_")]
