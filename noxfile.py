@@ -213,6 +213,17 @@ def schemathesis(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """Kill a campaign of the Outbox a hundred times on each event loop; `nox -s kills -- 20 1000` sets the numbers."""
+    session.install("-e", ".[all]", *_group("test"))
+    kills, messages = session.posargs or ("100", "5000")
+    session.run(
+        *("python", "-m", "pytest", "-q", "-s", "tests/outbox/test_kills.py"),
+        env={"OUTBOX_KILLS": kills, "OUTBOX_MESSAGES": messages},
+    )
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Run the benchmarks, which print tables and draw pictures."""
     session.install(".[sandbox]", *_group("benchmarks"))

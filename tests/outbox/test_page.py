@@ -23,7 +23,7 @@ NIGHTLY, SETTLING, BACKGROUND, STEPS = CODE
 
 @pytest.fixture
 async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """A sandbox that an `AsyncLandbot()` finds by the environment."""
+    """Make a sandbox that an `AsyncLandbot()` finds by the environment."""
     async with Sandbox(customers=12) as sandbox:
         settle_in(sandbox, monkeypatch, tmp_path)
         yield sandbox

@@ -1,0 +1,25 @@
+"""Kills at any moment, with a server that fails. `nox -s kills` does it at length."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .kills import campaign
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
+
+KILLS = int(os.environ.get("OUTBOX_KILLS", "2"))
+MESSAGES = int(os.environ.get("OUTBOX_MESSAGES", "120"))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_killed_at_any_moment_nothing_is_lost_or_doubled(anyio_backend: Any, loop: str, tmp_path: Path) -> None:
+    account = await campaign(tmp_path, kills=KILLS, messages=MESSAGES, loop=loop)
+    print(account)
+    assert (account.lost, account.doubled, account.out_of_order) == (0, 0, 0)
+    assert set(account.counts) <= {"sent", "failed"}
+    assert account.counts["sent"] == account.reached
+    assert account.never_sent <= max(2, KILLS / 2)
