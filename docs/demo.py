@@ -1,4 +1,4 @@
-"""The README's picture of `landbot demo`: `python docs/demo.py` draws docs/demo.svg in half a minute."""  # noqa: INP001  # a script, no package
+"""The README's picture of `landbot demo`: `python docs/demo.py` draws docs/demo.svg in a minute."""  # noqa: INP001  # a script, no package
 
 import io
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 
+from landbot_async.cli.demo.campaign import KILLED, play_campaign
 from landbot_async.cli.demo.play import PLANS, Job, play
 from landbot_async.cli.demo.screen import Screen, picture
 
@@ -16,10 +17,10 @@ async def main() -> None:
     screen = Screen(console)
     screen.opening()
     kept = True
-    for plan in PLANS:
+    for plan in (*PLANS, KILLED):
         job = Job(plan)
         screen.heading(job)
-        report = await play(job)
+        report = await (play_campaign(job) if plan is KILLED else play(job))
         console.print(picture(job, ascii_only=False))
         screen.closing(report)
         kept = kept and report.kept

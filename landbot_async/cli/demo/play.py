@@ -1,7 +1,7 @@
 """The work of `landbot demo`, and the figures it is judged by. A `Job` is its state at any time; `screen` draws it.
 
 Part one is the main job in fair weather: read every customer, write to each, as fast as Landbot allows. Part two is
-the same while things go wrong.
+the same while things go wrong. Part three, a campaign that is killed half-way, is in `campaign`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class Plan:
 
     title: str
     customers: int
+    how: str = ""
+    """What happens, if it is not the usual."""
     text: str = "Hello {name}, this is a test"
     workers: int = 6
     page_size: int = 40

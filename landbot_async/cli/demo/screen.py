@@ -64,12 +64,11 @@ class Screen:
         self._part += 1
         plan = job.plan
         self._console.print(f"\n{self._part}. {plan.title}", style="bold cyan")
-        self._console.print(
+        usual = (
             f"{plan.customers} customers, read {plan.page_size} at a time, written to by {plan.workers} tasks"
-            " sharing one client.",
-            style="dim",
-            soft_wrap=not self._alive,
+            " sharing one client."
         )
+        self._console.print(plan.how or usual, style="dim", soft_wrap=not self._alive)
 
     @asynccontextmanager
     async def watching(self, job: Job) -> AsyncGenerator[None]:
@@ -78,6 +77,11 @@ class Screen:
             group.start_soon(self._live if self._alive else self._lines, job)
             yield
             group.cancel_scope.cancel()
+
+    def missing(self, reason: str) -> None:
+        """Print why a part is left out."""
+        self._part += 1
+        self._console.print(f"\n{self._part}. Left out: {reason}", style="dim", soft_wrap=not self._alive)
 
     def closing(self, report: Report) -> None:
         """Print the results of a part."""

@@ -14,13 +14,23 @@ import typer
 from attrs import evolve
 from typer.testing import CliRunner
 
+from landbot_async._core.extras import PACKAGES
 from landbot_async.cli.app import app
 from landbot_async.cli.commands.demo import demo, show_demo
-from landbot_async.cli.demo.play import FAIR_WEATHER
+from landbot_async.cli.demo import campaign
+from landbot_async.cli.demo.play import FAIR_WEATHER, play
 from landbot_async.cli.demo.screen import NEXT
+from landbot_async.cli.lazy import LazyModule
 from tests.cli.demo.consoles import a_console
 
 SHORT = evolve(FAIR_WEATHER, customers=12)
+
+
+@pytest.fixture(autouse=True)
+def _campaign_without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play part three like the others: a process of its own takes real time. demo/test_campaign.py has the real one."""
+    monkeypatch.setattr(campaign, "KILLED", evolve(campaign.KILLED, customers=12, latency=0.08, sending=()))
+    monkeypatch.setattr(campaign, "play_campaign", play)
 
 
 @pytest.mark.usefixtures("virtual_time")
@@ -85,7 +95,7 @@ async def test_piped_it_prints_plain_lines() -> None:
     console, shown = a_console()
     began = anyio.current_time()
     assert await show_demo(console)
-    assert anyio.current_time() - began < 27
+    assert anyio.current_time() - began < 29
     text = shown.getvalue().decode()
     assert text.endswith(f"\nEvery promise held.\n{NEXT}\n")
     assert "\x1b" not in text
@@ -98,6 +108,18 @@ async def test_piped_it_prints_plain_lines() -> None:
     assert re.search(r"^\d+ +APIConnectionError +False +had not arrived +sent again *$", text, re.MULTILINE)
     assert "Retried blindly, 3 of them would have got it twice; given up, 4 would have got nothing." in text
     assert not re.search(r"[0-9a-f]{40}", text)
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_without_the_extra_of_the_sandbox_the_campaign_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landbot_async.cli.demo.play.PLANS", (SHORT,))
+    monkeypatch.setitem(sys.modules, "landbot_async.cli.demo.campaign", None)
+    monkeypatch.setattr("landbot_async.cli.commands.demo.campaign", LazyModule("demo.campaign"))
+    with monkeypatch.context() as patched:
+        patched.setitem(PACKAGES, "landbot_async", "uvicorn")
+        result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 0
+    assert "2. Left out: A campaign that is killed needs uvicorn, which is not installed: pip install" in result.output
 
 
 @pytest.mark.anyio
