@@ -1,7 +1,9 @@
 """Part three of the demo: a real process, a real kill."""
 
 import os
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,11 +13,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from landbot_async.cli.demo import program
+from landbot_async.cli.demo import campaign, program
 from landbot_async.cli.demo.campaign import KILLED, fate, play_campaign, update
 from landbot_async.cli.demo.play import Fate, Job
 from landbot_async.outbox import OutboxError, OutboxReader, Receipt
 from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.server.uvicorn_server import Server
 from tests.documents import settle_in
 
 pytestmark = pytest.mark.real_time
@@ -78,6 +81,33 @@ async def test_the_program_goes_on_until_all_is_known(
     assert sorted(each.customer_id for each in sandbox.sent) == [1, 2, 3, 4]
     fates = [fate(each) async for each in OutboxReader(tmp_path / "hello.campaign").receipts()]
     assert sorted(each.value for each in fates) == ["sent", "sent", "sent", "sent again"]
+
+
+def test_the_program_reads_its_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    journal = tmp_path / "hello.campaign"
+    monkeypatch.setenv("LANDBOT_API_TOKEN", "f00dface")
+    monkeypatch.setattr(sys, "argv", ["program", str(journal), "0"])
+    monkeypatch.delitem(sys.modules, program.__name__)
+    runpy.run_module(program.__name__, run_name="__main__")
+    assert journal.exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_signal_that_uvicorn_takes_is_the_demo_s(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    given: list[Server] = []
+
+    class Noted(Server):
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            given.append(self)
+            await super().serve(sockets)
+
+    monkeypatch.setattr(campaign, "Server", Noted)
+    async with campaign._served(Sandbox()):
+        given[0].handle_exit(signal.SIGTERM, None)
+    assert raised == [signal.SIGTERM]
 
 
 def test_what_becomes_of_unknown_ones_is_logged() -> None:
