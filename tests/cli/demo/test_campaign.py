@@ -87,8 +87,7 @@ def test_the_program_reads_its_command_line(monkeypatch: pytest.MonkeyPatch, tmp
     journal = tmp_path / "hello.campaign"
     monkeypatch.setenv("LANDBOT_API_TOKEN", "f00dface")
     monkeypatch.setattr(sys, "argv", ["program", str(journal), "0"])
-    monkeypatch.delitem(sys.modules, program.__name__)
-    runpy.run_module(program.__name__, run_name="__main__")
+    runpy.run_path(program.__file__, run_name="__main__")
     assert journal.exists()
 
 
