@@ -22,7 +22,7 @@ from rich.text import Text
 from landbot_async import AsyncLandbot, LandbotError, MessageHook, WebhookPayloadError
 from landbot_async.sandbox.server.uvicorn_server import Server
 from landbot_async.sandbox.server.uvicorn_server import listen as listen_on
-from landbot_async.webhooks import Message, parse
+from landbot_async.webhooks import Message, parse_all
 from landbot_async.webhooks.authentication import Tokens, digest
 
 from .environment import server
@@ -199,7 +199,8 @@ class Listener:
                 return 413, b""
         self._count += 1
         number = str(self._count)
-        self._show(number, f"{time.strftime('%H:%M:%S')}  {described(bytes(body), headers)}")
+        for line in described(bytes(body), headers):
+            self._show(number, f"{time.strftime('%H:%M:%S')}  {line}")
         if self._forwarder is None:
             return 200, b""
         response = await self._forwarder.forward(scope["headers"], bytes(body))
@@ -213,12 +214,16 @@ class Listener:
             discard_output()
 
 
-def described(body: bytes, headers: MutableMapping[bytes, bytes]) -> str:
-    """Return a delivery in a line."""
+def described(body: bytes, headers: MutableMapping[bytes, bytes]) -> list[str]:
+    """Return a delivery in a line for each of its messages."""
     try:
-        message = parse(body, headers, token=None)
+        return [described_message(each) for each in parse_all(body, headers, token=None)]
     except WebhookPayloadError as error:
-        return f"not a message: {error}"
+        return [f"not a message: {error}"]
+
+
+def described_message(message: Message) -> str:
+    """Return a message in a line."""
     sender = message.sender
     whom = f"customer {message.customer.id}"
     who = whom if sender.type == "customer" else f"{sender.type} to {whom}"

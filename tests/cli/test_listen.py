@@ -190,11 +190,18 @@ async def test_it_goes_on_when_nobody_watches(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_a_delivery_is_one_line(body: bytes, line: str) -> None:
-    assert described(body, {}) == line
+    assert described(body, {}) == [line]
+
+
+def test_a_delivery_of_several_messages_is_several_lines() -> None:
+    one, other = json.loads(delivery()), json.loads(delivery("bot"))
+    body = json.dumps({"messages": one["messages"] + other["messages"]}).encode()
+    assert described(body, {}) == ["customer 42 (Ava)  text  hello", "bot to customer 42 (Ava)  text  hello"]
 
 
 def test_what_is_no_message_says_so() -> None:
-    assert described(b"[]", {}).startswith("not a message: ")
+    (line,) = described(b"[]", {})
+    assert line.startswith("not a message: ")
 
 
 def test_a_message_without_words_has_no_content() -> None:

@@ -666,7 +666,7 @@ async def test_on_asyncio_one_task_may_close_what_another_has_opened() -> None:
         await asyncio.create_task(step)
     with pytest.raises(RuntimeError, match="was closed"):
         await sandbox.__aenter__()
-    assert sandbox._courier._task.done()
+    assert not sandbox._courier._tasks._running
 
 
 def test_also_in_unittest() -> None:

@@ -14,13 +14,11 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx
-from anyio.abc import TaskGroup
-from anyio.lowlevel import current_token
 from attrs import evolve
 
+from landbot_async._core.background import Background
 from landbot_async._core.event_loop import Notifier
 from landbot_async._core.mounted import SupportsIdle, inboxes
-from landbot_async._core.tasks import uninterrupted
 from landbot_async._core.urls import this_machine
 from landbot_async.sandbox.clock import Clock
 from landbot_async.sandbox.feed import Feed
@@ -68,8 +66,7 @@ class Courier:
         self._mounts: dict[str, httpx.AsyncClient] = {}
         self._http: httpx.AsyncClient | None = None
         self._running = False
-        self._group: TaskGroup | None = None
-        self._task: Any = None  # a task of asyncio's
+        self._tasks = Background()
         self.attempts: list[DeliveryAttempt] = []
         self.copies: int = 1
         self.disorder: float = 0.0
@@ -85,22 +82,13 @@ class Courier:
 
         On asyncio any task may close what another has opened; on trio the same task must do both.
         """
+        await self._tasks.open()
         self._running = True
-        loop: Any = current_token().native_token
-        if hasattr(loop, "create_task"):
-            self._task = loop.create_task(self._run())
-        else:
-            self._group = await anyio.create_task_group().__aenter__()
-            self._group.start_soon(self._run)
+        self._tasks.start(self._run)
 
     async def close(self) -> None:
         """End, and return when everything has ended, even if the caller is cancelled meanwhile."""
-        if self._group is not None:
-            self._group.cancel_scope.cancel()
-            await self._group.__aexit__(None, None, None)
-        else:
-            self._task.cancel()
-            await uninterrupted(_ended, self._task)
+        await self._tasks.close()
 
     def post(self, deliveries: Iterable[Delivery], at: float) -> None:
         """Plan deliveries of something that happened at `at`. While nothing is open, they are dropped."""
@@ -223,12 +211,6 @@ class Courier:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=PLACES),
             )
         return self._http
-
-
-async def _ended(task: Any) -> None:
-    import asyncio  # noqa: PLC0415  # loaded already, because the task is asyncio's
-
-    await asyncio.wait([task])
 
 
 def _below(url: str, prefix: str) -> bool:
