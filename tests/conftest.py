@@ -1,7 +1,7 @@
 """Every async test runs on asyncio and on trio, in virtual time: waits cost nothing and are exact."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +9,8 @@ import trio.testing
 from hypothesis import settings
 
 from landbot_async.sandbox.clock import VirtualLoop
+
+from .shared.servers import Valkey
 
 settings.register_profile("landbot", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("landbot")
@@ -50,3 +52,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """A Valkey that the tests of this process share. A test that stops or changes it starts one of its own."""
+    with Valkey() as server:
+        yield server

@@ -8,6 +8,7 @@ from typing import Final
 
 PACKAGES: Final = {
     "opentelemetry": "opentelemetry-api",
+    "redis": "redis",
     "rich": "rich",
     "starlette": "starlette",
     "typer": "typer",

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
+
+from landbot_async.redis import RedisClaims
 from landbot_async.webhooks import Claims, MemoryClaims
+from tests.shared.servers import Valkey
 
 from .claims import ClaimsConformance
 
@@ -14,3 +18,17 @@ class TestMemoryClaims(ClaimsConformance):
     @asynccontextmanager
     async def store(self) -> AsyncGenerator[Claims]:
         yield MemoryClaims()
+
+
+@pytest.mark.real_time
+class TestRedisClaims(ClaimsConformance):
+    SHORT = 0.2
+
+    @pytest.fixture(autouse=True)
+    def _server(self, valkey: Valkey) -> None:
+        self.valkey = valkey
+
+    @asynccontextmanager
+    async def store(self) -> AsyncGenerator[RedisClaims]:
+        async with RedisClaims(self.valkey.url) as claims:
+            yield claims

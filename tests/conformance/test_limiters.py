@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
+import pytest
 
 from landbot_async import TokenBucket
+from landbot_async.redis import RedisTokenBucket
+from tests.shared.servers import Valkey
 
 from .limiters import LimiterConformance, PriorityConformance
 
@@ -45,3 +49,19 @@ class TestTokenBucket(PriorityConformance):
     @asynccontextmanager
     async def limiter(self) -> AsyncGenerator[TokenBucket]:
         yield TokenBucket(self.RATE, self.PER)
+
+
+@pytest.mark.real_time
+class TestRedisTokenBucket(PriorityConformance):
+    PER = 0.1
+    LATE = 1.0
+    EARLY = 0.03
+
+    @pytest.fixture(autouse=True)
+    def _server(self, valkey: Valkey) -> None:
+        self.valkey = valkey
+
+    @asynccontextmanager
+    async def limiter(self) -> AsyncGenerator[RedisTokenBucket]:
+        async with RedisTokenBucket(self.valkey.url, key=secrets.token_hex(8), rate=self.RATE, per=self.PER) as bucket:
+            yield bucket

@@ -1,0 +1,72 @@
+"""Calls of a store that several processes share: with a time limit of their own, in a thread if they block."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import current_token
+
+T = TypeVar("T")
+
+# Steps in which a time limit is counted. A process that was suspended, or had no processor, loses one step for it, and
+# then finds the response that has arrived meanwhile.
+_STEPS: Final = 4
+# Calls that wait for the store in threads at a time, for each client.
+_THREADS: Final = 4
+
+
+class StoreAwayError(ConnectionError):
+    """The store did not respond in time, or cannot be reached. The text names no host and no secret."""
+
+
+async def within(seconds: float, function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Return the result of `function(*args)`.
+
+    Raises:
+        TimeoutError: there is none after `seconds` in which this process could run. The call is cancelled.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+    ended = anyio.Event()
+
+    async def run() -> None:
+        try:
+            results.append(await function(*args))
+        except Exception as error:  # noqa: BLE001  # raised below: the group would wrap it
+            errors.append(error)
+        finally:
+            ended.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        for _ in range(_STEPS):
+            with anyio.move_on_after(seconds / _STEPS):
+                await ended.wait()
+                break
+        group.cancel_scope.cancel()
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]
+
+
+class Threads:
+    """A few threads for calls that block. A cancelled caller leaves its thread behind, and the result is lost."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Call `function(*args)` in a thread and return its result."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(_THREADS)
+        return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._limiter)
+
+
+def on_asyncio() -> bool:
+    """Return true if the running event loop is asyncio's."""
+    return hasattr(current_token().native_token, "create_task")
