@@ -56,6 +56,6 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
-    """A Valkey that the tests of this process share. A test that stops or changes it starts one of its own."""
+    """Return a Valkey that the tests of this process share. A test that stops or changes it starts one of its own."""
     with Valkey() as server:
         yield server

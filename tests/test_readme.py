@@ -318,7 +318,9 @@ def test_every_decision_that_the_code_refers_to_is_there() -> None:
     assert [title for title in references if titles.count(title) != 1] == []
 
 
-@pytest.mark.parametrize("module", ["", ".webhooks", ".outbox", ".sandbox", ".otel", ".logging", ".pytest_plugin", ".redis"])
+@pytest.mark.parametrize(
+    "module", ["", ".webhooks", ".outbox", ".sandbox", ".otel", ".logging", ".pytest_plugin", ".redis"]
+)
 def test_every_public_name_stands_in_the_docs(module: str) -> None:
     text = "\n".join(text_of(path) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")))
     public = importlib.import_module(f"landbot_async{module}").__all__

@@ -43,7 +43,7 @@ def fresh() -> str:
 
 @pytest.fixture
 def own() -> Iterator[Valkey]:
-    """A Valkey that the test may stop."""
+    """Return a Valkey that the test may stop."""
     with Valkey() as server:
         yield server
 
@@ -59,7 +59,7 @@ each_client = on("asyncio url", "asyncio blocking", "asyncio asyncio", "trio url
 
 
 def client_of(kind: str, url: str) -> Any:
-    """A client as a user makes it, with redis-py's own time-outs of five seconds."""
+    """Return a client as a user makes it, with redis-py's own time-outs of five seconds."""
     if kind == "url":
         return url
     return redis.Redis.from_url(url) if kind == "blocking" else redis.asyncio.Redis.from_url(url)

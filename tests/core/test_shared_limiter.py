@@ -31,7 +31,7 @@ GAP = 0.1
 
 
 def bucket(remote: Remote, **options: Any) -> SharedTokenBucket:
-    """A bucket as another process would have it."""
+    """Return a bucket as another process would have it."""
     given: dict[str, Any] = {"rate": 10, "per": 1.0, "on_store_error": "raise", **options}
     return SharedTokenBucket(MemoryStore(remote), **given)
 
