@@ -20,6 +20,8 @@ MAX_BODY: Final = 1_000_000
 _FIREWALLED: Final = b"#{"
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _HTML: Final = "text/html"
+# One for all responses: `json.dumps` makes an encoder each time.
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 # Django REST Framework splits the header at ASCII white space.
 _WORDS: Final = re.compile(r"[^ \t\n\r\f\v]+")
 
@@ -203,4 +205,4 @@ def _refusal(authorization: str | None) -> str:
 
 def encoded(status: int, value: Json) -> SandboxResponse:
     """Return a response in JSON."""
-    return SandboxResponse(status, json.dumps(value, ensure_ascii=False).encode())
+    return SandboxResponse(status, _encode(value).encode())

@@ -238,7 +238,8 @@ class SandboxCustomer:
         """Return it as Landbot shows it: every custom field twice, where it may shadow another key, but not the id."""
         # A test may have set them by hand, and Landbot shows six decimals at most. This is round(…, 6), but quicker.
         last_message, last_send, last_receive = self.last_message, self.last_send, self.last_receive
-        return {
+        fields = self._custom_fields()
+        shown = {
             "id": self.id,
             "name": self.name,
             "channel_id": self.channel_id,
@@ -256,9 +257,11 @@ class SandboxCustomer:
             "register_date": round(self.registered * 1e6) / 1e6,
             "avatar": None,
             "meta_data": {},
-            "custom_fields": {name: self.field_json(name) for name in self.fields},
-            **{name: value for name, value in self.fields.items() if name not in ("id", "custom_fields")},
+            "custom_fields": fields,
+            **self.fields,
         }
+        shown["id"], shown["custom_fields"] = self.id, fields
+        return shown
 
     def transcript(self) -> list[Json]:
         """Return the conversation as Landbot shows it: whole and unordered; here the newest second comes first."""
@@ -285,12 +288,21 @@ class SandboxCustomer:
 
     def field_json(self, name: str) -> Json:
         """Return a custom field as Landbot shows it, or raise a 404."""
-        if name not in self.fields:
-            raise RefusedError(404, field="Not found")
-        value = self.fields[name]
-        shown = {"name": name, "type": self.field_types.get(name) or _TYPES.get(type(value), "string"), "value": value}
-        extra = self.field_extras.get(name)
-        return {**shown, "extra": extra} if extra else shown
+        try:
+            return self._custom_fields()[name]
+        except KeyError:
+            raise RefusedError(404, field="Not found") from None
+
+    def _custom_fields(self) -> dict[str, Json]:
+        types = self.field_types
+        shown: dict[str, Json] = {
+            name: {"name": name, "type": types.get(name) or _TYPES.get(type(value), "string"), "value": value}
+            for name, value in self.fields.items()
+        }
+        for name, extra in self.field_extras.items():
+            if extra and name in shown:
+                shown[name]["extra"] = extra
+        return shown
 
 
 def trim(items: list[Any], most: int) -> None:
