@@ -155,7 +155,7 @@ def measure_imports(rounds: int) -> list[Target]:
         # By itself, `import landbot_async` is next to nothing: each name brings its module when it is first asked for.
         "landbot_async": "from landbot_async import AsyncLandbot, Event, LandbotError, RetryPolicy, TokenBucket",
         "and what comes with the first call": "from landbot_async import AsyncLandbot, Customer, Pages, converter\n"
-        "import landbot_async._core.channels, landbot_async._core.resources.customers",
+        "import landbot_async._core.resources.channels, landbot_async._core.resources.customers",
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     # All of them from bytecode, wherever they are installed.

@@ -16,8 +16,9 @@ from .routes import Route
 
 T = TypeVar("T")
 
-# The longest text of Landbot's that an error repeats.
+# The longest text of Landbot's that an error repeats, and how much is looked at for it: a body may have 64 MB.
 _DETAIL = 500
+_LOOK = 20 * _DETAIL
 
 
 Reader: TypeAlias = Callable[[Response, Route, Decoding], T]
@@ -111,7 +112,7 @@ def _text(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    printable = "".join(char if char.isprintable() else " " for char in text)
+    printable = "".join(char if char.isprintable() else " " for char in text[:_LOOK])
     line = " ".join(printable.split())
     return line if len(line) <= _DETAIL else line[:_DETAIL] + "…"
 

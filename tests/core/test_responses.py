@@ -129,6 +129,11 @@ def test_a_complaint_is_cut_short() -> None:
     assert complaint(answer({"detail": "é" * 500}))[1] == "é" * 500
 
 
+def test_a_complaint_of_any_length_costs_the_same() -> None:
+    assert complaint(answer({"detail": " " * 9_999 + "x"}))[1] == "x"
+    assert complaint(answer({"detail": " " * 10_000 + "x"}))[1] == ""
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["errors", "detail", "a"]) | st.text(), inner),
