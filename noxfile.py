@@ -23,9 +23,11 @@ PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "
 # On as many processes as there are cores. Tests in real time share one process, so that they do not disturb each other.
 IN_PARALLEL = ("-n", "auto", "--dist", "loadgroup")
 
-nox.needs_version = ">=2025.2.9"
+nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
+# Only the interpreters that are installed. Looking for others on the network takes 12 seconds.
+nox.options.download_python = "never"
 nox.options.sessions = ["programs", "lint", "types", "names", "plain", "tests", "browser"]
 
 

@@ -167,7 +167,7 @@ class Dispatcher:
         return on_written
 
     async def run(self) -> None:
-        """Let messages settle, and have them handled."""
+        """Run the queue: release messages that have settled, and start their handlers."""
         while True:
             due = self._ordering.next_due
             if due is None:

@@ -75,7 +75,7 @@ class Folder:
         self._file.close()
 
     def fact(self, name: str) -> str | None:
-        """Return what was kept under a name, or None."""
+        """Return the value that an earlier run kept under a name, or None."""
         found = self._file.connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if found is None else str(found[0])
 

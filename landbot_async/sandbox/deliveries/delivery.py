@@ -122,9 +122,10 @@ class Delivery:
         }
 
     def wait(self, status: int | None) -> float | None:
-        """Return the seconds until the next attempt, after one with this status (None: no response).
+        """Return the seconds until the next attempt, or None if there is none.
 
-        None if there is no next attempt.
+        Args:
+            status: the status of the last attempt; None if it got no response.
         """
         done = status is not None and 200 <= status < 300
         return None if done or self.attempts > len(WAITS) else WAITS[self.attempts - 1]

@@ -82,7 +82,7 @@ class Directory:
             raise RefusedError(404, channel="Not found") from None
 
     def list_channels(self, *, type: str | None = None, active: bool | None = None) -> list[SandboxChannel]:
-        """Return the channels that match."""
+        """Return the channels, filtered by type and by being active; None does not filter."""
         return [
             channel
             for channel in self.channels.values()
