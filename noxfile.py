@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -20,8 +21,9 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE}, key=lambda version: int(version.partition(".")[2]))
 # Programs of the system that the tests in tests/browser use, each with its package in Debian.
 PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
-# On as many processes as there are cores. Tests in real time share one process, so that they do not disturb each other.
-IN_PARALLEL = ("-n", "auto", "--dist", "loadgroup")
+# Tests in real time share one process, so that they do not disturb each other. They mostly wait, so there is a process
+# more than cores.
+IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup")
 
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -162,15 +164,21 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
-    # Coverage starts by itself in each process; tests/conftest.py keeps it out of the programs that tests start.
+    _measure(session, "python", "-m", "pytest", "-q", *IN_PARALLEL)
+
+
+def _measure(session: nox.Session, *command: str, omit: str = "tests/browser/*", report: Sequence[str] = ()) -> None:
+    """Run pytest and report its coverage.
+
+    Coverage starts by itself in each process; tests/conftest.py keeps it out of the programs that tests start.
+    """
     data = Path(session.create_tmp()).absolute() / "coverage"
     for old in data.parent.glob("coverage*"):
         old.unlink()
-    session.env.update(COVERAGE_FILE=str(data), COVERAGE_PARALLEL="true")
-    measured = {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")}
-    session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, env=measured)
+    session.env.update(COVERAGE_FILE=str(data), COVERAGE_PARALLEL="true", COVERAGE_OMIT=omit)
+    session.run(*command, env={"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")})
     session.run("coverage", "combine", "-q")
-    session.run("coverage", "report")
+    session.run("coverage", "report", *report)
 
 
 @nox.session
@@ -191,19 +199,9 @@ def browser(session: nox.Session) -> None:
             session.error(text)
         session.skip(text)
     session.install("-e", ".[all]", *_group("browser", "test"))
-    session.run(
-        "coverage",
-        "run",
-        "--source=tests/browser",
-        "--omit=none",  # pyproject.toml omits these files, for the plain tests
-        "-m",
-        "pytest",
-        "-o",
-        "addopts=-ra --strict-markers -p no:cacheprovider -p no:asyncio -p no:trio -p no:schemathesis",
-        "tests/browser",
-        *session.posargs,
-    )
-    session.run("coverage", "report", "--omit=none")
+    options = "-ra --strict-markers -p no:cacheprovider -p no:asyncio -p no:trio -p no:schemathesis"
+    command = ["python", "-m", "pytest", "-o", f"addopts={options}", "-n", "4", "tests/browser", *session.posargs]
+    _measure(session, *command, omit="none", report=["--include=tests/browser/*"])
 
 
 @nox.session

@@ -1,5 +1,6 @@
 """Every async test runs on asyncio and on trio, in virtual time: waits cost nothing and are exact."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,10 +29,13 @@ REAL_TIME: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure the coverage of the processes that run tests, and not of the programs that tests start."""
+    """Measure the coverage of processes that run tests, not of programs that they start; forget the environment."""
     starts_others = config.getoption("numprocesses", None)
     if not starts_others:
         os.environ.pop("COVERAGE_PROCESS_START", None)
+    # No test uses the developer's own tokens and servers.
+    for name in ("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL"):
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,17 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("real_time"))
 
 
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking at thousands of collected tests again and again."""
+    gc.freeze()
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Return the event loop to use; a test marked `real_time` gets one in real time."""
     kinds = REAL_TIME if request.node.get_closest_marker("real_time") else BACKENDS
     return kinds[request.param]()
-
-
-@pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from landbot_async import AsyncLandbot, Event
 from landbot_async._core.client import Client
 
 C = TypeVar("C", bound=Client)
+T = TypeVar("T")
 
 # The library whose clients are borrowed in the tests of the wire: httpx, or httpx2 in a nox session of its own.
 HTTP: Any = importlib.import_module(os.environ.get("HTTP_LIBRARY", "httpx"))
@@ -45,6 +46,11 @@ UNKNOWN = [
 def kind_name(value: object) -> str:
     """Return a name for a parameter: a number itself, and the class of anything else."""
     return str(value) if isinstance(value, int) else type(value).__name__
+
+
+def half(cases: Sequence[T], backend: str) -> Sequence[T]:
+    """Return the event loop's half of many cases, for a test whose result does not depend on the loop."""
+    return cases[["asyncio", "trio"].index(backend) :: 2]
 
 
 class Unlimited:

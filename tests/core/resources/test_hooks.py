@@ -30,7 +30,7 @@ from landbot_async import (
 from landbot_async._core.arguments import NOT_GIVEN, Given
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.workspace.records import SandboxHook
-from tests.helpers import OK, Unlimited, lent
+from tests.helpers import OK, Unlimited, half, lent
 
 pytestmark = pytest.mark.anyio
 
@@ -194,10 +194,10 @@ WISHES = [Said(U, token, name) for token in (NOT_GIVEN, None, "T") for name in (
 
 
 @pytest.mark.parametrize("wish", WISHES, ids=repr)
-async def test_it_leaves_exactly_one_as_said(wish: Said) -> None:
-    """With every two hooks that there may have been, and every hook alone, and none."""
+async def test_it_leaves_exactly_one_as_said(wish: Said, anyio_backend_name: str) -> None:
+    """With every two hooks that there may have been, and every hook alone, and none; each event loop has half of it."""
     cases = [(), *((kind,) for kind in KINDS), *itertools.product(KINDS, KINDS)]
-    for case in cases:
+    for case in half(cases, anyio_backend_name):
         async with room(*case) as it:
             it.add(Said(U, "T", "N"), at=0, channel_id=9)
             before = dict(it.hooks)
@@ -321,9 +321,9 @@ async def race(it: Room, wishes: list[Said], seed: int) -> list[MessageHook]:
 
 @pytest.mark.parametrize("wish", WISHES, ids=repr)
 @pytest.mark.parametrize("old", [(), (Said(V, "S", "N"),), (Said(U, "S", None), Said(U, None, "N"), Said(V, "T", "M"))])
-async def test_racing_callers_leave_exactly_one(wish: Said, old: tuple[Said, ...]) -> None:
-    for seed in range(12):
-        async with room(*old, latency=0.2, seed=seed, limiter=None if seed % 2 else Unlimited()) as it:
+async def test_racing_callers_leave_exactly_one(wish: Said, old: tuple[Said, ...], anyio_backend_name: str) -> None:
+    for seed in half(range(12), anyio_backend_name):
+        async with room(*old, latency=0.2, seed=seed, limiter=None if seed % 4 > 1 else Unlimited()) as it:
             if seed % 3 == 0:
                 it.sandbox.fault("lost_answer", times=3, probability=0.5, method="POST")
                 it.sandbox.fault("cut", times=3, probability=0.3)
@@ -343,8 +343,10 @@ async def test_racing_callers_leave_exactly_one(wish: Said, old: tuple[Said, ...
 
 
 @pytest.mark.parametrize("old", [(), (Said(U, "A", "N"),), (Said(U, "B", "N"), Said(V, "A", "N"))])
-async def test_callers_who_want_different_things_never_leave_none(old: tuple[Said, ...]) -> None:
-    for seed in range(60):
+async def test_callers_who_want_different_things_never_leave_none(
+    old: tuple[Said, ...], anyio_backend_name: str
+) -> None:
+    for seed in half(range(60), anyio_backend_name):
         async with room(*old, latency=0.2, seed=seed) as it:
             wishes = [Said(U, "A", "N"), Said(U, "B", "N"), *([Said(V, "A", "N")] * (seed % 3 > 1))]
             await race(it, wishes, seed)
