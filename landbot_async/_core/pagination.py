@@ -204,6 +204,7 @@ class _Sweep:
             self.shifts.out_of_order = self.shifts.out_of_order or read != sorted(read)
             self.shifts.unexpected_row = self.shifts.unexpected_row or (is_newest and len(read) != page.known[-1] + 1)
         if not is_newest:
+            self.shifts.has_moved = self.shifts.has_moved or self._distance != self._newest_distance
             return None
         shift = self._distance - self._newest_distance
         growth = page.growth_since(self.total)

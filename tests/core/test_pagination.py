@@ -504,6 +504,21 @@ class TestShifts:
             500 - min(50, reader.walk._overlap.rows), MOST_ROWS, reader.asks[-1].sweep
         )
 
+    def test_a_kept_page_shows_that_something_moved(self) -> None:
+        """Without a total: a row is deleted before that page, another jumps after it, and the two shifts cancel."""
+        there = listing(150, cap=25, total=False)
+        reader = Reader(there)
+
+        def move(number: int) -> None:
+            if number == 2:
+                there.owed.discard(there.rows.pop(8))
+            if number == 3:
+                there.write(there.rows.pop(140))
+
+        reader.read(move)
+        assert there.owed <= set(reader.handed)
+        assert reader.walk.incomplete is None
+
     def test_findings_of_a_capped_server(self) -> None:
         """961 of 1,000 rows were lost when 11 were deleted: the overlap filled the page."""
         there = listing(1000, order="oldest", cap=20)
