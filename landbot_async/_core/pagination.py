@@ -156,7 +156,8 @@ class _Shifts:
         later = 0 if total is None or self.total is None else max(total - self.total, 0)
         found = 0 if self.unexpected_row else max(self.found_rows - later, 0)
         missing = (self.rises if found else self.jumps) - found
-        spare = max(min(self.growth, self.shrinkage), min(found // 4, self.shrinkage), 4 * self.reverse_jumps)
+        come_and_go = min(self.growth, self.shrinkage)
+        spare = max(come_and_go, min(found // 4, self.shrinkage), 4 * self.reverse_jumps if come_and_go else 0)
         return not self.out_of_order and missing <= spare + (sweep.rises if sweep.found_rows else 0)
 
 
