@@ -16,7 +16,6 @@ from landbot_async import AsyncLandbot
 from landbot_async._core.arguments import choice, filled_text, finite_number, flag, whole_number
 from landbot_async._core.errors import ConfigurationError, OutboxError
 from landbot_async._core.resources.customers import TemplateHeader
-from landbot_async._core.tasks import uninterrupted
 
 from .journal.sqlite import Account, SqliteJournal, journal_path, open_journal
 from .journal.store import Store
@@ -132,7 +131,8 @@ class Outbox:
     ) -> None:
         opened = self._open
         try:
-            await uninterrupted(opened.workers.aclose, self._grace)
+            interrupted = exc is not None and not isinstance(exc, Exception)
+            await opened.workers.aclose(self._grace, interrupted=interrupted)
         finally:
             self._opened = None
             self._entered = False
@@ -279,11 +279,11 @@ class Outbox:
 
     async def counts(self) -> dict[Status, int]:
         """Return how many messages have each status."""
-        return await self._open.journal.do(Store.counts)
+        return await self._open.journal.look(Store.counts)
 
     async def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of a message, or None if there is no such key."""
-        return await self._open.journal.do(partial(Store.receipt, key=filled_text("key", key)))
+        return await self._open.journal.look(partial(Store.receipt, key=filled_text("key", key)))
 
     def receipts(self, status: Status | Collection[Status] | None = None) -> Receipts:
         """Return the receipts of all messages, in the order queued, or of those with one or several statuses.
@@ -291,7 +291,7 @@ class Outbox:
         The journal may be changed meanwhile: `async for receipt in outbox.receipts()` reads some hundred at a time, and
         each is as it was then.
         """
-        return Receipts(self._open.journal, status)
+        return Receipts(self._open.journal.look, status)
 
     # Evidence
 

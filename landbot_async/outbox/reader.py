@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeAlias, TypeVar
 
 import anyio.to_thread
 
@@ -17,23 +16,26 @@ from landbot_async._core.sqlite import open_reader
 
 from .journal.sqlite import KIND, journal_path, told
 from .journal.statements import SQLITE
-from .journal.store import Asked, Store
+from .journal.store import Store
 from .receipts import Receipt
 from .states import STATUSES, Status
 
 T = TypeVar("T")
 
 _PAGE: Final = 500
+# Receipts with their numbers, and what finds them.
+Found: TypeAlias = list[tuple[int, Receipt]]
+Find: TypeAlias = Callable[[Store], Found]
 
 
 class Receipts:
     """The receipts of a journal, in the order queued: `async for receipt in outbox.receipts()`."""
 
-    def __init__(self, journal: Asked, status: Status | Collection[Status] | None) -> None:
+    def __init__(self, look: Callable[[Find], Awaitable[Found]], status: Status | Collection[Status] | None) -> None:
         wanted = STATUSES if status is None else (status,) if isinstance(status, str) else tuple(status)
         for each in wanted:
             choice("status", each, STATUSES)
-        self._journal = journal
+        self._look = look
         self._statuses = wanted
         self._behind = 0
         self._page: deque[tuple[int, Receipt]] = deque()
@@ -45,7 +47,7 @@ class Receipts:
     async def __anext__(self) -> Receipt:
         if not self._page and not self._last:
             find = partial(Store.receipts, statuses=self._statuses, behind=self._behind, how_many=_PAGE)
-            self._page.extend(await self._journal.do(find))
+            self._page.extend(await self._look(find))
             self._last = len(self._page) < _PAGE
         if not self._page:
             raise StopAsyncIteration
@@ -73,33 +75,23 @@ class OutboxReader:
     def __init__(self, journal: str | os.PathLike[str], *, name: str = "default") -> None:
         self._path = journal_path(journal)
         self._name = filled_text("name", name)
-        self._journal = _Reading(self._path, self._name)
 
     def __repr__(self) -> str:
         return f"OutboxReader({str(self._path)!r}, name={self._name!r})"
 
     async def counts(self) -> dict[Status, int]:
         """Return how many messages have each status."""
-        return await self._journal.do(Store.counts)
+        return await self._look(Store.counts)
 
     async def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of a message, or None if there is no such key."""
-        return await self._journal.do(partial(Store.receipt, key=filled_text("key", key)))
+        return await self._look(partial(Store.receipt, key=filled_text("key", key)))
 
     def receipts(self, status: Status | Collection[Status] | None = None) -> Receipts:
         """Return the receipts of all messages, or of those with one or several statuses: see `Outbox.receipts`."""
-        return Receipts(self._journal, status)
+        return Receipts(self._look, status)
 
-
-class _Reading:
-    """A journal that is opened for each question."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._name = name
-
-    async def do(self, function: Callable[[Store], T]) -> T:
-        """Return what the function says of the journal."""
+    async def _look(self, function: Callable[[Store], T]) -> T:
         return await anyio.to_thread.run_sync(self._read, function)
 
     def _read(self, function: Callable[[Store], T]) -> T:

@@ -26,6 +26,7 @@ from landbot_async._core.errors import APIStatusError, OutboxError, OutboxStoppe
 from landbot_async._core.event_loop import Notifier
 from landbot_async._core.resources.fields import Fields
 from landbot_async._core.responses import accepted
+from landbot_async._core.tasks import uninterrupted
 
 from .journal.rows import Claimed
 from .journal.sqlite import SqliteJournal
@@ -189,7 +190,7 @@ class Workers:
         return math.inf
 
     async def _stopped_error(self, stop: Stop) -> OutboxStoppedError:
-        counts = await self._journal.do(Store.counts)
+        counts = await self._journal.look(Store.counts)
         error = OutboxStoppedError(
             f"The run stopped: {stop.reason}. {counts['queued']} messages stay queued. Mend the cause, then run again.",
             counts={str(status): count for status, count in counts.items()},
@@ -437,12 +438,34 @@ class Workers:
 
     # The end
 
-    async def aclose(self, grace: float) -> None:
-        """Start nothing more, and wait until nothing is on its way: for `grace` seconds, then it is cut off."""
+    async def aclose(self, grace: float, *, interrupted: bool) -> None:
+        """Start nothing more, and wait until nothing is on its way: for `grace` seconds, then it is cut off.
+
+        A cancelled scope around it changes nothing. An interruption (Ctrl-C, asyncio's own cancellation) is raised at
+        the end; a second one cuts off at once.
+
+        Args:
+            grace: seconds.
+            interrupted: true if there was an interruption already.
+        """
         self._closed = True
         self.stop()
-        with anyio.move_on_after(grace):
+        until = anyio.current_time() + grace
+        try:
+            try:
+                await self._idle_by(until)
+            except BaseException:
+                if not interrupted:
+                    await self._idle_by(until)
+                raise
+        finally:
+            await uninterrupted(self._cut_off)
+
+    async def _idle_by(self, deadline: float) -> None:
+        with anyio.CancelScope(shield=True, deadline=deadline):
             await self._until_idle()
+
+    async def _cut_off(self) -> None:
         for flight in self._flights:
             flight.scope.cancel()
         await self._until_idle()

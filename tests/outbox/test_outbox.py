@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import sqlite3
 import stat
@@ -744,8 +745,9 @@ class TestAFullDisk:
                     await receipts(outbox)
                 reached = len(sandbox.sent)
                 assert reached >= 1
+                assert (await counts(outbox))["sending"] == reached
                 with pytest.raises(JournalFullError):
-                    await outbox.counts()
+                    await outbox.cancel()
             if not ends:
                 assert (await counts(outbox))["sent"] == reached
                 await receipts(outbox)
@@ -834,28 +836,38 @@ class TestTheEnd:
             assert counted["sent"] == len(sandbox.sent)
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-    @pytest.mark.parametrize("times", [1, 3])
+    @pytest.mark.parametrize(
+        ("leaving", "times", "patient"), [(False, 1, True), (False, 2, False), (True, 1, True), (True, 2, False)]
+    )
     async def test_asyncio_s_own_cancellation(
-        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, times: int
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, leaving: bool, times: int, patient: bool
     ) -> None:
-        sandbox.fault("latency", latency=0.4, times=None, method="POST")
+        """Like a Ctrl-C: after the first the wire gets time to answer, also while the block is being left."""
+        sandbox.fault("latency", latency=0.6 if patient else 20, times=None, method="POST")
 
         async def send() -> None:
             async with Outbox(path, landbot) as outbox:
                 await outbox.add_many(texts(*range(1, 51)))
-                await receipts(outbox)
+                run = outbox.run(follow=True)
+                with anyio.move_on_after(0.3 if leaving else math.inf):
+                    await anext(run)
 
         task = asyncio.create_task(send())
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.4)
+        begun = anyio.current_time()
         for _ in range(times):
             task.cancel()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
         with pytest.raises(asyncio.CancelledError):
             await task
         async with Outbox(path, landbot) as outbox:
             counted = await counts(outbox)
-            assert set(counted) == {"sent", "queued"}
-            assert counted["sent"] == len(sandbox.sent)
+            if patient:
+                assert set(counted) == {"sent", "queued"}
+                assert counted["sent"] == len(sandbox.sent)
+            else:
+                assert anyio.current_time() - begun < 8
+                assert set(counted) == {"unknown", "queued"}
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])
     async def test_a_cancelled_worker_leaves_its_message_in_a_state_of_the_table(

@@ -105,6 +105,15 @@ class SqliteJournal:
         """
         return await self._in_thread(partial(self._checked, function, room))
 
+    async def look(self, function: Callable[[Store], T]) -> T:
+        """Return what the function reads. It changes nothing, so a full disk does not matter.
+
+        Raises:
+            JournalMismatchError: the file was moved, replaced or deleted.
+            OutboxError: the file cannot be used.
+        """
+        return await self._in_thread(partial(self._looked, function))
+
     async def settle(self, function: Callable[[Store], T]) -> T:
         """Write the result of an attempt. If that cannot be done now, it is done with a later transaction.
 
@@ -130,6 +139,13 @@ class SqliteJournal:
             self._owned.check()
             if room:
                 self._owned.check_room(room)
+            return function(self._store)
+
+    def _looked(self, function: Callable[[Store], T]) -> T:
+        with told(self._path):
+            with contextlib.suppress(sqlite3.Error):
+                self._catch_up()
+            self._owned.check()
             return function(self._store)
 
     def _settled(self, function: Callable[[Store], T]) -> T:
