@@ -48,7 +48,7 @@ async def main():
         Outbox(path, landbot, send_timeout=5.0, reconcile_after=0.6) as outbox,
     ):
         crashed = {each.key async for each in outbox.receipts("unknown") if "process ended" in each.error}
-        note(opened=len(crashed))
+        note(opened=sorted(crashed))
         while True:
             async for _ in outbox.run(stop_after_failures=None):
                 pass
@@ -167,7 +167,7 @@ async def campaign(folder: Path, *, kills: int, messages: int, loop: str, rate: 
                 if (customer.id, message.text) in number
             )
         ),
-        left_unknown=sum(each.get("opened", 0) for each in found),
+        left_unknown=len({key for each in found for key in each.get("opened", ())}),
         never_sent=sum(each.get("never_sent", 0) for each in found),
     )
 
