@@ -20,6 +20,7 @@ __all__ = [
     "BadRequestError",
     "CallFailed",
     "Channel",
+    "ChatCustomer",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
@@ -114,7 +115,17 @@ if TYPE_CHECKING:
         WalkIncomplete,
     )
     from ._core.limiter import Limiter, Ticket, TokenBucket
-    from ._core.models import Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
+    from ._core.models import (
+        Agent,
+        Channel,
+        ChatCustomer,
+        Customer,
+        CustomField,
+        Field,
+        MessageHook,
+        Template,
+        TranscriptMessage,
+    )
     from ._core.pages import Page, Pages
     from ._core.platform import AsyncLandbot
     from ._core.retry import RetryPolicy
@@ -127,6 +138,7 @@ else:
             "converter",
             "Agent",
             "Channel",
+            "ChatCustomer",
             "CustomField",
             "Customer",
             "Field",

@@ -32,7 +32,6 @@ from ._core.errors import STATUS_ERRORS, APIStatusError, ServerError
 from ._core.events import CallFailed, Event, LimiterWaited, RequestSent, ResponseReceived, RetryScheduled
 from ._core.extras import extra_required
 from ._core.platform import PLATFORM
-from ._core.urls import normalised_base_url
 from ._core.version import __version__
 
 with extra_required("landbot_async.otel", "otel"):
@@ -60,7 +59,7 @@ class Tracing:
 
     def __init__(self, tracer_provider: TracerProvider | None = None, *, base_url: str | None = None) -> None:
         self._tracer = get_tracer("landbot_async", __version__, tracer_provider)
-        server = urlsplit(normalised_base_url(base_url or PLATFORM.place()))
+        server = urlsplit(PLATFORM.place(base_url or None))
         self._server: Mapping[str, AttributeValue] = {
             "server.address": server.hostname or "",
             "server.port": server.port or _PORTS[server.scheme],

@@ -34,8 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not starts_others:
         os.environ.pop("COVERAGE_PROCESS_START", None)
     # No test uses the developer's own tokens and servers.
-    for name in ("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "LANDBOT_CHANNEL_TOKEN", "LANDBOT_CHAT_BASE_URL"):
-        os.environ.pop(name, None)
+    for name in ("API_TOKEN", "BASE_URL", "OPT_IN_BASE_URL", "CHANNEL_TOKEN", "CHAT_BASE_URL"):
+        os.environ.pop(f"LANDBOT_{name}", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

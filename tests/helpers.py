@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import traceback
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ T = TypeVar("T")
 # The library whose clients are borrowed in the tests of the wire: httpx, or httpx2 in a nox session of its own.
 HTTP: Any = importlib.import_module(os.environ.get("HTTP_LIBRARY", "httpx"))
 
+# Part of the path of every file of the client.
+CORE = os.path.join("landbot_async", "_core")
 TOKEN = "f00dfacef00dfacef00dfacef00dfacef00dface"
 URL = "https://api.landbot.io/v1"
 OK = httpx.Response(200, json={"success": True})
@@ -51,6 +54,18 @@ def kind_name(value: object) -> str:
 def half(cases: Sequence[T], backend: str) -> Sequence[T]:
     """Return the event loop's half of many cases, for a test whose result does not depend on the loop."""
     return cases[["asyncio", "trio"].index(backend) :: 2]
+
+
+def shown_by(error: BaseException) -> str:
+    """Return what a traceback shows with the variables of the library's frames, and the error with its causes."""
+    shown: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        shown += [str(seen), repr(seen), *getattr(seen, "__notes__", ())]
+        frames = traceback.walk_tb(seen.__traceback__)
+        shown += [repr(frame.f_locals) for frame, _ in frames if CORE in frame.f_code.co_filename]
+        seen = seen.__cause__ or seen.__context__
+    return "\n".join(shown)
 
 
 class Unlimited:

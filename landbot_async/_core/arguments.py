@@ -1,4 +1,4 @@
-"""Checks of what callers pass in: a clear error before anything is sent."""
+"""Checks of arguments, which give a clear error before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
+from .secret import Secret
+
 T = TypeVar("T")
 
 
 class NotGiven(enum.Enum):
-    """Its one member stands for an argument that was not given."""
+    """The type of the value that stands for an argument that was not given."""
 
     NOT_GIVEN = enum.auto()
 
@@ -25,7 +27,11 @@ Given: TypeAlias = T | Literal[NotGiven.NOT_GIVEN]
 
 
 def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:
-    """Return `value` if it is an int (and no bool) in the range, else say what was expected."""
+    """Return `value` if it is an int (and no bool) in the range.
+
+    Raises:
+        TypeError, ValueError: it is not; the text says what was expected. All functions here raise these two.
+    """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, not {type(value).__name__}")
     if value < at_least or (at_most is not None and value > at_most):
@@ -42,10 +48,10 @@ def finite_number(
     above: float | None = None,
     at_most: float | None = None,
 ) -> float:
-    """Return `value` if it is a finite int or float (and no bool) in the range, else say what was expected."""
+    """Return `value` if it is a finite int or float (and no bool) in the range."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    # Said so that it holds for nan, and for an int that no float can hold.
+    # This form also refuses nan, and an int that no float can hold.
     if not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name} must be finite")
     if at_least is not None and value < at_least:
@@ -58,12 +64,12 @@ def finite_number(
 
 
 def identity(name: str, value: object) -> int:
-    """Return `value` if it can be an id of Landbot's: a whole number from 1."""
+    """Return `value` if it can be an id of Landbot: a whole number from 1."""
     return whole_number(name, value, at_least=1)
 
 
 def whole_text(name: str, value: object) -> str:
-    """Return `value` if it is a string that UTF-8 can hold: JSON can bring half a character, which no wire takes."""
+    """Return `value` if it is a string that UTF-8 can hold. Escapes in JSON can make half of a character."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     try:
@@ -74,32 +80,49 @@ def whole_text(name: str, value: object) -> str:
 
 
 def filled_text(name: str, value: object) -> str:
-    """Like `whole_text`, with something in it besides white space."""
+    """Return `value` if it is a string as for `whole_text` with more than white space in it."""
     text = whole_text(name, value)
     if not text.strip():
         raise ValueError(f"{name} must not be empty")
     return text
 
 
+def secret_text(name: str, given: Secret) -> Secret:
+    """Return a secret if it is text that `filled_text` accepts. No frame of a traceback shows it."""
+    try:
+        filled_text(name, given.reveal())
+    except (TypeError, ValueError) as error:
+        # Its frames show the text, so another one is raised.
+        refusal = type(error)(str(error))
+    else:
+        return given
+    raise refusal
+
+
+def optional_secret(name: str, given: Secret) -> Secret | None:
+    """Return a secret as `secret_text` does, or None if None is in it."""
+    return None if given.reveal() is None else secret_text(name, given)
+
+
 def optional_identity(name: str, value: object) -> int | None:
-    """Like `identity`, or None."""
+    """Return `value` if it is None or an id."""
     return None if value is None else identity(name, value)
 
 
 def optional_text(name: str, value: object) -> str | None:
-    """Like `filled_text`, or None."""
+    """Return `value` if it is None or text that is not empty."""
     return None if value is None else filled_text(name, value)
 
 
 def flag(name: str, value: object) -> bool:
-    """Return `value` if it is a bool: `"false"` would be true."""
+    """Return `value` if it is a bool. Anything else is refused, because `"false"` would count as true."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
     return value
 
 
 def optional_flag(name: str, value: object) -> bool | None:
-    """Like `flag`, or None."""
+    """Return `value` if it is None or a bool."""
     return None if value is None else flag(name, value)
 
 
@@ -113,7 +136,7 @@ def choice(name: str, value: object, choices: tuple[str, ...]) -> str | None:
 
 
 def methods(name: str, value: object, *wanted: str) -> None:
-    """Check that `value` is None or an object (and no class) with the methods wanted of it."""
+    """Check that `value` is None or an object (and no class) with all the methods in `wanted`."""
     if value is None:
         return
     if isinstance(value, type) or not all(callable(getattr(value, each, None)) for each in wanted):
@@ -129,7 +152,7 @@ def web_address(name: str, value: object) -> str:
 
 
 def sequence(name: str, value: object) -> list[Any]:
-    """Return `value` as a list if it is a list or tuple: a string is a sequence as well, and never meant to be one."""
+    """Return `value` as a list if it is a list or tuple. A string is refused, although Python calls it a sequence."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"{name} must be a list, not {type(value).__name__}")
     return list(value)
@@ -152,7 +175,7 @@ def mapping(name: str, value: object) -> dict[str, Any]:
 
 
 def json_value(name: str, value: T) -> T:
-    """Return `value` if JSON can hold it: no nan, no half of a character, only strings as keys, and not itself."""
+    """Return `value` if JSON can hold it: no nan, no half of a character, only strings as keys, no circle."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         _check_keys(value)
@@ -164,12 +187,12 @@ def json_value(name: str, value: T) -> T:
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
-    """Return `value` as a dict if it is a mapping of strings to what JSON can hold."""
+    """Return `value` as a dict if it is a mapping from strings to values that JSON can hold."""
     return json_value(name, mapping(name, value))
 
 
 def _check_keys(value: object) -> None:
-    # `json` would write 1 as "1", and a second time where that is a key as well.
+    # `json` would write the key 1 as "1", which may be a key already.
     if isinstance(value, dict):
         for item in mapping("an object", value).values():
             _check_keys(item)

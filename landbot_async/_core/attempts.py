@@ -39,7 +39,7 @@ from .errors import (
     error_class,
 )
 from .http import Failure, Response
-from .responses import body_of, complaint
+from .responses import body_of, complaint, one_line
 from .retry import DOUBTFUL, Outcome, RetryPolicy, ceiling, outcome_of, repeats, retry_after
 from .routes import Route
 from .trace import Trace
@@ -241,7 +241,7 @@ class Attempts:
         self.doubt = True
         return self._error(
             ResponseError,
-            f"returned {response.status}, but {error.path} {self._redact(error.what)}",
+            f"returned {response.status}, but {error.path} {one_line(self._redact(error.what))}",
             advice=FOREIGN if error.foreign else UNREADABLE.get(error.path, MISMATCH),
             transient=error.foreign or error.path == "$",
             status=response.status,
@@ -264,7 +264,7 @@ class Attempts:
     def _bad_status(self, response: Response, wait: float | None) -> LandbotError:
         errors, detail, body = complaint(response)
         status = response.status
-        detail = self._redact(detail)
+        detail = one_line(self._redact(detail))
         return self._error(
             error_class(status),
             f"returned {status} {phrases.get(status, '')}".rstrip() + (f": {detail}" if detail else ""),

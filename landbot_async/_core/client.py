@@ -1,4 +1,4 @@
-"""What the clients of Landbot's two APIs share: the options, the life cycle, and any endpoint by hand."""
+"""The base of the clients of Landbot's two APIs: options, life cycle, and `request()` for any endpoint."""
 
 from __future__ import annotations
 
@@ -26,19 +26,24 @@ IDEMPOTENT_METHODS: Final = ("GET", "PUT", "DELETE")
 
 
 class Api(NamedTuple):
-    """One of Landbot's APIs: where it is, and the environment variables that tell its token and another place."""
+    """One of Landbot's APIs: its base URL, and the environment variables for its token and for another base URL."""
 
     token_variable: str
     base_url_variable: str
     base_url: str
 
-    def place(self) -> str:
-        """Return the base URL to use if none was passed in."""
-        return os.environ.get(self.base_url_variable) or self.base_url
+    def place(self, given: str | None) -> str:
+        """Return the base URL to use, normalised: the given one, otherwise that of the environment, or Landbot's own.
+
+        Raises:
+            ConfigurationError: it cannot be right.
+        """
+        url = os.environ.get(self.base_url_variable) or self.base_url if given is None else given
+        return normalised_base_url(url)
 
 
 class Client:
-    """A client of one API. What each option is stands in the docstrings of the two there are."""
+    """A client of one API. `AsyncLandbot` and `AsyncApichat` describe the options."""
 
     _api: ClassVar[Api]
 
@@ -55,23 +60,34 @@ class Client:
         http_client: HTTPClient | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        api = self._api
-        given, token = Secret(os.environ.get(api.token_variable, "") if token is None else token), None
-        secret = checked_token(given, api.token_variable)
-        url = normalised_base_url(api.place() if base_url is None else base_url)
+        given, token = Secret(token), None  # no frame of a traceback shows it
+        options = checked_options(retry, timeout, total_timeout, strict, on_event)
+        self._connect(given, options, base_url=self._api.place(base_url), limiter=limiter, http_client=http_client)
+
+    def _connect(
+        self,
+        token: Secret,
+        options: Options,
+        *,
+        base_url: str,
+        limiter: Limiter | None,
+        http_client: HTTPClient | None,
+        opt_in_base_url: str | None = None,
+    ) -> None:
+        variable = self._api.token_variable
+        given = Secret(os.environ.get(variable, "")) if token.reveal() is None else token
+        secret = checked_token(given, variable)
         methods("limiter", limiter, "acquire", "pause")
         methods("http_client", http_client, "send", "aclose")
-        options = Options(
-            _policy(retry), timeouts(timeout), _limit(total_timeout), flag("strict", strict), _listener(on_event)
-        )
-        self._furnish(Engine(Connection(secret, url, limiter, http_client), options), owner=True)
+        connection = Connection(secret, base_url, limiter, http_client, opt_in_base_url)
+        self._furnish(Engine(connection, options), owner=True)
 
     def _furnish(self, engine: Engine, *, owner: bool) -> None:
         self._engine = engine
         self._owner = owner
 
     def __repr__(self) -> str:
-        # Tracebacks show one that could not be made as well.
+        # A traceback may show a client that could not be made.
         engine = getattr(self, "_engine", None)
         return f"{type(self).__name__}({f'base_url={engine.connection.base_url!r}' if engine else ''})"
 
@@ -91,7 +107,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let the running calls end, refuse new ones, and close the connections (never those of a borrowed client).
+        """Refuse new calls, let the running ones end, and close the connections (never those of a borrowed client).
 
         On a copy made by `with_options` it does nothing: the original closes for all.
         """
@@ -108,12 +124,12 @@ class Client:
         on_event: Given[Callable[[Event], None] | None] = NOT_GIVEN,
         priority: Given[Priority] = NOT_GIVEN,
     ) -> Self:
-        """Return a copy with other options, over the same connections and the same limiter.
+        """Return a copy with other options, which shares connections and limiter with the original.
 
         `priority="low"` makes a client for work that can wait, such as exports and campaigns: its calls let all normal
-        ones go first. A normal call that comes while a thousand low ones wait starts with the next slot of the limiter
-        or the one after it. Low calls still get at least one slot in ten, and take at most 24 of the 32 calls in
-        flight.
+        ones go first. A normal call that arrives while a thousand low ones wait starts with the next slot of the
+        limiter or the one after it. Low calls still get at least one slot in ten, and take at most 24 of the 32 places
+        for calls in progress.
         """
         changes: dict[str, Any] = {}
         if retry is not NOT_GIVEN:
@@ -149,10 +165,11 @@ class Client:
 
         Args:
             method: GET, PUT, DELETE, POST or PATCH.
-            path: relative to the base URL, with its slash at the end; or a full URL on the same server.
+            path: relative to the base URL, with the slash at its end; or a full URL on the same server.
             params: the query; None is left out, bools become `true` and `false`.
-            json: the body, if any.
-            idempotent: whether doing it twice is the same as doing it once; None takes it from the method.
+            json: the body; None sends none.
+            idempotent: True if doing it twice has no further effect, so that it may be retried. None decides by the
+                method: GET, PUT and DELETE.
 
         Returns:
             The decoded JSON; None for an empty body.
@@ -175,6 +192,19 @@ class Client:
             gone=404 if verb == "DELETE" else None,
         )
         return await self._engine.call(route, {}, read=anything, params=params, json=json, url=url)
+
+
+def checked_options(
+    retry: object,
+    timeout: object,
+    total_timeout: object,
+    strict: object,
+    on_event: Callable[[Event], None] | None,
+) -> Options:
+    """Return the options of a client, if each can be right."""
+    return Options(
+        _policy(retry), timeouts(timeout), _limit(total_timeout), flag("strict", strict), _listener(on_event)
+    )
 
 
 def _policy(retry: object) -> RetryPolicy:

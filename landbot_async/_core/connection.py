@@ -21,10 +21,19 @@ def low_places(places: int) -> int:
 class Connection:
     """One token at one base URL. It belongs to the loop of its first call: docs/decisions.md, "One event loop"."""
 
-    def __init__(self, token: Secret, base_url: str, limiter: Limiter | None, client: HTTPClient | None) -> None:
+    def __init__(
+        self,
+        token: Secret,
+        base_url: str,
+        limiter: Limiter | None,
+        client: HTTPClient | None,
+        opt_in_base_url: str | None = None,
+    ) -> None:
         self.token = token
         self.base_url = base_url
-        self.wire: Wire = Wire(client, token, base_url, loopback_hosts(base_url), self._resize)
+        self.opt_in_base_url = opt_in_base_url
+        """The host of WhatsApp's opt-in; None if it is not known, because the base URL is not Landbot's."""
+        self.wire: Wire = Wire(client, token, base_url, loopback_hosts(base_url, opt_in_base_url or ""), self._resize)
         size = self.wire.connections
         self._size = PLACES if size is None else max(1, min(PLACES, size))
         self.places: PrioritySemaphore = PrioritySemaphore(self._size, low=low_places(self._size))

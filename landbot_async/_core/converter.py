@@ -22,7 +22,17 @@ from cattrs import Converter
 
 from . import models
 from .decoding import KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
-from .models import Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage
+from .models import (
+    Agent,
+    Channel,
+    ChatCustomer,
+    Customer,
+    CustomField,
+    Field,
+    MessageHook,
+    Template,
+    TranscriptMessage,
+)
 
 T = TypeVar("T")
 
@@ -314,7 +324,7 @@ converter: Final = Converter(detailed_validation=False)
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
 converter.register_structure_hook(datetime, _from_unix_seconds)
-for _cls in (Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
+for _cls in (Agent, Channel, ChatCustomer, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
     converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
     converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
 models._json_of = lambda record: _model(type(record)).write(record)  # noqa: SLF001  # it does not import this module

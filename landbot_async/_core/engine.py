@@ -41,7 +41,7 @@ from .priority import Priority
 from .responses import Reader
 from .retry import Outcome, RetryPolicy
 from .routes import Route
-from .secret import redacted, revealed
+from .secret import Secret, redacted, revealed
 from .throttle import Permit
 from .trace import Trace
 from .urls import route_url, shown_url, with_query
@@ -97,7 +97,8 @@ class Engine:
         base_url = base_url or connection.base_url
         target = parsed_url(
             with_query(url or route_url(base_url, route, ids), params),
-            shown_url(base_url, route, params) if route.secret else None,
+            shown_url(base_url, route, params) if _holds_secret(ids) else None,
+            hidden=route.secret,
         )
         content = NO_CONTENT if json is None else Content(_encoded(json))
         connection.open()
@@ -265,6 +266,10 @@ class Engine:
         if isinstance(failure, LandbotError):
             safe, transient = failure.safe_to_retry, failure.transient
         self._emit(CallFailed, attempts, attempts.count, type(failure).__name__, safe, transient)
+
+
+def _holds_secret(ids: Mapping[str, object]) -> bool:
+    return any(isinstance(each, Secret) for each in ids.values())
 
 
 def _encoded(json: object) -> bytes:

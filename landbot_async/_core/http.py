@@ -122,11 +122,17 @@ class Failure(NamedTuple):
 
 
 class MaskedURL(URL):
-    """A URL that leads where it says and shows something else, because its path or query holds secrets."""
+    """A URL that shows another text than its own, because its path or query holds secrets.
 
-    def __init__(self, url: str | URL, shown: str) -> None:
+    Attributes:
+        shown: the text.
+        hidden: true if the request shows that text as well, to httpx's own log and to hooks of a borrowed client.
+    """
+
+    def __init__(self, url: str | URL, shown: str, *, hidden: bool = True) -> None:
         super().__init__(url)
         self.shown = shown
+        self.hidden = hidden
 
     def __str__(self) -> str:
         return self.shown
@@ -135,18 +141,19 @@ class MaskedURL(URL):
         return f"URL({self.shown!r})"
 
 
-def parsed_url(url: str, shown: str | None = None) -> URL:
+def parsed_url(url: str, shown: str | None = None, *, hidden: bool = True) -> URL:
     """Return the URL as httpx wants it.
 
     Args:
         url: the URL.
-        shown: what to show in its place wherever it is printed or logged.
+        shown: the text to show in its place, if it holds secrets.
+        hidden: true to show that text to httpx as well.
 
     Raises:
         ValueError: it cannot be one, for example because it is too long.
     """
     try:
-        return URL(url) if shown is None else MaskedURL(url, shown)
+        return URL(url) if shown is None else MaskedURL(url, shown, hidden=hidden)
     except (httpx.InvalidURL, UnicodeError) as error:
         reason = str(error)
     raise ValueError(f"the path and its parameters make no URL: {reason}")
@@ -274,8 +281,9 @@ class Wire:
                 extensions={"timeout": timeout, "trace": trace},
             )
             request.stream = self._stream(content.data)
-            if isinstance(url, MaskedURL):
-                request.url = _masked(request.url, url.shown)
+            if isinstance(url, MaskedURL) and url.hidden:
+                kind: Any = type(request.url)
+                request.url = _masked(kind, url.shown)(request.url)
             trace.request = request
             trace.check()
             response = await client.send(request, stream=True, auth=None, follow_redirects=False)
@@ -415,10 +423,10 @@ def _stream_of(library: Any) -> Any:
     return Stream
 
 
-def _masked(url: Any, shown: str) -> Any:
-    """Return the URL of any library with another text."""
-    kind = type(url)
-    return type(kind.__name__, (kind,), {"__str__": lambda _: shown, "__repr__": lambda _: f"URL({shown!r})"})(url)
+@functools.lru_cache(maxsize=100)
+def _masked(kind: Any, shown: str) -> Any:
+    """Return a class of URLs, of any library, that show another text."""
+    return type(kind.__name__, (kind,), {"__str__": lambda _: shown, "__repr__": lambda _: f"URL({shown!r})"})
 
 
 def _request_of(error: Exception) -> object:

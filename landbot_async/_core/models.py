@@ -125,6 +125,22 @@ class Channel(Model):
 
 
 @frozen(eq=False, repr=False)
+class ChatCustomer(Model):
+    """The customer of an APIchat channel, as a send returns it. The Platform API knows the customer by `id`.
+
+    `token` is the customer token that you chose.
+    """
+
+    id: int
+    token: str | None = field(default=None, repr=token_repr)
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    extra: Mapping[str, Any] = _extra()
+    _absent: frozenset[str] = _absent()
+
+
+@frozen(eq=False, repr=False)
 class CustomField(Model):
     """A custom field as it stands in a customer."""
 

@@ -1,14 +1,16 @@
-"""Reading an answer: pure functions from its bytes to what the call returns, or to what it says went wrong.
+"""Pure functions from the bytes of a response to the result of a call, or to what is wrong with them.
 
-Source: dev.landbot.io, "Responses" and "Errors". Anything in front of the API may answer HTML or plain text with
-any status, so nothing here trusts a body to be JSON, let alone an object.
+Anything in front of the API may send HTML or plain text with any status, so no body is trusted to be JSON, to be an
+object, or to be of a sensible size or depth.
+
+Source: dev.landbot.io, "Responses" and "Errors".
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from .decoding import DecodeError, Decoding, kind_of
 from .http import Response
@@ -16,77 +18,143 @@ from .routes import Route
 
 T = TypeVar("T")
 
-# The longest text of Landbot's that an error repeats, and how much is looked at for it: a body may have 64 MB.
-_DETAIL = 500
-_LOOK = 20 * _DETAIL
+# Bytes of an error's body that are parsed. Landbot's have some hundred; parsing 20 MB would stop the event loop for a
+# second.
+MOST_PARSED: Final = 1_000_000
+# Bytes that an error keeps of a body that is larger than that.
+MOST_KEPT: Final = 64 * 1024
+# Levels of nesting. pickle, copy and json meet Python's recursion limit somewhat beyond that.
+DEEPEST: Final = 200
+# Messages that an error lists by field.
+_MOST_MESSAGES: Final = 1000
+# Characters of Landbot's text that an error repeats, and of the text that they are looked for in.
+_DETAIL: Final = 500
+_LOOKED_AT: Final = 10_000
 
 
 Reader: TypeAlias = Callable[[Response, Route, Decoding], T]
-"""Makes of an answer what the call returns, or raises `DecodeError`."""
+"""Turns a response into the result of the call, or raises `DecodeError`."""
 
 
-def accepted(answer: Response, _route: Route, _way: Decoding) -> None:
-    """For state changes, sends and deletes: an empty 2xx, or an object that does not say `"success": false`."""
-    if answer.body.strip():
-        envelope(answer)
+def accepted(response: Response, _route: Route, _decoding: Decoding) -> None:
+    """Read the response to a state change, a send or a delete.
 
-
-def anything(answer: Response, _route: Route, _way: Decoding) -> Any:
-    """For `request()`: whatever JSON it is, None for an empty body."""
-    if not answer.body.strip():
-        return None
-    value = _json(answer)
-    return _successful(answer, value) if isinstance(value, dict) else value
-
-
-def complaint(answer: Response) -> tuple[dict[str, tuple[str, ...]], str, Any]:
-    """Return the content of an error response: messages by field, one line of text, and the body as far as readable.
-
-    Landbot's shapes are `{"errors": {field: [message]}}`, `{"detail": message}` and (APIchat) `{"error": message}`.
+    It is an empty 2xx, or a JSON object that does not say `"success": false`.
     """
+    if response.body.strip():
+        envelope(response)
+
+
+def anything(response: Response, _route: Route, _decoding: Decoding) -> Any:
+    """Return the JSON of a response to `request()`, or None for an empty body."""
+    if not response.body.strip():
+        return None
+    value = _json(response.body)
+    return _successful(value) if isinstance(value, dict) else value
+
+
+def complaint(response: Response) -> tuple[dict[str, tuple[str, ...]], str, Any]:
+    """Return the content of an error response: messages by field, the text for people, and the body.
+
+    Landbot's shapes are `{"errors": {field: [message]}}`, `{"detail": message}` and (APIchat) `{"error": message}`. The
+    text is whole, so that secrets can be masked in it; `one_line` makes it fit for an error. The body is decoded JSON.
+    If it cannot be decoded, has more than 1 MB, or is nested more than 200 levels deep, it is text.
+    """
+    if len(response.body) > MOST_PARSED:
+        return _quoted(response.body[:MOST_KEPT])
     try:
-        body = _json(answer)
+        body = _json(response.body)
     except DecodeError:
-        body = answer.body.decode("utf-8", "replace") or None
-    if not isinstance(body, dict):
-        return {}, _line(body) if isinstance(body, str) and not _looks_like_html(body) else "", body
-    errors = {str(field): _messages(value) for field, value in _fields(body.get("errors")).items()}
-    said = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
-    said += [text for key in ("detail", "error", "message") for text in _messages(body.get(key))]
-    return errors, _line("; ".join(said)), body
+        return _quoted(response.body)
+    if isinstance(body, dict):
+        return _messages_of(body)
+    return {}, body if isinstance(body, str) else "", body
 
 
-def body_of(answer: Response) -> Any:
-    """Return the body for an error to carry: decoded JSON, otherwise text, otherwise None."""
-    return complaint(answer)[2]
+def body_of(response: Response) -> Any:
+    """Return the body for an error to keep: decoded JSON, otherwise text, otherwise None."""
+    return complaint(response)[2]
 
 
-def envelope(answer: Response) -> dict[str, Any]:
-    """Return the JSON object that every response of Landbot is."""
-    value = _json(answer)
+def envelope(response: Response) -> dict[str, Any]:
+    """Return the JSON object that every response of Landbot is.
+
+    Raises:
+        DecodeError: it is no JSON object, or says that the request failed.
+    """
+    value = _json(response.body)
     if not isinstance(value, dict):
         raise DecodeError("$", f"is {kind_of(value)} instead of an object")
-    return _successful(answer, value)
+    return _successful(value)
 
 
-def _successful(answer: Response, value: dict[str, Any]) -> dict[str, Any]:
+def one_line(text: str) -> str:
+    """Return the beginning of a text as one line: at most 500 characters, all of them printable."""
+    printable = "".join(char if char.isprintable() else " " for char in text[:_LOOKED_AT])
+    line = " ".join(printable.split())
+    return line if len(line) <= _DETAIL else line[:_DETAIL] + "…"
+
+
+def _successful(value: dict[str, Any]) -> dict[str, Any]:
     if value.get("success") is False:
-        raise DecodeError("$.success", f"is false: {complaint(answer)[1] or 'Landbot does not say why'}")
+        raise DecodeError("$.success", f"is false: {_messages_of(value)[1].strip() or 'Landbot does not say why'}")
     return value
 
 
-def _json(answer: Response) -> Any:
+def _json(body: bytes) -> Any:
     try:
-        return json.loads(answer.body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
-        text = answer.body[:200].decode("utf-8", "replace")
+        text = body[:200].decode("utf-8", "replace")
         if not text.strip():
             what = "is empty"
-        elif _looks_like_html(text):
+        elif _is_html(text):
             what = "is an HTML page instead of JSON"
         else:
             what = "is not JSON"
-        raise DecodeError("$", what) from None
+    else:
+        # Counting takes no time, and most bodies have fewer brackets than that.
+        if body.count(b"[") + body.count(b"{") <= DEEPEST or not _deeper_than(DEEPEST, value):
+            return value
+        what = f"is nested more than {DEEPEST} levels deep"
+    raise DecodeError("$", what)
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    """Return True if lists and objects are nested more than `levels` deep, without recursion."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for each in layer
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _quoted(data: bytes) -> tuple[dict[str, tuple[str, ...]], str, str | None]:
+    """Return the content of an error response that is no JSON, or is not parsed."""
+    text = data.decode("utf-8", "replace")
+    # A page says little in a line. What begins as JSON does may hold tokens of channels in clear.
+    quotable = not text.lstrip().startswith(("<", "{", "["))
+    return {}, text if quotable else "", text or None
+
+
+def _messages_of(body: dict[str, Any]) -> tuple[dict[str, tuple[str, ...]], str, Any]:
+    errors: dict[str, tuple[str, ...]] = {}
+    left = _MOST_MESSAGES
+    for field, value in _fields(body.get("errors")).items():
+        if left <= 0:
+            break
+        errors[str(field)] = messages = _messages(value, left)
+        left -= max(1, len(messages))
+    said = [f"{field}: {' '.join(messages)}" for field, messages in errors.items()]
+    said += [text for key in ("detail", "error", "message") for text in _messages(body.get(key), _MOST_MESSAGES)]
+    return errors, "; ".join(said), body
 
 
 def _fields(errors: object) -> Mapping[object, object]:
@@ -95,10 +163,9 @@ def _fields(errors: object) -> Mapping[object, object]:
     return {} if errors is None else {"errors": errors}
 
 
-def _messages(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return tuple(_text(item) for item in (value if isinstance(value, list) else [value]) if item is not None)
+def _messages(value: object, most: int) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else [value]
+    return tuple(_text(item) for item in items[:most] if item is not None)
 
 
 def _text(value: object) -> str:
@@ -107,15 +174,9 @@ def _text(value: object) -> str:
     try:
         return json.dumps(value, ensure_ascii=False)
     except RecursionError:
-        # It could be read, but nested as deeply as that it says nothing to anybody.
+        # The caller's own stack is nearly full.
         return "…"
 
 
-def _line(text: str) -> str:
-    printable = "".join(char if char.isprintable() else " " for char in text[:_LOOK])
-    line = " ".join(printable.split())
-    return line if len(line) <= _DETAIL else line[:_DETAIL] + "…"
-
-
-def _looks_like_html(text: str) -> bool:
+def _is_html(text: str) -> bool:
     return text.lstrip().startswith("<")

@@ -1,4 +1,4 @@
-"""The table of endpoints, which drives calls, error texts, events, the sandbox and the tests.
+"""The endpoints as data: tables that drive calls, error texts, events, the sandbox and the tests.
 
 Source of each row: dev.landbot.io, the references of the Platform API and of APIchat.
 """
@@ -13,12 +13,12 @@ class Route(NamedTuple):
 
     Attributes:
         method: the HTTP method.
-        template: the path below the base URL, with ids in braces; it ends in a slash, which is part of it.
-        idempotent: true if repeating the request has no further effect. Landbot has no idempotency keys.
-        key: the key of the response's envelope that holds the result; None if the call returns nothing.
-        gone: the status that means "done already" when an attempt with an unknown outcome is repeated.
-        identity: the id in the path that the record in the response has to have, and the record's attribute for it.
-        secret: true if path and query hold secrets, so that nothing may show the URL.
+        template: the path below the base URL, with ids in braces. The slash at its end is part of it.
+        idempotent: true if doing it twice has no further effect. Landbot has no idempotency key.
+        key: the key in the response's envelope that holds the result; None if the response holds none.
+        gone: the status that means "done already" on a retry after an unknown outcome.
+        identity: the id in the path that the record in the response must have, and the record's attribute for it.
+        secret: true if path and query hold secrets that not even httpx's own log may show.
     """
 
     method: str
@@ -29,6 +29,8 @@ class Route(NamedTuple):
     identity: tuple[str, str] | None = None
     secret: bool = False
 
+
+LIST_AGENTS: Final = Route("GET", "/agents/", idempotent=True, key="agents")  # not published; four programs use it
 
 LIST_CHANNELS: Final = Route("GET", "/channels/", idempotent=True, key="channels")
 GET_CHANNEL: Final = Route(
@@ -70,7 +72,12 @@ DELETE_FIELD: Final = Route("DELETE", _FIELD, idempotent=True, gone=404)
 
 ROUTES: Final[tuple[Route, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Route))
 
-# What is sent there is a message from the customer, so a retry could say it twice.
-SEND: Final = Route("POST", "/send/{customer_token}/", idempotent=False)
+# A request acts as the customer, who says a thing twice if it is sent twice.
+SEND: Final = Route("POST", "/send/{customer_token}/", idempotent=False, key="customer")
 
 APICHAT_ROUTES: Final[tuple[Route, ...]] = (SEND,)
+
+# Not published; one project uses it. It has a host of its own, and no slash at its end.
+OPT_IN: Final = Route("POST", "/wa/{opt_in_token}/opt_in", idempotent=False, key="customer", secret=True)
+
+OPT_IN_ROUTES: Final[tuple[Route, ...]] = (OPT_IN,)

@@ -1,4 +1,4 @@
-"""Tokens, and keeping them out of sight."""
+"""Tokens, phones and other values that nothing may show."""
 
 from __future__ import annotations
 
@@ -19,22 +19,29 @@ _PLAUSIBLE = re.compile(r"[\w.~+/=:-]+", re.ASCII)
 
 @final
 class Secret:
-    """A token that no `repr`, log or traceback shows; only `reveal` returns it."""
+    """A value that no `repr`, log or traceback shows; only `reveal` returns it.
 
-    __slots__ = ("_value",)
+    Args:
+        value: the value, usually a token.
+        core: the part of it to look for in texts, where others may write it differently; None is all of it.
+    """
 
-    def __init__(self, value: str) -> None:
+    __slots__ = ("_core", "_value")
+
+    def __init__(self, value: Any, core: str | None = None) -> None:
         self._value = value
+        self._core = core
 
-    def reveal(self) -> str:
-        """Return the token in clear."""
+    def reveal(self) -> Any:
+        """Return the value in clear."""
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return `text` with the token masked everywhere; a very short token only if it stands alone."""
-        if len(self._value) >= _LONG:
-            return text.replace(self._value, MASK)
-        return re.sub(rf"(?<!\w){re.escape(self._value)}(?!\w)", MASK, text)
+        """Return `text` with the value masked. A value of few letters is masked only where it stands by itself."""
+        value: str = self._value if self._core is None else self._core
+        if len(value) >= _LONG:
+            return text.replace(value, MASK)
+        return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
 
     def __repr__(self) -> str:
         return f"Secret({MASK!r})"
@@ -46,7 +53,7 @@ class Secret:
 def checked_token(given: Secret, variable: str) -> Secret:
     """Return the token to use; `variable` is the environment variable that is read if none was passed in.
 
-    What is checked is no variable of any frame, so that no traceback can show it.
+    The token is not a variable of any frame, so that no traceback can show it.
 
     Raises:
         ConfigurationError: it is missing, has `Token ` or `Bearer ` in front, or cannot be a token.
@@ -71,7 +78,7 @@ def revealed(value: Any) -> Any:
 
 
 def redacted(token: Secret, sources: object, text: str) -> str:
-    """Return `text` without the token and the secrets in `sources`: each `Secret`, and each value named like one."""
+    """Return `text` without the token and without the secrets in `sources`: each `Secret`, and each value named so."""
     for secret in (token, *_secrets(sources, named=False)):
         text = secret.redact(text)
     return text
@@ -124,5 +131,5 @@ def token_repr(value: str | None) -> str:
 
 
 def secret_name(name: object) -> bool:
-    """Return true if a value with this name must not be shown."""
+    """Return True if a value of this name must not be shown."""
     return isinstance(name, str) and any(word in name.lower() for word in _SECRET_WORDS)

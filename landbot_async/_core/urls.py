@@ -1,4 +1,4 @@
-"""Base URLs and paths: pure functions on strings, nothing of which may lead a token elsewhere."""
+"""Base URLs, paths and queries: pure functions on strings, which make sure that no token goes to another server."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from .secret import MASK, revealed
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORDS = {part for route in ROUTES + APICHAT_ROUTES for part in route.template.split("/") if part and "{" not in part}
-# The words that paths are made of; everything else may be somebody's id.
+# Words that paths consist of; anything else may be somebody's id.
 _PLAIN = _WORDS | {"agents", "bots", "multi", "tickets"}
 _VERSION = re.compile(r"v\d{1,2}", re.ASCII)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 
 
-def normalised_base_url(url: object) -> str:
+def normalised_base_url(url: object, name: str = "base_url") -> str:
     """Return the base URL with a lower-case host, without a default port, ending in a slash.
 
+    Args:
+        url: the URL.
+        name: the name of the option, for the error.
+
     Raises:
-        ConfigurationError: it is no http(s) URL, carries more than a path, or is plain http to another machine
-            (which would show the token to everybody on the way).
+        ConfigurationError: it is no http(s) URL, carries more than a path, or is plain http to another machine, which
+            would show the token to everybody on the way.
     """
     if not isinstance(url, str):
-        raise ConfigurationError(f"base_url must be a string, not {type(url).__name__}")
+        raise ConfigurationError(f"{name} must be a string, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
         origin = _origin(parts)
     except ValueError:
-        raise ConfigurationError("base_url is not a URL: expected something like https://api.landbot.io/v1/") from None
+        raise ConfigurationError(f"{name} is not a URL: expected something like https://api.landbot.io/v1/") from None
     scheme, host, port = origin
     if scheme not in _DEFAULT_PORTS or not host:
-        raise ConfigurationError("base_url must be an absolute http(s) URL like https://api.landbot.io/v1/")
+        raise ConfigurationError(f"{name} must be an absolute http(s) URL like https://api.landbot.io/v1/")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ConfigurationError("base_url must not carry a user, a password, a query or a fragment")
+        raise ConfigurationError(f"{name} must not carry a user, a password, a query or a fragment")
     if _FORBIDDEN.search(url) or _has_dots(parts.path):
-        raise ConfigurationError("base_url must not contain spaces, control characters, backslashes or dot segments")
+        raise ConfigurationError(f"{name} must not contain spaces, control characters, backslashes or dot segments")
     if scheme == "http" and not this_machine(host):
         raise ConfigurationError(
-            "base_url is plain http to another machine, which would show the token to everybody on the way: use https"
+            f"{name} is plain http to another machine, which would show the token to everybody on the way: use https"
         )
     name = f"[{host}]" if ":" in host else host
     netloc = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
@@ -50,7 +54,7 @@ def normalised_base_url(url: object) -> str:
 
 
 def route_url(base_url: str, route: Route, ids: Mapping[str, object]) -> str:
-    """Return the URL of an endpoint. Ids are quoted whole, so that none of them adds a segment or a query."""
+    """Return the URL of an endpoint. Ids are quoted, so that none of them adds a segment or a query."""
     return base_url + route.template[1:].format_map({name: segment(name, value) for name, value in ids.items()})
 
 
@@ -63,7 +67,7 @@ def segment(name: str, value: object) -> str:
     """Return a path segment, percent-encoded.
 
     Raises:
-        ValueError: it is empty or a dot segment, which no encoding makes harmless, or has half of a character.
+        ValueError: it is empty, a dot segment (which stays one however it is encoded), or has half of a character.
     """
     text = str(revealed(value))
     if text in ("", ".", ".."):
@@ -104,7 +108,7 @@ def free_template(base_url: str, url: str) -> str:
 
 
 def with_query(url: str, params: Mapping[str, object] | None) -> str:
-    """`url` with `params` behind it: None is left out, a bool is `true` or `false`, a sequence repeats its name."""
+    """Return the URL with a query. None is left out, a bool is `true` or `false`, a sequence repeats its name."""
     if not params:
         return url
     pairs: list[tuple[str, str]] = []
@@ -126,13 +130,13 @@ def _query_text(name: str, value: object) -> str:
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    # Port 0 is a port, if an odd one.
+    # Port 0 counts as a port.
     port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
     return parts.scheme, (parts.hostname or "").rstrip("."), port
 
 
 def this_machine(host: str) -> bool:
-    """Whether a host is this machine, and cannot be another."""
+    """Return True if a host is this machine for certain."""
     if host == "localhost":
         return True
     try:

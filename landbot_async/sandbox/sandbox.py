@@ -54,7 +54,7 @@ END: Final = 253_402_214_400.0
 
 
 class ClientOptions(TypedDict, total=False):
-    """The options of `AsyncLandbot`."""
+    """The options of both clients."""
 
     token: str
     base_url: str
@@ -65,6 +65,12 @@ class ClientOptions(TypedDict, total=False):
     strict: bool
     http_client: AsyncClient
     on_event: Callable[[Event], None] | None
+
+
+class PlatformOptions(ClientOptions, total=False):
+    """The options of `AsyncLandbot`."""
+
+    opt_in_base_url: str | None
 
 
 class Sandbox(Contents):
@@ -203,14 +209,15 @@ class Sandbox(Contents):
 
     # Clients
 
-    def client(self, **options: Unpack[ClientOptions]) -> AsyncLandbot:
+    def client(self, **options: Unpack[PlatformOptions]) -> AsyncLandbot:
         """Return an `AsyncLandbot` wired to this sandbox, with any of its options.
 
         Unless it is given a limiter it keeps to the sandbox's own rate, and to none if the window is `"off"`.
         """
-        settings: ClientOptions = {
+        settings: PlatformOptions = {
             "token": self.token,
             "base_url": self.base_url,
+            "opt_in_base_url": self.opt_in_base_url,
             "http_client": self._http,
             "limiter": self._limiter(self.base_url),
             **options,

@@ -40,16 +40,19 @@ from landbot_async import (
     RateLimitError,
     ResponseError,
     RetryPolicy,
+    SchemaMismatch,
     ServerError,
     TokenBucket,
     TotalTimeoutError,
     UnprocessableEntityError,
+    converter,
 )
 from landbot_async._core.apichat import decimals
 from landbot_async._core.priority import PrioritySemaphore
+from landbot_async._core.routes import SEND
 from landbot_async.logging import log_event
 from landbot_async.otel import Tracing
-from tests.helpers import OK, TOKEN, Unlimited, lent, lent_to, never
+from tests.helpers import OK, TOKEN, Unlimited, lent, lent_to, never, shown_by
 
 pytestmark = pytest.mark.anyio
 
@@ -98,6 +101,13 @@ async def wire(**options: Any) -> AsyncGenerator[tuple[AsyncApichat, respx.Route
             lambda chat: chat.send_image("tg-123", "https://x.example/a.png"),
             {"message": {"type": "image", "url": "https://x.example/a.png"}},
         ),
+        *(
+            (
+                lambda chat, kind=kind: getattr(chat, f"send_{kind}")("tg-123", "https://x.example/a"),
+                {"message": {"type": kind, "url": "https://x.example/a"}},
+            )
+            for kind in ("audio", "video", "document")
+        ),
         (
             lambda chat: chat.send_location("tg-123", 41.4, -2, address="Plaça d'Orfila"),
             {"message": {"type": "location", "latitude": "41.4", "longitude": "-2", "address": "Plaça d'Orfila"}},
@@ -130,6 +140,58 @@ async def test_any_2xx_is_enough(answer: httpx.Response) -> None:
         assert route.call_count == 1
 
 
+CUSTOMER = {"id": 7, "token": "tg-123", "name": "Ana", "phone": None, "email": "ana@x.example", "plan": "gold"}
+EVERY_SEND: list[Call] = [
+    lambda chat: chat.send_text("tg-123", "Hi"),
+    lambda chat: chat.send_image("tg-123", "https://x.example/a"),
+    lambda chat: chat.send_audio("tg-123", "https://x.example/a"),
+    lambda chat: chat.send_video("tg-123", "https://x.example/a"),
+    lambda chat: chat.send_document("tg-123", "https://x.example/a"),
+    lambda chat: chat.send_location("tg-123", 1, 2),
+    lambda chat: chat.send("tg-123", {"type": "sticker"}),
+]
+
+
+@pytest.mark.parametrize("call", EVERY_SEND)
+async def test_a_send_returns_the_customer_if_landbot_does(call: Call) -> None:
+    async with wire() as (chat, route, _):
+        route.respond(201, json={"success": True, "customer": CUSTOMER})
+        customer = await call(chat)
+        assert (customer.id, customer.token, customer.name, customer.phone) == (7, "tg-123", "Ana", None)
+        assert (customer.email, customer.extra) == ("ana@x.example", {"plan": "gold"})
+        assert "tg-123" not in repr(customer)
+        assert converter.unstructure(customer) == CUSTOMER
+
+
+@pytest.mark.parametrize("nobody", [5, [], "x", {}, {"id": None}, {"id": "7"}, {"name": "Ana"}])
+async def test_a_send_was_accepted_even_if_its_customer_cannot_be_read(nobody: object) -> None:
+    async with wire() as (chat, route, events):
+        route.respond(201, json={"success": True, "customer": nobody})
+        assert await chat.send_text("tg-123", "Hi") is None
+        [mismatch] = [each for each in events if isinstance(each, SchemaMismatch)]
+        assert (mismatch.route, mismatch.model) == (SEND.template, "ChatCustomer")
+        with pytest.raises(ResponseError) as caught:
+            await chat.with_options(strict=True).send_text("tg-123", "Hi")
+        assert caught.value.path.startswith("$.customer")
+        assert caught.value.safe_to_retry is False
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_no_customer_is_none(strict: bool) -> None:
+    async with wire(strict=strict) as (chat, route, _):
+        route.respond(201, json={"success": True, "customer": None})
+        assert await chat.send_text("tg-123", "Hi") is None
+
+
+@pytest.mark.parametrize("call", EVERY_SEND)
+async def test_no_frame_of_a_traceback_shows_the_customer_token(call: Call) -> None:
+    async with wire(retry=RetryPolicy(attempts=1)) as (chat, route, _):
+        route.respond(422, json={"error": "no customer tg-123"})
+        with pytest.raises(LandbotError) as caught:
+            await call(chat)
+    assert "tg-123" not in shown_by(caught.value)
+
+
 async def test_any_other_endpoint() -> None:
     """Making and reading customers exists, but its paths are not published."""
     answer = httpx.Response(201, json={"success": True, "customer": {"id": 1}})
@@ -159,10 +221,10 @@ async def test_any_other_endpoint() -> None:
         (lambda chat: chat.send_text(123, "Hi"), TypeError, "customer_token must be a string, not int"),
         (lambda chat: chat.send_text(None, "Hi"), TypeError, "customer_token must be a string, not NoneType"),
         (lambda chat: chat.send_text(b"tg-1", "Hi"), TypeError, "customer_token must be a string, not bytes"),
-        (lambda chat: chat.send_text("tg-1", ""), ValueError, "text must not be empty"),
-        (lambda chat: chat.send_text("tg-1", "\n"), ValueError, "text must not be empty"),
-        (lambda chat: chat.send_text("tg-1", None), TypeError, "text must be a string"),
-        (lambda chat: chat.send_text("tg-1", "\ud800"), ValueError, "text must be text"),
+        (lambda chat: chat.send_text("tg-1", ""), ValueError, "message must not be empty"),
+        (lambda chat: chat.send_text("tg-1", "\n"), ValueError, "message must not be empty"),
+        (lambda chat: chat.send_text("tg-1", None), TypeError, "message must be a string"),
+        (lambda chat: chat.send_text("tg-1", "\ud800"), ValueError, "message must be text"),
         (lambda chat: chat.send_text("tg-1", "Hi", payload=""), ValueError, "payload must not be empty"),
         (lambda chat: chat.send_text("tg-1", "Hi", payload=0), TypeError, "payload must be a string"),
         (lambda chat: chat.send_text("tg-1", "Hi", customer="Ana"), TypeError, "customer must be a mapping"),
@@ -197,7 +259,8 @@ async def test_bad_input_is_said_before_anything_is_sent(call: Call, error: type
 
 def test_there_is_no_other_method() -> None:
     public = {name for name, _ in inspect.getmembers(AsyncApichat, callable) if not name.startswith("_")}
-    assert public == {"send", "send_text", "send_image", "send_location", "request", "with_options", "aclose"}
+    sends = {"send", "send_text", "send_image", "send_audio", "send_video", "send_document", "send_location"}
+    assert public == {*sends, "request", "with_options", "aclose"}
 
 
 # The customer token's place

@@ -217,6 +217,16 @@ class TestErrors:
         assert "$ is ***" in str(error)
         assert not call().unreadable(OK, DecodeError("$.id", "is missing")).transient
 
+    @pytest.mark.parametrize("place", range(495, 506))
+    def test_a_secret_is_masked_before_the_text_is_cut_off(self, place: int) -> None:
+        """The half of a token that is left at the end is a token of which one digit is missing."""
+        attempts = call(redact=lambda text: text.replace("QZQZQZ", "***"))
+        text = f"{'x' * place} QZQZQZ"
+        with pytest.raises(APIStatusError) as caught:
+            after(attempts, Response(422, {}, json.dumps({"detail": text}).encode()))
+        error = attempts.unreadable(OK, DecodeError("$.success", text))
+        assert "Q" not in f"{caught.value} {caught.value.message} {error}"
+
 
 @given(refusals=st.integers(1, 80))
 def test_pauses_double_up_to_the_cap(refusals: int) -> None:

@@ -1,6 +1,5 @@
 """Retries: by the outcome of the attempt and the operation's idempotence; and the effects of a 429."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -10,7 +9,6 @@ from anyio import create_task_group, current_time, sleep
 
 from landbot_async import (
     APIStatusError,
-    AsyncLandbot,
     CallFailed,
     LandbotError,
     LimiterPaused,
@@ -21,116 +19,116 @@ from landbot_async import (
     ServerError,
     TokenBucket,
 )
+from landbot_async._core import routes
 from landbot_async._core.priority import PrioritySemaphore
-from tests.helpers import CUSTOMER, NEVER_SENT, OK, UNKNOWN, Unlimited, kind_name, lent, wire
+from tests import operations
+from tests.helpers import CUSTOMER, NEVER_SENT, OK, UNKNOWN, URL, Unlimited, kind_name, lent, wire
+from tests.operations import RESPONSE, Call, run, url_of
 
 pytestmark = pytest.mark.anyio
 
-Call = Callable[[AsyncLandbot], Awaitable[object]]
-
-PAGE = httpx.Response(200, json={"success": True, "total": 0, "customers": []})
-
-
-async def page(landbot: AsyncLandbot) -> object:
-    return await landbot.customers.list()
-
-
-# Every kind of operation: the call, its method and path, what answers it, and whether repeating it is harmless.
-OPERATIONS: dict[str, tuple[Call, str, str, httpx.Response, bool]] = {
-    "GET one": (lambda lb: lb.customers.get(1), "GET", "/customers/1/", CUSTOMER, True),
-    "GET page": (page, "GET", "/customers/", PAGE, True),
-    "PUT state": (lambda lb: lb.customers.archive(1), "PUT", "/customers/1/archive/", OK, True),
-    "DELETE": (lambda lb: lb.customers.delete(1), "DELETE", "/customers/1/", httpx.Response(204), True),
-    "opt_out": (lambda lb: lb.customers.opt_out(1), "DELETE", "/customers/1/opt_out/", httpx.Response(204), True),
-    "send": (lambda lb: lb.customers.send_text(1, "Hi"), "POST", "/customers/1/send_text/", OK, False),
-    "assign_bot": (lambda lb: lb.customers.assign_bot(1, 2), "PUT", "/customers/1/assign_bot/2/", OK, False),
-    "request GET": (lambda lb: lb.request("GET", "/agents/"), "GET", "/agents/", OK, True),
-    "request PUT": (lambda lb: lb.request("PUT", "/agents/"), "PUT", "/agents/", OK, True),
-    "request DELETE": (lambda lb: lb.request("DELETE", "/agents/"), "DELETE", "/agents/", OK, True),
-    "request POST": (lambda lb: lb.request("POST", "/agents/"), "POST", "/agents/", OK, False),
-    "request PATCH": (lambda lb: lb.request("PATCH", "/agents/"), "PATCH", "/agents/", OK, False),
-    "request POST idempotent": (
-        lambda lb: lb.request("POST", "/agents/", idempotent=True),
-        "POST",
-        "/agents/",
-        OK,
-        True,
-    ),
-    "request PUT not idempotent": (
-        lambda lb: lb.request("PUT", "/agents/", idempotent=False),
-        "PUT",
-        "/agents/",
-        OK,
-        False,
-    ),
+KINDS = {
+    "GET one": routes.GET_CUSTOMER,
+    "GET page": routes.LIST_CUSTOMERS,
+    "PUT state": routes.ARCHIVE,
+    "DELETE": routes.DELETE_CUSTOMER,
+    "opt_out": routes.OPT_OUT,
+    "send": routes.SEND_TEXT,
+    "assign_bot": routes.ASSIGN_BOT,
+    "opt_in": routes.OPT_IN,
 }
-operations = pytest.mark.parametrize(
-    ("call", "method", "path", "answer", "idempotent"), OPERATIONS.values(), ids=list(OPERATIONS)
-)
+# Calls of `request()`: the method, the argument `idempotent`, and true if it is retried.
+REQUESTS = [
+    ("GET", None, True),
+    ("PUT", None, True),
+    ("DELETE", None, True),
+    ("POST", None, False),
+    ("PATCH", None, False),
+    ("POST", True, True),
+    ("PUT", False, False),
+]
+
+
+def requested(method: str, idempotent: bool | None) -> Call:
+    return lambda lb: lb.request(method, "/agents/", idempotent=idempotent)
+
+
+# Every kind of operation: the call, its method and URL, and true if a retry does no harm.
+OPERATIONS: dict[str, tuple[Call, str, str, bool]] = {
+    **{
+        name: (operations.OPERATIONS[route].smallest, route.method, url_of(route), route.idempotent)
+        for name, route in KINDS.items()
+    },
+    **{
+        f"request {method} idempotent={idempotent}": (requested(method, idempotent), method, f"{URL}/agents/", safe)
+        for method, idempotent, safe in REQUESTS
+    },
+}
+every_kind = pytest.mark.parametrize(("call", "method", "url", "idempotent"), OPERATIONS.values(), ids=list(OPERATIONS))
 
 
 class TestRepeating:
-    @operations
+    @every_kind
     @pytest.mark.parametrize("fault", NEVER_SENT, ids=kind_name)
     async def test_never_sent_is_repeated(
-        self, call: Call, method: str, path: str, answer: httpx.Response, idempotent: bool, fault: Exception
+        self, call: Call, method: str, url: str, idempotent: bool, fault: Exception
     ) -> None:
         async with wire() as (landbot, router, _):
-            route = router.request(method, path).mock(side_effect=[fault, fault, answer])
-            await call(landbot)
+            route = router.request(method, url).mock(side_effect=[fault, fault, RESPONSE])
+            await run(call, landbot)
             assert route.call_count == 3
 
-    @operations
+    @every_kind
     @pytest.mark.parametrize("fault", [*UNKNOWN, 500, 502, 503, 504, 599], ids=kind_name)
     async def test_a_doubtful_attempt_is_repeated_only_where_that_is_harmless(
-        self, call: Call, method: str, path: str, answer: httpx.Response, idempotent: bool, fault: Exception | int
+        self, call: Call, method: str, url: str, idempotent: bool, fault: Exception | int
     ) -> None:
         effect = httpx.Response(fault) if isinstance(fault, int) else fault
         async with wire() as (landbot, router, _):
-            route = router.request(method, path).mock(side_effect=[effect, answer])
+            route = router.request(method, url).mock(side_effect=[effect, RESPONSE])
             if idempotent:
-                await call(landbot)
+                await run(call, landbot)
                 assert route.call_count == 2
             else:
                 with pytest.raises(LandbotError) as caught:
-                    await call(landbot)
+                    await run(call, landbot)
                 assert route.call_count == 1
                 assert caught.value.safe_to_retry is False
                 assert caught.value.transient is True
                 assert caught.value.attempts == 1
 
-    @operations
+    @every_kind
     @pytest.mark.parametrize("fault", [*UNKNOWN, 500], ids=kind_name)
     async def test_at_least_once_repeats_those_too(
-        self, call: Call, method: str, path: str, answer: httpx.Response, idempotent: bool, fault: Exception | int
+        self, call: Call, method: str, url: str, idempotent: bool, fault: Exception | int
     ) -> None:
         effect = httpx.Response(fault) if isinstance(fault, int) else fault
         async with wire(retry=RetryPolicy(sends="at_least_once")) as (landbot, router, _):
-            route = router.request(method, path).mock(side_effect=[effect, answer])
-            await call(landbot)
+            route = router.request(method, url).mock(side_effect=[effect, RESPONSE])
+            await run(call, landbot)
             assert route.call_count == 2
 
-    @operations
+    @every_kind
     async def test_a_429_is_repeated_and_costs_no_attempt(
-        self, call: Call, method: str, path: str, answer: httpx.Response, idempotent: bool
+        self, call: Call, method: str, url: str, idempotent: bool
     ) -> None:
         limiter = Unlimited()
         async with wire(retry=RetryPolicy(attempts=1), limiter=limiter) as (landbot, router, _):
-            route = router.request(method, path).mock(side_effect=[httpx.Response(429)] * 7 + [answer])
-            await call(landbot)
+            route = router.request(method, url).mock(side_effect=[httpx.Response(429)] * 7 + [RESPONSE])
+            await run(call, landbot)
             assert route.call_count == 8
         assert limiter.pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
 
-    @operations
+    @every_kind
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 409, 412, 413, 418, 422])
     async def test_any_other_status_is_never_repeated(
-        self, call: Call, method: str, path: str, answer: httpx.Response, idempotent: bool, status: int
+        self, call: Call, method: str, url: str, idempotent: bool, status: int
     ) -> None:
         async with wire() as (landbot, router, _):
             elsewhere = {"location": "https://evil.example/"}
-            route = router.request(method, path).mock(return_value=httpx.Response(status, headers=elsewhere))
+            route = router.request(method, url).mock(return_value=httpx.Response(status, headers=elsewhere))
             with pytest.raises(APIStatusError) as caught:
-                await call(landbot)
+                await run(call, landbot)
             assert route.call_count == 1
             assert caught.value.status == status
             assert caught.value.safe_to_retry is (idempotent or status >= 400)

@@ -1,6 +1,8 @@
 """Reading answers. No body, whatever it holds, raises anything but `DecodeError`."""
 
+import copy
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -9,7 +11,16 @@ from hypothesis import strategies as st
 
 from landbot_async._core.decoding import LENIENT, DecodeError, Decoding
 from landbot_async._core.http import Response
-from landbot_async._core.responses import accepted, anything, body_of, complaint
+from landbot_async._core.responses import (
+    DEEPEST,
+    MOST_KEPT,
+    MOST_PARSED,
+    accepted,
+    anything,
+    body_of,
+    complaint,
+    one_line,
+)
 from landbot_async._core.routes import ARCHIVE, GET_CUSTOMER, LIST_CUSTOMERS
 
 STRICT = Decoding(strict=True, report=LENIENT.report)
@@ -23,7 +34,7 @@ def answer(body: object) -> Response:
 def unreadable(read: Any, body: object, route: Any = LIST_CUSTOMERS, decoding: Decoding = LENIENT) -> tuple[str, str]:
     with pytest.raises(DecodeError) as caught:
         read(answer(body), route, decoding)
-    return caught.value.path, caught.value.what
+    return caught.value.path, one_line(caught.value.what)
 
 
 NOT_AN_ENVELOPE = [
@@ -33,6 +44,8 @@ NOT_AN_ENVELOPE = [
     (b"\xff\xfe\xfd", "is not JSON"),
     (b"9" * 5000, "is not JSON"),
     (b"[" * 200_000, "is not JSON"),
+    (b"[" * 201 + b"]" * 201, "is nested more than 200 levels deep"),
+    (b'{"a":' * 201 + b"1" + b"}" * 201, "is nested more than 200 levels deep"),
     ([], "is an array instead of an object"),
     ("OK", "is a string instead of an object"),
     (None, "is null instead of an object"),
@@ -106,7 +119,8 @@ def test_anything_may_be_empty_but_not_html() -> None:
     ],
 )
 def test_complaints(body: object, errors: dict[str, tuple[str, ...]], line: str) -> None:
-    assert complaint(answer(body)) == (errors, line, body)
+    found, text, kept = complaint(answer(body))
+    assert (found, one_line(text), kept) == (errors, line, body)
 
 
 @pytest.mark.parametrize(
@@ -115,23 +129,66 @@ def test_complaints(body: object, errors: dict[str, tuple[str, ...]], line: str)
         (b"", "", None),
         (b"upstream timed out\n", "upstream timed out", "upstream timed out\n"),
         (HTML, "", HTML.decode()),
+        (b' {"token": "H-8-XYZ", "name', "", ' {"token": "H-8-XYZ", "name'),
         (b"caf\xe9", "caf\ufffd", "caf\ufffd"),
     ],
 )
 def test_complaints_that_are_no_json(body: bytes, line: str, kept: str | None) -> None:
-    assert complaint(answer(body)) == ({}, line, kept)
+    errors, text, body_kept = complaint(answer(body))
+    assert (errors, one_line(text), body_kept) == ({}, line, kept)
     assert body_of(answer(body)) == kept
 
 
-def test_a_complaint_is_cut_short() -> None:
-    line = complaint(answer({"detail": "é" * 501}))[1]
-    assert line == "é" * 500 + "…"
-    assert complaint(answer({"detail": "é" * 500}))[1] == "é" * 500
+def test_a_line_is_cut_short() -> None:
+    assert one_line("é" * 501) == "é" * 500 + "…"
+    assert one_line("é" * 500) == "é" * 500
 
 
-def test_a_complaint_of_any_length_costs_the_same() -> None:
-    assert complaint(answer({"detail": " " * 9_999 + "x"}))[1] == "x"
-    assert complaint(answer({"detail": " " * 10_000 + "x"}))[1] == ""
+def of_size(size: int) -> bytes:
+    return b'{"detail": "' + b"x" * (size - 14) + b'"}'
+
+
+def test_a_body_of_more_than_a_megabyte_is_not_parsed_for_an_error() -> None:
+    assert complaint(answer(of_size(MOST_PARSED)))[1] == "x" * (MOST_PARSED - 14)
+    larger = of_size(MOST_PARSED + 1)
+    assert complaint(answer(larger)) == ({}, "", larger[:MOST_KEPT].decode())
+    assert anything(answer(larger), GET_CUSTOMER, STRICT), "a result may be that large"
+
+
+@pytest.mark.parametrize("nested", [b"[%b]", b'{"a": %b}', b'{"a": [1, %b], "b": "]"}'])
+@pytest.mark.parametrize("levels", [DEEPEST - 1, DEEPEST, DEEPEST + 1, 500])
+def test_a_body_that_is_nested_too_deeply_is_text(nested: bytes, levels: int) -> None:
+    body, count = b"5", nested.count(b"[") + nested.count(b"{")
+    for _ in range(levels // count):
+        body = nested.replace(b"%b", body)
+    if levels % count:
+        body = b"[%b]" % body
+    kept = body_of(answer(body))
+    assert isinstance(kept, str) is (levels > DEEPEST)
+    assert pickle.loads(pickle.dumps(kept)) == copy.deepcopy(kept) == kept
+    if levels > DEEPEST:
+        assert unreadable(anything, body) == ("$", "is nested more than 200 levels deep")
+    else:
+        assert anything(answer(body), GET_CUSTOMER, STRICT) == kept
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": {f"field {n}": ["x"] for n in range(5000)}},
+        {"errors": {"a": [[]] * 5000}},
+        {"errors": {f"field {n}": [] for n in range(5000)}},
+    ],
+)
+def test_an_error_lists_a_thousand_messages_at_most(body: Any) -> None:
+    errors, _, kept = complaint(answer(body))
+    assert kept == body
+    assert sum(max(1, len(messages)) for messages in errors.values()) == 1000
+
+
+def test_a_line_of_any_length_costs_the_same() -> None:
+    assert one_line(" " * 9_999 + "x") == "x"
+    assert one_line(" " * 10_000 + "x") == ""
 
 
 json_values = st.recursive(
@@ -146,7 +203,8 @@ json_values = st.recursive(
 @example(b'{"detail": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}")
 @example(b'{"detail": "\\ud800"}')
 def test_any_body_can_be_complained_with(body: bytes) -> None:
-    errors, line, _ = complaint(answer(body))
+    errors, text, _ = complaint(answer(body))
+    line = one_line(text)
     assert line.isprintable()
     assert len(line) <= 501
     assert all(isinstance(message, str) for messages in errors.values() for message in messages)

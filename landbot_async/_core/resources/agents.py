@@ -1,18 +1,13 @@
-"""`landbot.agents`."""
+"""`landbot.agents`: the teammates of a workspace."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from landbot_async._core.models import Agent
 from landbot_async._core.pages import Pages
 from landbot_async._core.pagination import MOST_ROWS, Rows
-from landbot_async._core.routes import Route
+from landbot_async._core.routes import LIST_AGENTS
 
 from .base import Resource, rows_of
-
-# Not among the published operations, so not in the table of those.
-LIST_AGENTS: Final = Route("GET", "/agents/", idempotent=True, key="agents")
 
 
 class Agents(Resource):

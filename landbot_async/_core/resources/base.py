@@ -51,9 +51,9 @@ class Resource:
 def one(model: type[T]) -> Reader[T]:
     """Return a reader for a response that holds one `model` under its route's key."""
 
-    def read(answer: Response, route: Route, decoding: Decoding) -> T:
+    def read(response: Response, route: Route, decoding: Decoding) -> T:
         key = route.key or ""
-        found = envelope(answer)
+        found = envelope(response)
         if key not in found:
             raise DecodeError(f"$.{key}", "is missing")
         try:
@@ -65,12 +65,12 @@ def one(model: type[T]) -> Reader[T]:
 
 
 def one_or(model: type[T], otherwise: T) -> Reader[T]:
-    """Like `one`, for an answer whose body is not documented: `otherwise` where it does not hold one."""
+    """Return a reader like `one`, for a response whose body is not documented: `otherwise` if it does not hold one."""
     read_one = one(model)
 
-    def read(answer: Response, route: Route, decoding: Decoding) -> T:
-        holds_one = answer.body.strip() and (route.key or "") in envelope(answer)
-        return read_one(answer, route, decoding) if holds_one else otherwise
+    def read(response: Response, route: Route, decoding: Decoding) -> T:
+        holds_one = response.body.strip() and (route.key or "") in envelope(response)
+        return read_one(response, route, decoding) if holds_one else otherwise
 
     return read
 
@@ -78,15 +78,15 @@ def one_or(model: type[T], otherwise: T) -> Reader[T]:
 def all_of(model: type[T]) -> Reader[list[T]]:
     """Return a reader for a listing that comes whole."""
     read_rows = rows_of(model)
-    return lambda answer, route, decoding: read_rows(answer, route, decoding).items
+    return lambda response, route, decoding: read_rows(response, route, decoding).items
 
 
 def rows_of(model: type[Any]) -> Reader[Rows]:
     """Return a reader for one page of a listing."""
 
-    def read(answer: Response, route: Route, decoding: Decoding) -> Rows:
+    def read(response: Response, route: Route, decoding: Decoding) -> Rows:
         key = route.key or ""
-        found = envelope(answer)
+        found = envelope(response)
         rows, total = found.get(key), found.get("total")
         if not isinstance(rows, list):
             raise DecodeError(f"$.{key}", f"is {kind_of(rows)} instead of an array" if key in found else "is missing")

@@ -1,4 +1,4 @@
-"""`landbot.channels`."""
+"""`landbot.channels`: where the bots of a workspace meet people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import Resource, one
 
 
 class Channels(Resource):
-    """The channels of the workspace: where its bots meet people."""
+    """The channels of the workspace."""
 
     def list(
         self, *, type: ChannelType | None = None, active: bool | None = None, page_size: int = 100, offset: int = 0
@@ -20,9 +20,9 @@ class Channels(Resource):
 
         Args:
             type: only those of this type, such as `"whatsapp"`.
-            active: only those that are active, or are not.
-            page_size: how many to ask for at a time, 1 to 100.
-            offset: how many to leave out at the beginning.
+            active: True for active ones only, False for the others only.
+            page_size: channels in a page, 1 to 100.
+            offset: channels to leave out at the beginning.
 
         Raises:
             ValueError, TypeError: an argument is out of range; nothing was sent.
@@ -33,7 +33,7 @@ class Channels(Resource):
         return self._pages(LIST_CHANNELS, Channel, params, page_size=page_size, offset=offset)
 
     async def get(self, channel_id: int) -> Channel:
-        """One channel. Its `token` is in clear: treat it like your own.
+        """Return one channel. Its `token` is in clear: treat it like your own.
 
         Raises:
             NotFoundError: there is no such channel in this workspace.

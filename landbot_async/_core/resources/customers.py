@@ -1,4 +1,4 @@
-"""`landbot.customers`."""
+"""`landbot.customers`: the people on the channels."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from landbot_async._core.arguments import (
     optional_flag,
     optional_identity,
     optional_text,
+    secret_text,
     sequence,
     texts,
     web_address,
 )
+from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.models import Customer, TranscriptMessage
 from landbot_async._core.pages import Pages
 from landbot_async._core.responses import accepted
 from landbot_async._core.routes import Route
+from landbot_async._core.secret import Secret
 
 from .base import Resource, all_of, one
 
 
 class TemplateHeader(TypedDict, total=False):
-    """The header of a WhatsApp template: a medium by its public `url` (and `filename`), or texts for its gaps."""
+    """The header of a WhatsApp template: a medium by its public `url` (and `filename`), or texts for its parameters."""
 
     url: str
     filename: str
@@ -39,10 +42,10 @@ class TemplateHeader(TypedDict, total=False):
 
 
 class Customers(Resource):
-    """The people on the channels, and what can be done with and said to them.
+    """The people on the channels, their state, and messages to them.
 
-    Coming back means that Landbot accepted. Nothing here is sent twice by the library unless that is harmless or the
-    client was told `RetryPolicy(sends="at_least_once")`.
+    If a method returns, Landbot has accepted the request. The library sends nothing twice unless that has no further
+    effect, or the client was given `RetryPolicy(sends="at_least_once")`.
     """
 
     def list(
@@ -63,14 +66,14 @@ class Customers(Resource):
         Args:
             channel_id: only those on this channel.
             agent_id: only those assigned to this agent.
-            search: only those in whose name (or what `search_by` says) this text occurs.
-            search_by: what to search: `"name"` (Landbot's default), `"email"` or `"phone"`.
-            archived: only those that are archived, or are not.
-            opt_in: only those that have opted in to WhatsApp messages, or have not.
-            page_size: how many to ask for at a time, 1 to 100.
-            offset: how many to leave out at the beginning.
-            prefetch: how many pages to keep on the way, in `collect()` and inside `async with`. About the seconds
-                that a page takes, times ten, reach the full rate.
+            search: only those whose name (or what `search_by` says) contains this text.
+            search_by: where to search: `"name"` (Landbot's default), `"email"` or `"phone"`.
+            archived: True for archived ones only, False for the others only.
+            opt_in: True for those who opted in to WhatsApp messages only, False for the others only.
+            page_size: customers in a page, 1 to 100.
+            offset: customers to leave out at the beginning.
+            prefetch: pages to request ahead, in `collect()` and inside `async with`. Ten times the seconds that a page
+                takes reach the full rate.
 
         Raises:
             ValueError, TypeError: an argument is out of range; nothing was sent.
@@ -78,7 +81,7 @@ class Customers(Resource):
         Source: dev.landbot.io, "List customers".
         """
         if search_by is not None and search is None:
-            raise ValueError("search_by says where to search: give search too")
+            raise ValueError("search_by needs search as well")
         params = {
             "channel_id": optional_identity("channel_id", channel_id),
             "agent_id": optional_identity("agent_id", agent_id),
@@ -94,9 +97,10 @@ class Customers(Resource):
     async def find(
         self, *, phone: str | None = None, email: str | None = None, channel_id: int | None = None
     ) -> builtins.list[Customer]:
-        """Return the customers with exactly this phone number or e-mail address, whatever else Landbot finds.
+        """Return the customers with exactly this phone number or e-mail address.
 
-        One person has a different customer on each channel, so there may be several.
+        Landbot's own search also finds parts of numbers and addresses; those are left out. One person is a different
+        customer on each channel, so there may be several.
 
         Args:
             phone: the number with its country code, and without a 00 in front; compared by its digits, so
@@ -123,7 +127,7 @@ class Customers(Resource):
         return [customer for customer in found if (customer.email or "").casefold() == address.casefold()]
 
     async def get(self, customer_id: int) -> Customer:
-        """One customer.
+        """Return one customer.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -133,7 +137,7 @@ class Customers(Resource):
         return await self._engine.call(routes.GET_CUSTOMER, _ids(customer_id), read=one(Customer))
 
     async def delete(self, customer_id: int) -> None:
-        """Delete the customer and the whole conversation, for good. Safe to repeat.
+        """Delete the customer and the whole conversation, for good. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -143,7 +147,7 @@ class Customers(Resource):
         await self._do(routes.DELETE_CUSTOMER, customer_id)
 
     async def archive(self, customer_id: int) -> None:
-        """Archive the customer. Safe to repeat.
+        """Archive the customer. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -153,7 +157,7 @@ class Customers(Resource):
         await self._do(routes.ARCHIVE, customer_id)
 
     async def unarchive(self, customer_id: int) -> None:
-        """Bring the customer back from the archive. Safe to repeat.
+        """Take the customer out of the archive. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -163,7 +167,7 @@ class Customers(Resource):
         await self._do(routes.UNARCHIVE, customer_id)
 
     async def block(self, customer_id: int) -> None:
-        """Block the customer: sends to them answer 412 from now on. Safe to repeat.
+        """Block the customer: sends to them return 412 from then on. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -173,7 +177,7 @@ class Customers(Resource):
         await self._do(routes.BLOCK, customer_id)
 
     async def unblock(self, customer_id: int) -> None:
-        """Unblock the customer. Safe to repeat.
+        """Unblock the customer. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -183,11 +187,11 @@ class Customers(Resource):
         await self._do(routes.UNBLOCK, customer_id)
 
     async def assign(self, customer_id: int, agent_id: int | None = None) -> None:
-        """Hand the customer to an agent. Safe to repeat.
+        """Assign the customer to an agent. It is safe to retry.
 
         Args:
-            customer_id: who.
-            agent_id: to whom; None is the agent whose token this is.
+            customer_id: the customer.
+            agent_id: the agent; None is the one who owns the client's token.
 
         Raises:
             PreconditionFailedError: another agent has the chat.
@@ -201,7 +205,7 @@ class Customers(Resource):
             await self._do(routes.ASSIGN_AGENT, customer_id, agent_id=identity("agent_id", agent_id))
 
     async def unassign(self, customer_id: int) -> None:
-        """Take the customer from their agent. Safe to repeat.
+        """Take the customer away from their agent. It is safe to retry.
 
         Raises:
             PreconditionFailedError: another agent has the chat.
@@ -212,17 +216,17 @@ class Customers(Resource):
         await self._do(routes.UNASSIGN, customer_id)
 
     async def assign_bot(self, customer_id: int, bot_id: int, *, launch: bool = True, node: str | None = None) -> None:
-        """Hand the customer to a bot. Not safe to repeat: it launches the bot again.
+        """Assign the customer to a bot. It is not safe to retry, because that launches the bot again.
 
         Args:
-            customer_id: who.
-            bot_id: to which bot.
-            launch: start the bot at once; otherwise it waits for the customer's next message.
+            customer_id: the customer.
+            bot_id: the bot.
+            launch: True starts the bot at once; False lets it wait for the customer's next message.
             node: the block to start at, such as `"Nkqgn6xkf"`; None starts at the beginning.
 
         Raises:
             PreconditionFailedError: a state forbids it, such as a blocked customer or another agent's chat.
-            ServerError, APIConnectionError: with `safe_to_retry` false it may have been done all the same.
+            ServerError, APIConnectionError: if `safe_to_retry` is false, it may have been done all the same.
             NotFoundError: there is no such customer or bot.
 
         Source: dev.landbot.io, "Assign a customer to a bot".
@@ -230,8 +234,39 @@ class Customers(Resource):
         body = bot_body(launch=launch, node=node)
         await self._do(routes.ASSIGN_BOT, customer_id, body, bot_id=identity("bot_id", bot_id))
 
+    async def opt_in(self, opt_in_token: str, phone: str) -> int:
+        """Opt a phone in to WhatsApp messages, and return the id of its customer.
+
+        The request goes to a host of its own, `opt_in_base_url`. Like a send it is not retried if its outcome is
+        unknown, and it counts against the same limit as all calls.
+
+        Args:
+            opt_in_token: the token of the opt-in channel, such as `"W-…"`.
+            phone: the number with its country code, and without a 00 in front. Only its digits count.
+
+        Raises:
+            ConfigurationError: `base_url` is not Landbot's, and neither `opt_in_base_url` nor LANDBOT_OPT_IN_BASE_URL
+                is set; nothing was sent.
+            NotFoundError: there is no such opt-in token.
+            ServerError, APIConnectionError: if `safe_to_retry` is false, it may have been done all the same.
+            ValueError, TypeError: an argument is out of range; nothing was sent.
+
+        Source: a project that uses it and a page of Landbot's help center; dev.landbot.io does not describe it.
+        """
+        token, number, opt_in_token, phone = Secret(opt_in_token), Secret(phone), "", ""  # no traceback shows them
+        ids = {"opt_in_token": secret_text("opt_in_token", token)}
+        params = {"phone": _international(secret_text("phone", number))}
+        base_url = self._engine.connection.opt_in_base_url
+        if base_url is None:
+            raise ConfigurationError(
+                "The host for opt-ins is not known, because base_url is not Landbot's: pass opt_in_base_url or set"
+                " LANDBOT_OPT_IN_BASE_URL. Nothing was sent."
+            )
+        customer = await self._engine.call(routes.OPT_IN, ids, params=params, base_url=base_url, read=one(Customer))
+        return customer.id
+
     async def opt_out(self, customer_id: int) -> None:
-        """Remove the customer's WhatsApp opt-ins. Safe to repeat.
+        """Remove the customer's WhatsApp opt-ins. It is safe to retry.
 
         Raises:
             PreconditionFailedError: the customer has not opted in.
@@ -242,9 +277,9 @@ class Customers(Resource):
         await self._do(routes.OPT_OUT, customer_id)
 
     async def messages(self, customer_id: int) -> builtins.list[TranscriptMessage]:
-        """Return the whole conversation in time order; messages of the same second stay in the order they came in.
+        """Return the whole conversation in time order. Messages of the same second keep the order of the response.
 
-        Landbot sends it unordered and whole. Messages without a readable time come last.
+        Landbot returns it whole and unordered. Messages without a readable time come last.
 
         Raises:
             NotFoundError: there is no such customer in this workspace.
@@ -255,15 +290,15 @@ class Customers(Resource):
         return in_time_order(messages)
 
     async def send_text(self, customer_id: int, message: str) -> None:
-        """Send a text to the customer. On WhatsApp it only arrives within 24 hours of their last message.
+        """Send a text to the customer. On WhatsApp it arrives only within 24 hours of their last message.
 
         Args:
-            customer_id: who.
+            customer_id: the customer.
             message: the text, not empty.
 
         Raises:
             PreconditionFailedError: the customer is blocked, the channel inactive, or the 24 hours are over.
-            ServerError, APIConnectionError: with `safe_to_retry` false it may have been sent all the same.
+            ServerError, APIConnectionError: if `safe_to_retry` is false, it may have been sent all the same.
             ValueError, TypeError: an argument is out of range; nothing was sent.
 
         Source: dev.landbot.io, "Send a text message".
@@ -271,11 +306,11 @@ class Customers(Resource):
         await self._do(routes.SEND_TEXT, customer_id, text_body(message))
 
     async def send_image(self, customer_id: int, url: str, *, caption: str | None = None) -> None:
-        """Send an image to the customer. On WhatsApp it only arrives within 24 hours of their last message.
+        """Send an image to the customer. On WhatsApp it arrives only within 24 hours of their last message.
 
         Args:
-            customer_id: who.
-            url: where Landbot fetches it: public, http or https.
+            customer_id: the customer.
+            url: the public http or https URL from which Landbot fetches it.
             caption: a text below it.
 
         Raises:
@@ -286,10 +321,10 @@ class Customers(Resource):
         await self._do(routes.SEND_IMAGE, customer_id, image_body(url, caption=caption))
 
     async def send_location(self, customer_id: int, latitude: float, longitude: float) -> None:
-        """Send a place to the customer. On WhatsApp it only arrives within 24 hours of their last message.
+        """Send a place to the customer. On WhatsApp it arrives only within 24 hours of their last message.
 
         Args:
-            customer_id: who.
+            customer_id: the customer.
             latitude: degrees, -90 to 90.
             longitude: degrees, -180 to 180.
 
@@ -310,20 +345,20 @@ class Customers(Resource):
         header: TemplateHeader | None = None,
         buttons: Sequence[Sequence[str] | None] = (),
     ) -> None:
-        """Send an approved WhatsApp template: what reaches a customer at any time, if they opted in.
+        """Send an approved WhatsApp template. It reaches a customer at any time, if they opted in.
 
         Args:
-            customer_id: who.
-            template_id: which template (see `landbot.templates`).
-            language: such as `"en"` or `"es_MX"`.
-            body: the texts for the gaps in its body, in order.
-            header: its medium or the texts for its gaps.
-            buttons: one entry for each of its buttons, in order: the texts for its gaps, or None for none.
+            customer_id: the customer.
+            template_id: the template (see `landbot.templates`).
+            language: its language, such as `"en"` or `"es_MX"`.
+            body: the texts for the parameters of its body, in order.
+            header: its medium, or the texts for the parameters of its header.
+            buttons: one entry for each of its buttons, in order: the texts for its parameters, or None for none.
 
         Raises:
             PreconditionFailedError: the customer has not opted in or is blocked, or the channel is inactive.
             UnprocessableEntityError: the texts do not fit the template.
-            ServerError, APIConnectionError: with `safe_to_retry` false it may have been sent all the same.
+            ServerError, APIConnectionError: if `safe_to_retry` is false, it may have been sent all the same.
             ValueError, TypeError: an argument is out of range; nothing was sent.
 
         Source: dev.landbot.io, "Send a template".
@@ -335,7 +370,7 @@ class Customers(Resource):
         await self._engine.call(route, {**_ids(customer_id), **ids}, json=body, read=accepted)
 
 
-# The bodies of what is sent, with the checks of their arguments. The Outbox checks by them what it queues.
+# The bodies of sends, with the checks of their arguments. The Outbox checks with them what it queues.
 
 
 def text_body(message: str) -> dict[str, object]:
@@ -389,7 +424,7 @@ def bot_body(*, launch: bool = True, node: str | None = None) -> dict[str, objec
 
 
 def in_time_order(messages: Iterable[TranscriptMessage]) -> list[TranscriptMessage]:
-    """Return the messages sorted by time: stable, and those without a readable time last."""
+    """Return the messages sorted by time, stably; those without a readable time come last."""
     return sorted(messages, key=lambda message: message.at or datetime.max)
 
 
@@ -400,6 +435,14 @@ def _ids(customer_id: int) -> dict[str, int | str]:
 def _digits(text: str) -> str:
     """Return the digits of any script as ASCII digits: `"٣"` is a 3."""
     return "".join(str(int(char)) for char in text if char.isdecimal())
+
+
+def _international(phone: Secret) -> Secret:
+    """Return a phone number as the opt-in takes it. Texts that repeat its digits are masked."""
+    digits = _digits(phone.reveal())
+    if digits:
+        return Secret(f"+{digits}", core=digits)
+    raise ValueError("phone must contain a digit")
 
 
 def _header(header: object) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`landbot.hooks`."""
+"""`landbot.hooks`: where Landbot posts the messages of a channel."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ import builtins
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from landbot_async._core.arguments import NOT_GIVEN, Given, identity, optional_text, web_address
+from landbot_async._core.arguments import (
+    NOT_GIVEN,
+    Given,
+    identity,
+    optional_secret,
+    optional_text,
+    web_address,
+)
 from landbot_async._core.errors import LandbotError, NotFoundError
 from landbot_async._core.models import MessageHook
 from landbot_async._core.pages import Pages
 from landbot_async._core.pagination import MOST_ROWS
 from landbot_async._core.responses import accepted
 from landbot_async._core.routes import CREATE_HOOK, DELETE_HOOK, GET_HOOK, LIST_HOOKS
+from landbot_async._core.secret import Secret
 
 from .base import Resource, one
 
-# How often `ensure` creates before it gives up.
+# How often `ensure` creates a hook before it gives up.
 _CREATES = 4
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Hooks(Resource):
-    """The message hooks of a channel: where Landbot posts its messages."""
+    """The message hooks of a channel: the URLs to which Landbot posts its messages."""
 
     def list(self, channel_id: int) -> Pages[MessageHook]:
         """List the hooks of a channel, as `Pages`. Their tokens are in clear: treat them like your own.
@@ -37,30 +45,25 @@ class Hooks(Resource):
     async def create(
         self, channel_id: int, url: str, *, token: str | None = None, name: str | None = None
     ) -> MessageHook:
-        """Make a hook. Not repeated by itself where its outcome is unknown: a second one doubles every delivery.
+        """Create a hook. It is not retried if its outcome is unknown, because a second hook doubles every delivery.
 
         Args:
-            channel_id: whose messages.
+            channel_id: the channel whose messages are posted.
             url: where Landbot posts them.
-            token: what it sends along as `Authorization: Token …`; without one, anybody can post to the URL.
-            name: what to find it by again.
+            token: sent with each delivery as `Authorization: Token …`; without one, anybody can post to the URL.
+            name: a name to find the hook by.
 
         Raises:
-            UnprocessableEntityError: Landbot does not take the URL.
+            UnprocessableEntityError: Landbot does not accept the URL.
             ValueError, TypeError: an argument is out of range; nothing was sent.
 
         Source: dev.landbot.io, "Create a message hook".
         """
-        given = {
-            "url": web_address("url", url),
-            "token": optional_text("token", token),
-            "name": optional_text("name", name),
-        }
-        body = {key: value for key, value in given.items() if value is not None}
-        return await self._engine.call(CREATE_HOOK, _channel(channel_id), json=body, read=one(MessageHook))
+        given, token = Secret(token), None  # no frame of a traceback shows it
+        return await self._create(channel_id, url, optional_secret("token", given), name)
 
     async def get(self, channel_id: int, hook_id: int) -> MessageHook:
-        """One hook.
+        """Return one hook.
 
         Raises:
             NotFoundError: there is no such hook on this channel.
@@ -70,7 +73,7 @@ class Hooks(Resource):
         return await self._engine.call(GET_HOOK, _hook(channel_id, hook_id), read=one(MessageHook))
 
     async def delete(self, channel_id: int, hook_id: int) -> None:
-        """Delete a hook. Safe to repeat.
+        """Delete a hook. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such hook on this channel.
@@ -82,50 +85,52 @@ class Hooks(Resource):
     async def ensure(
         self, channel_id: int, url: str, *, token: Given[str | None] = NOT_GIVEN, name: str | None = None
     ) -> MessageHook:
-        """See to it that exactly one hook of this name (or, without a name, of this URL) exists, and is as said.
+        """Make sure that exactly one hook of this name (or, without a name, of this URL) exists, with these settings.
 
-        An equal one is kept, the newest if there are several, so that callers who race agree; otherwise a new one is
-        made before the old one goes, so that no message falls between. Where creating it has an unknown outcome, the
-        hooks are listed again before it is tried again; and once more after others were deleted, so that callers who
-        want different things cannot delete each other's and leave none.
+        An equal hook is kept: the newest if there are several, so that concurrent callers agree. Otherwise a new hook
+        is created before the old one is deleted, so that no message is missed. If creating it has an unknown outcome,
+        the hooks are listed again before the next attempt. They are listed once more after others were deleted, so that
+        callers who want different hooks cannot delete each other's and leave none.
 
         Args:
-            channel_id: whose messages.
+            channel_id: the channel whose messages are posted.
             url: where Landbot posts them.
-            token: as for `create`. Left out, whatever token there is stays; None takes it away.
-            name: what to match by, such as `"my-bot on my laptop"` where the URL changes. None leaves whatever name
-                there is.
+            token: as for `create`. Left out, the existing token stays; None removes it.
+            name: the name to match by, such as `"my-bot on my laptop"` if the URL changes. None matches by URL, and
+                keeps the existing name.
 
         Returns:
-            The hook. Where callers race, it may be one that another of them has replaced since.
+            The hook. If several callers do this at the same time, another of them may have replaced it since.
 
         Raises:
-            UnprocessableEntityError: Landbot does not take the URL.
-            ServerError, APIConnectionError: with `safe_to_retry` false a hook may have been made; ensuring it again
+            UnprocessableEntityError: Landbot does not accept the URL.
+            ServerError, APIConnectionError: with `safe_to_retry` false a hook may have been created; ensuring it again
                 tidies up.
             ValueError, TypeError: an argument is out of range; nothing was sent.
 
         Source: dev.landbot.io, "Message hooks".
         """
+        given, token = Secret(token), None  # no frame of a traceback shows it
         web_address("url", url)
         optional_text("name", name)
-        if token is not NOT_GIVEN:
-            optional_text("token", token)
+        keep_token = given.reveal() is NOT_GIVEN
+        wanted = None if keep_token else optional_secret("token", given)
         made: MessageHook | None = None
         creates, tidied = 0, False
-        old: set[int] = set()  # those that there were before
+        old: set[int] = set()  # the hooks that existed before
         while True:
-            # What this call made is as said, even if Landbot shows it otherwise.
+            # The hook that this call created is the wanted one, even if Landbot shows it otherwise.
             own = None if made is None else made.id
             hooks = sorted(await self.list(channel_id).collect(), key=_age)
             matching = [each for each in hooks if _matches(each, url, name)]
-            wanted = _latest(each.token for each in matching) if token is NOT_GIVEN else token
-            equal = [each for each in matching if each.id == own or (each.url, each.token or None) == (url, wanted)]
+            if keep_token:
+                wanted = _latest_token(matching)
+            equal = [each for each in matching if each.id == own or (each.url == url and _has_token(each, wanted))]
             if made is not None and not equal:
                 equal = await self._those_that_exist(channel_id, made.id)
             if equal:
                 kept = equal[-1]
-                # Once this call has made one, what came after it is another caller's, who will delete this one.
+                # Once this call has created one, a later hook is another caller's, who will delete this one.
                 others = [each for each in matching if not creates or each.id in old or _age(each) < _age(kept)]
                 others = [each for each in others if each is not kept]
                 if tidied or not others:
@@ -138,10 +143,15 @@ class Hooks(Resource):
             creates, tidied, old = creates + 1, False, {each.id for each in matching}
             try:
                 called = _latest(each.name for each in matching) if name is None else name
-                made = await self.create(channel_id, url, token=wanted, name=called)
+                made = await self._create(channel_id, url, wanted, called)
             except LandbotError as error:
                 if error.safe_to_retry or creates == _CREATES:
                     raise
+
+    async def _create(self, channel_id: int, url: str, token: Secret | None, name: str | None) -> MessageHook:
+        given = {"url": web_address("url", url), "token": token, "name": optional_text("name", name)}
+        body = {key: value for key, value in given.items() if value is not None}
+        return await self._engine.call(CREATE_HOOK, _channel(channel_id), json=body, read=one(MessageHook))
 
     async def _those_that_exist(self, channel_id: int, hook_id: int) -> builtins.list[MessageHook]:
         """Return the hook that the listing does not show, because it lags or because somebody else deleted it."""
@@ -155,7 +165,7 @@ class Hooks(Resource):
             try:
                 await self.delete(channel_id, hook.id)
             except NotFoundError:
-                # Somebody else who ensures the same was faster.
+                # Another caller that ensures the same was faster.
                 continue
 
 
@@ -167,6 +177,16 @@ def _matches(hook: MessageHook, url: str, name: str | None) -> bool:
     return hook.url == url if name is None else hook.name == name
 
 
+def _has_token(hook: MessageHook, token: Secret | None) -> bool:
+    return (hook.token or None) == (None if token is None else token.reveal())
+
+
+def _latest_token(hooks: Iterable[MessageHook]) -> Secret | None:
+    """Return the last token that is not empty."""
+    secret = Secret(_latest(hook.token for hook in hooks))
+    return secret if secret.reveal() else None
+
+
 def _latest(texts: Iterable[str | None]) -> str | None:
     """Return the last text that is not empty."""
     said = [text for text in texts if text]
@@ -175,7 +195,7 @@ def _latest(texts: Iterable[str | None]) -> str | None:
 
 def _gone(creates: int) -> LandbotError:
     return LandbotError(
-        f"The hook was made {creates} times, and each time it was gone at once: somebody else deletes it.",
+        f"The hook was created {creates} times, and each time it was gone at once: somebody else deletes it.",
         method=CREATE_HOOK.method,
         route=CREATE_HOOK.template,
         attempts=creates,

@@ -1,4 +1,4 @@
-"""`landbot.templates`."""
+"""`landbot.templates`: the WhatsApp templates of a workspace."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .base import Resource, rows_of
 
 
 class Templates(Resource):
-    """The workspace's WhatsApp templates: what may be sent when a customer has been silent for 24 hours."""
+    """The workspace's WhatsApp templates, which may be sent to customers who were silent for more than 24 hours."""
 
     def list(self, *, channel_id: int | None = None) -> Pages[Template]:
-        """List the templates, as `Pages` with a single page: Landbot sends them whole.
+        """List the templates, as `Pages` with a single page, because Landbot returns them all at once.
 
         Args:
             channel_id: only those of this channel.
@@ -31,5 +31,5 @@ class Templates(Resource):
             rows = await self._engine.call(LIST_TEMPLATES, {}, params=params, read=rows_of(Template))
             return Rows(rows.items, len(rows.items))
 
-        # A template in several languages may be several rows of one id; of one page, none is seen twice.
+        # A template in several languages may be several rows with one id, so rows are told apart by themselves.
         return Pages(fetch, page_size=MOST_ROWS, offset=0, key=id)

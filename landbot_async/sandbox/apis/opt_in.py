@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from landbot_async._core.routes import OPT_IN_ROUTES
 from landbot_async.sandbox.workspace.records import Json, RefusedError
 
 from .base import Found, Paths, SandboxRequest, SandboxResponse, encoded
@@ -22,7 +23,7 @@ class OptIn(Platform):
 
     name = "opt_in"
     prefix = "/opt-in"
-    paths: Paths = Paths((("POST", "/wa/{opt_in_token}/opt_in"),), {"opt_in_token": "[^/]+"})
+    paths: Paths = Paths(((route.method, route.template) for route in OPT_IN_ROUTES), {"opt_in_token": "[^/]+"})
 
     def shown_path(self, request: SandboxRequest, found: Found) -> str:
         """Return the path without the token in it; an unknown path may hold one anywhere."""

@@ -244,8 +244,7 @@ def _delete_field(workspace: Workspace, _request: SandboxRequest, ids: Mapping[s
 
 
 _HANDLERS: Final[Mapping[routes.Route, Handler]] = {
-    routes.Route("GET", "/agents/", idempotent=True, key="agents"): _list_agents,
-    routes.Route("PUT", "/agents/", idempotent=True): _set_status,
+    routes.LIST_AGENTS: _list_agents,
     routes.LIST_CHANNELS: _list_channels,
     routes.GET_CHANNEL: _get_channel,
     routes.LIST_TEMPLATES: _list_templates,
@@ -276,8 +275,12 @@ _HANDLERS: Final[Mapping[routes.Route, Handler]] = {
     routes.DELETE_FIELD: _delete_field,
 }
 
-# By method and template, so that a request is looked up without building a route.
-HANDLERS: Final = {(route.method, route.template): handler for route, handler in _HANDLERS.items()}
+# By method and template, so that a request is looked up without building a route. An agent's status has no method in
+# the client, and so no route: one program sets it.
+HANDLERS: Final = {
+    **{(route.method, route.template): handler for route, handler in _HANDLERS.items()},
+    ("PUT", "/agents/"): _set_status,
+}
 
 
 class Platform(HttpApi):

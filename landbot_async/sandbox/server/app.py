@@ -46,7 +46,11 @@ FILES: Final = {
     "icon.svg": "image/svg+xml",
     **{f"{name}.js": "text/javascript; charset=utf-8" for name in SCRIPTS},
 }
-DESCRIPTIONS: Final = {"/openapi.json": ("platform.json", "/v1"), "/chat/openapi.json": ("apichat.json", "/chat/v1")}
+DESCRIPTIONS: Final = {
+    "/openapi.json": ("platform.json", "/v1"),
+    "/chat/openapi.json": ("apichat.json", "/chat/v1"),
+    "/messages/openapi.json": ("opt_in.json", "/opt-in"),
+}
 
 
 class SandboxApp:

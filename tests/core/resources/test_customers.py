@@ -261,7 +261,7 @@ async def test_on_the_wire(
         (listed(agent_id="2"), TypeError, "agent_id"),
         (listed(search=""), ValueError, "search"),
         (listed(search_by="mail"), ValueError, "search_by"),
-        (listed(search_by="phone"), ValueError, "give search too"),
+        (listed(search_by="phone"), ValueError, "search_by needs search"),
         (listed(archived="false"), TypeError, "archived"),
         (listed(opt_in=1), TypeError, "opt_in"),
         (listed(page_size=0), ValueError, "page_size"),

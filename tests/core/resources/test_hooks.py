@@ -30,7 +30,7 @@ from landbot_async import (
 from landbot_async._core.arguments import NOT_GIVEN, Given
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.workspace.records import SandboxHook
-from tests.helpers import OK, Unlimited, half, lent
+from tests.helpers import OK, Unlimited, half, lent, shown_by
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +47,36 @@ MADE = MessageHook(
     datetime(1970, 1, 1, 0, 0, 2, 500000, UTC),
 )
 ONE = httpx.Response(201, json={"success": True, "hook": RAW})
+
+# The token
+
+
+@pytest.mark.parametrize("token", ["s3cret-token", "s3cret-token\ud800"])
+@pytest.mark.parametrize("method", ["create", "ensure"])
+async def test_no_frame_of_a_traceback_shows_the_token(method: str, token: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"success": True, "hooks": [{**RAW, "url": V, "name": "theirs"}]})
+        return httpx.Response(422, json={"errors": {"token": [json.loads(request.content)["token"]]}})
+
+    async with lent(answer) as (landbot, _):
+        with pytest.raises((UnprocessableEntityError, ValueError)) as caught:
+            await getattr(landbot.hooks, method)(8, U, token=token)
+    assert "s3cret" not in shown_by(caught.value)
+
+
+async def test_no_frame_shows_a_token_that_is_kept() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"success": True, "hooks": [{**RAW, "url": V}]})
+        return httpx.Response(422, json={"errors": {"token": [json.loads(request.content)["token"]]}})
+
+    async with lent(answer) as (landbot, requests):
+        with pytest.raises(UnprocessableEntityError) as caught:
+            await landbot.hooks.ensure(8, U, name="mine")
+        assert json.loads(requests[-1].content)["token"] == "s3cret-token"
+    assert "s3cret" not in shown_by(caught.value)
+
 
 # On the wire
 
@@ -425,7 +455,7 @@ async def test_one_that_is_deleted_again_and_again_is_given_up() -> None:
         return fake(request)
 
     async with lent(answer) as (landbot, _):
-        with pytest.raises(LandbotError, match="made 4 times, and each time it was gone at once") as caught:
+        with pytest.raises(LandbotError, match="created 4 times, and each time it was gone at once") as caught:
             await landbot.hooks.ensure(8, U)
         assert fake.creates == 4
         assert (caught.value.safe_to_retry, caught.value.transient, caught.value.attempts) == (True, True, 4)

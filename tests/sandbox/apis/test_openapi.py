@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -17,6 +17,7 @@ import pytest
 
 import landbot_async
 from landbot_async import (
+    Agent,
     AsyncLandbot,
     AuthenticationError,
     Channel,
@@ -26,7 +27,6 @@ from landbot_async import (
     LandbotError,
     MessageHook,
     NotFoundError,
-    Pages,
     PreconditionFailedError,
     RateLimitError,
     Template,
@@ -39,13 +39,15 @@ from landbot_async._core.routes import ROUTES, Route
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.apis.bodies import URL
 from landbot_async.sandbox.apis.platform import FIELD_TYPES, HANDLERS
+from tests import operations
 from tests.descriptions import Description, Operation
 from tests.helpers import Unlimited
+from tests.operations import COMPOUND, run
 
 PLATFORM = Description("platform.json")
 SCHEMAS, OPERATIONS = PLATFORM.schemas, PLATFORM.operations
-MODELS = (Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage)
-RESOURCES = ("channels", "templates", "hooks", "customers", "fields")
+MODELS = (Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage)
+RESOURCES = ("agents", "channels", "templates", "hooks", "customers", "fields")
 ROUTE_OF = {(route.method, route.template): route for route in ROUTES}
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -59,10 +61,11 @@ def test_the_document_is_valid() -> None:
 
 
 def test_the_same_operations_everywhere() -> None:
-    assert len(ROUTES) == len(OPERATIONS) == 28
-    assert {operation.call for operation in OPERATIONS.values()} == set(ROUTE_OF)
-    assert set(ROUTE_OF) <= set(HANDLERS)
-    assert len(PLATFORM.document["paths"]) == 22
+    assert {operation.call: operation.id for operation in OPERATIONS.values()} == {
+        call: operations.OPERATIONS[route].id for call, route in ROUTE_OF.items()
+    }
+    assert set(HANDLERS) == {*ROUTE_OF, ("PUT", "/agents/")}
+    assert set(PLATFORM.document["paths"]) == {route.template for route in ROUTES}
 
 
 @each_operation
@@ -100,56 +103,6 @@ def test_bodies_can_be_refused_for_what_they_have_too_much() -> None:
 
 # The resource methods
 
-FULL_HEADER: Any = {"url": "https://example.org/a.pdf", "filename": "a.pdf", "params": ["June"]}
-# Each operation with all that its method takes. They run in this order on one workspace.
-CALLS: dict[str, Callable[[AsyncLandbot], Any]] = {
-    "channels.list": lambda landbot: landbot.channels.list(type="whatsapp", active=True, offset=0),
-    "channels.get": lambda landbot: landbot.channels.get(8),
-    "templates.list": lambda landbot: landbot.templates.list(channel_id=9),
-    "hooks.create": lambda landbot: landbot.hooks.create(8, "https://example.org/", token="t", name="n"),
-    "hooks.list": lambda landbot: landbot.hooks.list(8),
-    "hooks.get": lambda landbot: landbot.hooks.get(8, 1),
-    "hooks.delete": lambda landbot: landbot.hooks.delete(8, 1),
-    "customers.list": lambda landbot: landbot.customers.list(
-        channel_id=8, agent_id=1, search="a", search_by="name", archived=False, opt_in=True, page_size=5, offset=1
-    ),
-    "customers.get": lambda landbot: landbot.customers.get(1),
-    "customers.send_text": lambda landbot: landbot.customers.send_text(1, "Hi"),
-    "customers.send_image": lambda landbot: landbot.customers.send_image(1, "https://example.org/a.png", caption="A"),
-    "customers.send_location": lambda landbot: landbot.customers.send_location(1, 39.47, -0.38),
-    "customers.send_template": lambda landbot: landbot.customers.send_template(
-        2, 5, "en", body=["Ana"], header=FULL_HEADER, buttons=[["x"], None]
-    ),
-    "customers.messages": lambda landbot: landbot.customers.messages(1),
-    "customers.archive": lambda landbot: landbot.customers.archive(1),
-    "customers.unarchive": lambda landbot: landbot.customers.unarchive(1),
-    "customers.block": lambda landbot: landbot.customers.block(1),
-    "customers.unblock": lambda landbot: landbot.customers.unblock(1),
-    "customers.assign": lambda landbot: landbot.customers.assign(1),
-    "customers.unassign": lambda landbot: landbot.customers.unassign(1),
-    "customers.assign_agent": lambda landbot: landbot.customers.assign(1, 1),
-    "customers.assign_bot": lambda landbot: landbot.customers.assign_bot(1, 7, launch=True, node="Nkqgn6xkf"),
-    "customers.opt_out": lambda landbot: landbot.customers.opt_out(1),
-    "fields.create": lambda landbot: landbot.fields.create(1, "age", 41, type="integer", extra={"a": 1}),
-    "fields.get": lambda landbot: landbot.fields.get(1, "age"),
-    "fields.update": lambda landbot: landbot.fields.update(1, "age", 42, type="integer", extra={"a": 1}),
-    "fields.delete": lambda landbot: landbot.fields.delete(1, "age"),
-    "customers.delete": lambda landbot: landbot.customers.delete(1),
-}
-# Methods made of others, with the operations they may need.
-COMPOUND: dict[str, tuple[Callable[[AsyncLandbot], Awaitable[Any]], set[str]]] = {
-    "customers.find": (lambda landbot: landbot.customers.find(phone="34600000002"), {"customers.list"}),
-    "hooks.ensure": (
-        lambda landbot: landbot.hooks.ensure(8, "https://example.org/"),
-        {"hooks.list", "hooks.create"},
-    ),
-    "fields.set": (lambda landbot: landbot.fields.set(2, "new", 1), {"fields.update", "fields.create"}),
-    "fields.set_many": (
-        lambda landbot: landbot.fields.set_many(2, {"city": "Lisboa", "newer": 1.5}),
-        {"fields.update", "fields.create"},
-    ),
-}
-
 
 class Recorder(httpx.AsyncBaseTransport):
     """The way to the sandbox, with what went along it."""
@@ -182,36 +135,29 @@ def _fits(template: list[str], parts: list[str]) -> bool:
     )
 
 
-async def _run(call: Callable[[AsyncLandbot], Any], landbot: AsyncLandbot) -> None:
-    made = call(landbot)
-    await (made.collect() if isinstance(made, Pages) else made)
-
-
 @pytest.mark.anyio
-async def test_each_method_makes_its_operation_with_all_that_it_takes() -> None:
-    assert set(CALLS) == set(OPERATIONS)
-    async with Sandbox(customers=3, window="off") as sandbox:
-        recorder = Recorder(sandbox)
-        async with (
-            httpx.AsyncClient(transport=recorder) as pool,
-            sandbox.client(http_client=pool, limiter=Unlimited(), strict=True) as landbot,
-        ):
-            for operation_id, call in CALLS.items():
-                recorder.calls.clear()
-                await _run(call, landbot)
-                [(operation, request, response)] = recorder.calls
-                assert operation.id == operation_id
-                assert set(request.url.params) == operation.names("query")
-                for param in operation.params:
-                    if param["in"] == "query":
-                        assert PLATFORM.errors_of(_typed(request.url.params[param["name"]]), param["schema"]) == []
-                if operation.body is None:
-                    assert request.content == b""
-                else:
-                    body = json.loads(request.content)
-                    assert PLATFORM.errors_of(body, operation.body, closed=True) == []
-                    assert set(body) == set(PLATFORM.followed(operation.body)["properties"])
-                operation.check(response)
+@each_operation
+async def test_each_method_makes_its_operation_with_all_that_it_takes(operation: Operation) -> None:
+    sandbox = operations.workspace()
+    recorder = Recorder(sandbox)
+    async with (
+        httpx.AsyncClient(transport=recorder) as pool,
+        sandbox.client(http_client=pool, limiter=Unlimited(), strict=True) as landbot,
+    ):
+        await run(operations.OPERATIONS[ROUTE_OF[operation.call]].fullest, landbot)
+    [(made, request, response)] = recorder.calls
+    assert made.id == operation.id
+    assert set(request.url.params) == operation.names("query")
+    for param in operation.params:
+        if param["in"] == "query":
+            assert PLATFORM.errors_of(_typed(request.url.params[param["name"]]), param["schema"]) == []
+    if operation.body is None:
+        assert request.content == b""
+    else:
+        body = json.loads(request.content)
+        assert PLATFORM.errors_of(body, operation.body, closed=True) == []
+        assert set(body) == set(PLATFORM.followed(operation.body)["properties"])
+    operation.check(response)
 
 
 def _typed(text: str) -> Any:
@@ -222,14 +168,14 @@ def _typed(text: str) -> Any:
 @pytest.mark.parametrize("name", COMPOUND)
 async def test_methods_made_of_others(name: str) -> None:
     call, needed = COMPOUND[name]
-    async with Sandbox(customers=3, window="off") as sandbox:
-        recorder = Recorder(sandbox)
-        async with (
-            httpx.AsyncClient(transport=recorder) as pool,
-            sandbox.client(http_client=pool, limiter=Unlimited(), strict=True) as landbot,
-        ):
-            await call(landbot)
-        assert {operation.id for operation, _, _ in recorder.calls} == needed
+    sandbox = operations.workspace()
+    recorder = Recorder(sandbox)
+    async with (
+        httpx.AsyncClient(transport=recorder) as pool,
+        sandbox.client(http_client=pool, limiter=Unlimited(), strict=True) as landbot,
+    ):
+        await call(landbot)
+    assert {operation.id for operation, _, _ in recorder.calls} == needed
 
 
 def test_there_is_no_other_method() -> None:
@@ -241,7 +187,7 @@ def test_there_is_no_other_method() -> None:
         if not name.startswith("_")
     }
     # To an agent it is the same method, with one more argument.
-    assert public == (set(CALLS) | set(COMPOUND)) - {"customers.assign_agent"}
+    assert public == ({each.id for each in operations.OPERATIONS.values()} | set(COMPOUND)) - {"customers.assign_agent"}
 
 
 # The sandbox's refusals
@@ -294,7 +240,7 @@ async def test_every_operation_may_be_refused_for_its_token_or_its_pace(operatio
                     if error is RateLimitError:
                         await landbot.channels.get(8)
                     with pytest.raises(error):
-                        await _run(CALLS[operation.id], landbot)
+                        await run(operations.OPERATIONS[ROUTE_OF[operation.call]].smallest, landbot)
         for _, _, response in (recorder.calls[0], recorder.calls[-1]):
             operation.check(response)
         await anyio.lowlevel.checkpoint()

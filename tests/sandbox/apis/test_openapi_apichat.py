@@ -24,7 +24,7 @@ from tests.helpers import Unlimited
 APICHAT = Description("apichat.json")
 [SEND] = APICHAT.operations.values()
 # Each method with all that it takes.
-CALLS: dict[str, Callable[[AsyncApichat], Awaitable[None]]] = {
+CALLS: dict[str, Callable[[AsyncApichat], Awaitable[Any]]] = {
     "send_text": lambda chat: chat.send_text(
         "tg-1",
         "Yes",
@@ -32,6 +32,9 @@ CALLS: dict[str, Callable[[AsyncApichat], Awaitable[None]]] = {
         customer={"name": "Ava", "email": "a@example.org", "phone": "34600", "plan": "gold"},
     ),
     "send_image": lambda chat: chat.send_image("tg-1", "https://example.org/a.png"),
+    "send_audio": lambda chat: chat.send_audio("tg-1", "https://example.org/a.mp3"),
+    "send_video": lambda chat: chat.send_video("tg-1", "https://example.org/a.mp4"),
+    "send_document": lambda chat: chat.send_document("tg-1", "https://example.org/a.pdf"),
     "send_location": lambda chat: chat.send_location("tg-1", 41.4, -179.99, address="Somewhere"),
     "send": lambda chat: chat.send("tg-1", {"type": "document", "url": "https://example.org/a.pdf", "message": "A"}),
 }

@@ -132,11 +132,15 @@ async def test_the_description_says_where_it_is_served() -> None:
         assert elsewhere["servers"] == [{"url": "http://localhost:9/v1"}]
 
 
-async def test_so_does_the_one_of_apichat() -> None:
+@pytest.mark.parametrize(
+    ("folder", "url", "path"),
+    [("chat", "/chat/v1", "/send/{customer_token}/"), ("messages", "/opt-in", "/wa/{opt_in_token}/opt_in")],
+)
+async def test_so_do_those_of_the_other_apis(folder: str, url: str, path: str) -> None:
     async with asgi(Sandbox()) as client:
-        description = (await client.get("/chat/openapi.json")).json()
-    assert description["servers"] == [{"url": "http://127.0.0.1:8000/chat/v1"}]
-    assert "/send/{customer_token}/" in description["paths"]
+        description = (await client.get(f"/{folder}/openapi.json")).json()
+    assert description["servers"] == [{"url": f"http://127.0.0.1:8000{url}"}]
+    assert path in description["paths"]
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/channels/", "/chat/v1/send/x/", "/_sandbox/state", "/openapi.json", "/x"])
