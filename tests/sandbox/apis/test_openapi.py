@@ -49,7 +49,7 @@ SCHEMAS = PLATFORM.schemas
 MODELS = (Agent, Channel, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage)
 RESOURCES = ("agents", "channels", "templates", "hooks", "customers", "fields")
 ROUTE_OF = {(route.method, route.template): route for route in ROUTES}
-OPERATIONS = {id: operation for id, operation in PLATFORM.operations.items() if operation.call in ROUTE_OF}
+OPERATIONS = {name: operation for name, operation in PLATFORM.operations.items() if operation.call in ROUTE_OF}
 # In the description and the sandbox only, because one program uses it.
 UNNAMED = {"agents.set_status": ("PUT", "/agents/")}
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -67,7 +67,7 @@ def test_the_same_operations_everywhere() -> None:
     assert {operation.call: operation.id for operation in OPERATIONS.values()} == {
         call: operations.OPERATIONS[route].id for call, route in ROUTE_OF.items()
     }
-    assert {id: each.call for id, each in PLATFORM.operations.items() if id not in OPERATIONS} == UNNAMED
+    assert {name: each.call for name, each in PLATFORM.operations.items() if name not in OPERATIONS} == UNNAMED
     assert set(HANDLERS) == {*ROUTE_OF, *UNNAMED.values()}
     assert set(PLATFORM.document["paths"]) == {route.template for route in ROUTES}
 
