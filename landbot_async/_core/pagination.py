@@ -154,8 +154,11 @@ class _Shifts:
         before it was found.
         """
         later = 0 if total is None or self.total is None else max(total - self.total, 0)
-        found = 0 if self.unexpected_row else max(self.found_rows - later, 0)
+        all_found = max(self.found_rows - later, 0)
+        found = 0 if self.unexpected_row else all_found
         missing = (self.rises if found else self.jumps) - found
+        if self.growth and not self.shrinkage:
+            missing = max(missing, self.rises - all_found)  # an arrival behind the boundary may have hidden a jump
         come_and_go = min(self.growth, self.shrinkage)
         spare = max(come_and_go, min(found // 4, self.shrinkage), 4 * self.reverse_jumps if come_and_go else 0)
         return not self.out_of_order and missing <= spare + (sweep.rises if sweep.found_rows else 0)

@@ -348,6 +348,19 @@ class TestAnyOrder:
         assert set(reader.read(move)) == set(range(1000))
         assert reader.walk.incomplete is None
 
+    def test_an_arrival_behind_the_walk_hides_no_jump(self) -> None:
+        """Between the same two requests, both together look like an arrival in front."""
+        there = listing(1000, order="anywhere")
+        reader = Reader(there)
+
+        def change(number: int) -> None:
+            if number == 5:
+                there.rows.insert(200, there.rows.pop(800))
+                there.rows.insert(900, 5000)
+
+        assert set(reader.read(change)) == {*range(1000), 5000}
+        assert reader.walk.incomplete is None
+
     def test_a_row_that_moves_behind_the_walk_shows_that_others_may_have_moved_too(self) -> None:
         there = listing(500, order="anywhere")
         reader = Reader(there)
