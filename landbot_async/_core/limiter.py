@@ -28,7 +28,7 @@ class Limiter(Protocol):
     """A rate limiter for the client, such as `TokenBucket`, or a bucket in Redis that several processes share.
 
     The protocols `PriorityLimiter` and `PredictingLimiter` are optional parts of it. What `acquire` returns may have
-    the optional parts `StartableTicket`, `FinishableTicket` and `RenewableTicket`.
+    the optional parts `StartableTicket`, `WrittenTicket`, `FinishableTicket` and `RenewableTicket`.
     """
 
     async def acquire(self) -> object:
@@ -63,6 +63,14 @@ class StartableTicket(Protocol):
 
 
 @runtime_checkable
+class WrittenTicket(Protocol):
+    """A ticket that also wants to know when its request has been written, which a busy event loop may delay."""
+
+    def written(self) -> None:
+        """Report that the whole request has been written."""
+
+
+@runtime_checkable
 class FinishableTicket(Protocol):
     """A ticket that wants to know when its response has arrived."""
 
@@ -91,6 +99,10 @@ class Ticket:
     def started(self) -> None:
         """Report that the request is being written now. The limit counts from here, otherwise from `acquire`."""
         self._bucket._schedule.write(self._start, anyio.current_time())  # noqa: SLF001  # one mechanism
+
+    def written(self) -> None:
+        """Report that the whole request has been written. From now on the limit counts from here."""
+        self._bucket._schedule.finish_writing(self._start, anyio.current_time())  # noqa: SLF001  # one mechanism
 
     def done(self) -> None:
         """Report that the response has arrived. A refusal is reported by `TokenBucket.pause` directly after."""

@@ -6,8 +6,9 @@ fixed window, a sliding window and a leaky bucket (GCRA) alike (dev.landbot.io, 
 * At most `rate` starts lie in any stretch of `per` seconds. A textbook bucket of ten lets nineteen through in its
   first second; this schedule remembers the last `rate` starts instead.
 * Starts are spaced evenly unless `burst` says otherwise, because a burst is what the strictest servers refuse.
-* A start counts from the moment its request is written, if the caller reports that (`write`), otherwise from the
-  moment its slot was granted. Between the two a new connection may be made, which can take a second and more.
+* A start counts from the moment its request is written, if the caller reports that (`write`, `finish_writing`),
+  otherwise from the moment its slot was granted. Between the two a new connection may be made, which can take a second
+  and more.
 * The server counts arrivals, and a network delivers unevenly. A margin on top of `per` absorbs this. It is learned:
   each refusal widens it, each response narrows it a little.
 
@@ -104,8 +105,12 @@ class Schedule:
         if start.written or start.done:
             return
         start.written = True
-        start.at = now
-        self._append(start)
+        self._count_from(start, now)
+
+    def finish_writing(self, start: Start, now: float) -> None:
+        """Count `start` from `now`, the moment its request has been written. It changes nothing after the response."""
+        if not start.done:
+            self._count_from(start, now)
 
     def respond(self, start: Start) -> None:
         """Note that the response to `start` has arrived. A second call changes nothing."""
@@ -132,6 +137,10 @@ class Schedule:
         if self._paused_until > now:
             return False
         return not self._starts or next(reversed(self._starts)).at + self._window < now
+
+    def _count_from(self, start: Start, now: float) -> None:
+        start.at = now
+        self._append(start)
 
     def _append(self, start: Start) -> None:
         self._starts[start] = None

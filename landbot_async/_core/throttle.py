@@ -18,6 +18,7 @@ from .limiter import (
     PriorityLimiter,
     RenewableTicket,
     StartableTicket,
+    WrittenTicket,
 )
 from .log import log
 from .priority import Priority, PrioritySemaphore
@@ -37,6 +38,7 @@ class _Parts(NamedTuple):
     """The optional parts that a class of tickets has."""
 
     start: bool
+    write: bool
     finish: bool
     renew: bool
 
@@ -44,10 +46,11 @@ class _Parts(NamedTuple):
 class Permit:
     """A limiter's ticket for one attempt."""
 
-    __slots__ = ("_finish", "_renew", "_start")
+    __slots__ = ("_finish", "_renew", "_start", "_written")
 
     def __init__(self, ticket: Any, parts: _Parts) -> None:
         self._start: Callable[[], None] | None = ticket.started if parts.start else None
+        self._written: Callable[[], None] | None = ticket.written if parts.write else None
         self._finish: Callable[[], None] | None = ticket.done if parts.finish else None
         self._renew: Callable[[], Awaitable[None]] | None = ticket.renew if parts.renew else None
 
@@ -72,13 +75,17 @@ class Permit:
         """Report that the request is being written. A limiter that fails at this does not stop it."""
         _report(self._start)
 
+    def written(self) -> None:
+        """Report that the whole request has been written. A limiter that fails at this does not stop it."""
+        _report(self._written)
+
     def done(self) -> None:
         """Report that the response has arrived. If the limiter fails at this, the request was sent all the same."""
         _report(self._finish)
 
 
 # An attempt's permit where no limiter gave one.
-NO_PERMIT: Final = Permit(None, _Parts(start=False, finish=False, renew=False))
+NO_PERMIT: Final = Permit(None, _Parts(start=False, write=False, finish=False, renew=False))
 
 
 class Throttle:
@@ -98,6 +105,7 @@ class Throttle:
         if parts is None:
             parts = self._parts[type(ticket)] = _Parts(
                 isinstance(ticket, StartableTicket),
+                isinstance(ticket, WrittenTicket),
                 isinstance(ticket, FinishableTicket),
                 isinstance(ticket, RenewableTicket),
             )

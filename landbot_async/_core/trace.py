@@ -17,6 +17,7 @@ class _Step(enum.Enum):
     CONNECTING = enum.auto()
     WRITING = enum.auto()
     NOT_WRITTEN = enum.auto()
+    WRITTEN = enum.auto()
     RECEIVED = enum.auto()
     OTHER = enum.auto()
 
@@ -31,6 +32,8 @@ def _step(name: str) -> _Step:
             return _Step.WRITING
         case "send_request_headers.failed":
             return _Step.NOT_WRITTEN
+        case "send_request_body.complete":
+            return _Step.WRITTEN
         case "receive_response_headers.complete":
             return _Step.RECEIVED
         case _:
@@ -49,6 +52,9 @@ class Permit(Protocol):
 
     def started(self) -> None:
         """Report that the request is being written."""
+
+    def written(self) -> None:
+        """Report that the whole request has been written."""
 
 
 class Trace:
@@ -88,6 +94,10 @@ class Trace:
             if self.sent and isinstance(received, tuple):
                 self.status = next((each for each in received if isinstance(each, int)), 0)
                 self.headers = received[-1]
+            return
+        if step is _Step.WRITTEN:
+            if self._permit is not None and self.sent:
+                self._permit.written()
             return
         http2 = name.startswith("http2.")
         if step is _Step.NOT_WRITTEN:

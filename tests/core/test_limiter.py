@@ -18,6 +18,7 @@ from landbot_async._core.limiter import (
     RenewableTicket,
     StartableTicket,
     Ticket,
+    WrittenTicket,
     _SharedBuckets,
     shared_bucket,
 )
@@ -67,7 +68,7 @@ class TestWaiting:
     async def test_what_a_ticket_can(self) -> None:
         ticket = await TokenBucket().acquire()
         assert isinstance(ticket, Ticket)
-        for part in (StartableTicket, FinishableTicket, RenewableTicket):
+        for part in (StartableTicket, WrittenTicket, FinishableTicket, RenewableTicket):
             assert isinstance(ticket, part)
 
     async def test_starts_are_evenly_spaced(self) -> None:
@@ -102,6 +103,16 @@ class TestWaiting:
         assert current_time() - begun >= 0.9 + 0.5
         await bucket.acquire()
         assert current_time() - begun >= 1.9
+
+    async def test_a_request_whose_writing_takes_a_while_holds_back_the_next(self) -> None:
+        bucket = TokenBucket()
+        ticket = await bucket.acquire()
+        ticket.started()
+        await sleep(0.03)
+        ticket.written()
+        written = current_time()
+        await bucket.acquire()
+        assert current_time() - written == pytest.approx(0.1)
 
     async def test_a_bare_acquire_never_waits_for_a_report(self) -> None:
         bucket, begun = TokenBucket(rate=1, per=2.0), current_time()

@@ -161,6 +161,17 @@ class TestTheMomentOfWriting:
         schedule.write(second, 9.0)
         assert (first.at, second.at) == (0.05, second.granted)
 
+    def test_it_counts_from_the_end_of_the_writing_where_that_is_reported(self) -> None:
+        schedule = Schedule(10, 1.0, 1)
+        first = schedule.start(0.0)
+        schedule.write(first, 0.05)
+        schedule.finish_writing(first, 0.07)
+        assert first.at == 0.07
+        assert schedule.earliest(0.1) == pytest.approx(0.17)
+        schedule.respond(first)
+        schedule.finish_writing(first, 9.0)
+        assert first.at == 0.07
+
     def test_a_slot_is_valid_for_one_window_and_not_in_a_pause(self) -> None:
         schedule = Schedule(10, 1.0, 1)
         start = schedule.start(0.0)

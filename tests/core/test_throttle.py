@@ -62,6 +62,9 @@ class Told:
     def started(self) -> None:
         self._tell("started")
 
+    def written(self) -> None:
+        self._tell("written")
+
     def done(self) -> None:
         self._tell("done")
 
@@ -85,14 +88,16 @@ class TestTickets:
             permit = await throttle.acquire("normal")
             await permit.renew()
             permit.started()
+            permit.written()
             permit.done()
-        assert ticket.told == ["renew", "started", "done"] * 2
+        assert ticket.told == ["renew", "started", "written", "done"] * 2
 
     @pytest.mark.parametrize("ticket", [None, object(), 5])
     async def test_a_ticket_without_parts(self, ticket: object) -> None:
         permit = await Throttle(Giving(ticket)).acquire("normal")
         await permit.renew()
         permit.started()
+        permit.written()
         permit.done()
 
     async def test_tickets_of_different_classes_from_one_limiter(self) -> None:
@@ -109,8 +114,9 @@ class TestTickets:
     async def test_the_message_goes_out_though_the_ticket_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         permit = await Throttle(Giving(Told(fails=True))).acquire("normal")
         permit.started()
+        permit.written()
         permit.done()
-        assert [record.message for record in caplog.records] == ["the limiter's ticket raised"] * 2
+        assert [record.message for record in caplog.records] == ["the limiter's ticket raised"] * 3
 
     async def test_a_ticket_that_cannot_be_renewed_has_expired(self, caplog: pytest.LogCaptureFixture) -> None:
         permit = await Throttle(Giving(Told(fails=True))).acquire("normal")

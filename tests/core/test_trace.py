@@ -130,6 +130,9 @@ class Permit:
     def started(self) -> None:
         self.story.append("started")
 
+    def written(self) -> None:
+        self.story.append("written")
+
 
 class TestPermit:
     async def test_it_is_renewed_and_told_directly_before_the_request_is_written(self) -> None:
@@ -143,6 +146,24 @@ class TestPermit:
         permit = Permit()
         await told([("http2.send_request_headers.started", POST)], permit.trace)
         assert permit.story == ["started"]
+
+    async def test_it_is_told_when_the_whole_request_has_been_written(self) -> None:
+        permit = Permit()
+        # A tunnel's own request is none of ours.
+        await told([*TUNNEL, "http11.send_request_body.started", "http11.send_request_body.complete"], permit.trace)
+        await told([("http11.send_request_headers.started", POST)], permit.trace)
+        await told(["http11.send_request_headers.complete", "http11.send_request_body.started"], permit.trace)
+        assert permit.story == ["renew", "started"]
+        await told(["http11.send_request_body.complete"], permit.trace)
+        assert permit.story == ["renew", "started", "written"]
+        await told([("http11.send_request_headers.started", POST), "http11.send_request_body.complete"])
+
+    async def test_httpcore_tells_when_the_request_is_written(self) -> None:
+        permit = Permit()
+        response = [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+        async with httpcore.AsyncConnectionPool(network_backend=httpcore.AsyncMockBackend(response)) as pool:
+            await pool.request("POST", "http://x.invalid/", content=b"{}", extensions={"trace": permit.trace})
+        assert permit.story == ["renew", "started", "written"]
 
     async def test_nothing_is_written_after_a_stop_meanwhile(self) -> None:
         permit = Permit()
