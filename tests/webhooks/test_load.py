@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import socket
 import sys
 from collections import Counter
@@ -227,17 +228,21 @@ with socket.socket() as listening:
 
 
 class Killed:
-    """A durable inbox in a process of its own."""
+    """A durable inbox in a process of its own, which runs this program."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, program: str) -> None:
+        self.path = path
+        self.program = program
         self.log = path / "log"
-        self.arguments = [sys.executable, "-c", KILLED, str(path / "inbox.db"), str(self.log)]
+        self.environment = {**os.environ, "LANDBOT_HOOK_TOKEN": TOKEN}
+
+    def arguments(self, *more: str) -> list[str]:
+        return [sys.executable, "-c", self.program, str(self.path / "inbox.db"), str(self.log), *more]
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[int]:
+    async def running(self, *more: str) -> AsyncGenerator[int]:
         """Run it and yield its port; at the end it is terminated, unless it has been killed."""
-        environment = {**os.environ, "LANDBOT_HOOK_TOKEN": TOKEN}
-        async with await anyio.open_process(self.arguments, env=environment, stderr=None) as self.process:
+        async with await anyio.open_process(self.arguments(*more), env=self.environment, stderr=None) as self.process:
             try:
                 assert self.process.stdout is not None
                 yield int(await self.process.stdout.receive())
@@ -256,7 +261,7 @@ class Killed:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 @pytest.mark.parametrize("after", [150, 1500])
 async def test_killed_in_the_middle_nothing_acknowledged_is_lost(tmp_path: Path, after: int) -> None:
-    killed, deliveries, acknowledged = Killed(tmp_path), made(0.3, 3, seed=after), set[str]()
+    killed, deliveries, acknowledged = Killed(tmp_path, KILLED), made(0.3, 3, seed=after), set[str]()
 
     async def told(each: Made, status: int) -> None:
         assert status == 200
@@ -285,3 +290,76 @@ async def test_killed_in_the_middle_nothing_acknowledged_is_lost(tmp_path: Path,
     assert len(running) <= 16
     assert running <= twice <= running | {text for text, _ in handled_before[-200:]}
     assert {text for text, redelivered in killed.lines("begun") if redelivered} >= twice
+
+
+STOPPED = """
+import os, socket, sys
+import anyio, uvicorn
+from aiohttp import web
+from landbot_async.webhooks import Inbox, TextMessage
+
+_, file, log, server, seconds = sys.argv
+inbox = Inbox(os.environ["LANDBOT_HOOK_TOKEN"], durable=file, settle=0.05, queue_size=5000)
+log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+@inbox.on(TextMessage)
+async def take(message):
+    await anyio.sleep(float(seconds))
+    os.write(log, f"handled {message.text} {message.redelivered}\\n".encode())
+
+async def finish():
+    async with inbox:
+        await inbox.idle()
+
+async def opened(app):
+    async with inbox:
+        yield
+
+if server == "none":
+    anyio.run(finish)
+else:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(100)
+        print(listening.getsockname()[1], flush=True)
+        if server == "uvicorn":
+            uvicorn.Server(uvicorn.Config(inbox, log_level="critical", ws="none")).run(sockets=[listening])
+        else:
+            app = web.Application()
+            app.cleanup_ctx.append(opened)
+            app.router.add_post("/landbot", inbox.aiohttp)
+            web.run_app(app, sock=listening, access_log=None, print=None, shutdown_timeout=60)
+"""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+@pytest.mark.parametrize(
+    ("server", "signals"),
+    [("uvicorn", (signal.SIGTERM, signal.SIGTERM)), ("aiohttp", (signal.SIGINT, signal.SIGTERM))],
+)
+async def test_stopped_twice_nothing_acknowledged_is_lost(
+    tmp_path: Path, server: str, signals: tuple[signal.Signals, ...]
+) -> None:
+    """Handlers take longer than anybody waits, so a second signal meets them all."""
+    stopped, acknowledged, to_send = Killed(tmp_path, STOPPED), set[str](), [*signals]
+
+    async def told(each: Made, status: int) -> None:
+        acknowledged.update([each.text] * (status == 200))  # after the first signal it may be 503
+        if len(acknowledged) == 100 and to_send:
+            to_send.clear()
+            with anyio.CancelScope(shield=True):  # other connections may break meanwhile
+                for number in signals:
+                    stopped.process.send_signal(number)
+                    await sleep(0.1)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        async with stopped.running(server, "60") as port:
+            await deliver(port, iter(made(0.3, 3, seed=5)), told)
+    assert raised.value.split((ConnectionError, asyncio.IncompleteReadError))[1] is None
+    assert 100 <= len(acknowledged) < MESSAGES
+    assert not stopped.log.read_text()
+    await anyio.run_process(stopped.arguments("none", "0"), env=stopped.environment)
+    handled = Counter(text for text, _ in stopped.lines("handled"))
+    assert handled.keys() >= acknowledged
+    assert set(handled.values()) == {1}
