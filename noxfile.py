@@ -117,9 +117,22 @@ assert importlib.util.find_spec(plugin.value), plugin
 """
 
 
+# The tests of what dependencies do for the package: the part of all tests that `release` runs by default.
+OF_DEPENDENCIES = (
+    "tests/cli",
+    *(f"tests/core/test_{name}.py" for name in ("converter", "environment", "event_loop", "exchange", "http")),
+    "tests/sandbox/server",
+    *(f"tests/webhooks/test_{name}.py" for name in ("aiohttp", "asgi", "dispatcher", "inbox", "journal")),
+    *(f"tests/test_{name}.py" for name in ("logging", "otel", "pytest_plugin", "readme", "redis")),
+)
+
+
 @nox.session
 def release(session: nox.Session) -> None:
-    """Test the built wheel with exactly the oldest dependencies that it allows, from another folder."""
+    """Test the built wheel with exactly the oldest dependencies that it allows, from another folder.
+
+    `nox -s release -- tests` runs all tests, before a release.
+    """
     folder = Path(session.create_tmp())
     elsewhere = folder / "elsewhere"
     shutil.rmtree(folder / "dist", ignore_errors=True)
@@ -136,7 +149,7 @@ def release(session: nox.Session) -> None:
         shutil.copy(path, elsewhere)
     with session.chdir(elsewhere):
         session.run("python", "-c", "import landbot_async as it; assert 'site-packages' in it.__file__, it.__file__")
-        session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, *session.posargs)
+        session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, *(session.posargs or OF_DEPENDENCIES))
 
 
 def _oldest() -> list[str]:
