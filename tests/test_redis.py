@@ -140,9 +140,10 @@ class TestClients:
     async def test_a_cluster_works(self, blocking: bool) -> None:
         options = {"enabled": "yes", "config-file": f"nodes-{fresh()}.conf", "port": str(free_port())}
         with Valkey(*(word for name, value in options.items() for word in (f"--cluster-{name}", value))) as server:
-            with redis.Redis.from_url(server.url) as node:
+            with redis.Redis.from_url(server.url) as client:
+                node: Any = client
                 node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-                while b"cluster_state:ok" not in bytes(node.execute_command("CLUSTER", "INFO")):  # noqa: ASYNC110
+                while b"cluster_state:ok" not in node.execute_command("CLUSTER", "INFO"):  # noqa: ASYNC110
                     await anyio.sleep(0.01)
             cluster: Any = (redis.cluster if blocking else redis.asyncio).RedisCluster.from_url(server.url)
             bucket, claims = RedisTokenBucket(cluster, key="k"), RedisClaims(cluster)
