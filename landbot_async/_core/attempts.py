@@ -60,6 +60,11 @@ USELESS: Final = "A retry does no harm, but will not help by itself."
 Error = Callable[[], LandbotError]
 
 
+def retry_advice(safe: bool, transient: bool) -> str:
+    """Return the sentence about a retry that ends the text of an error."""
+    return UNSAFE if not safe else SAFE if transient else USELESS
+
+
 class Wait(NamedTuple):
     """Make the next attempt after `delay` seconds, because of what is known of the one before."""
 
@@ -282,9 +287,9 @@ class Attempts:
         """Return the error, with a text that says what happened, what to do, and if a retry is safe."""
         route, safe = self.route, self.safe_to_retry
         count = f", after {self.count} attempts" if self.count > 1 else ""
-        safety = UNSAFE if not safe else SAFE if transient else USELESS
         return kind(
-            f"{route.method} {route.template} {what.rstrip('.')}{count}. {advice or kind.advice} {safety}",
+            f"{route.method} {route.template} {what.rstrip('.')}{count}. {advice or kind.advice}"
+            f" {retry_advice(safe, transient)}",
             method=route.method,
             route=route.template,
             ids=_shown(self.ids),

@@ -156,7 +156,7 @@ class APIStatusError(LandbotError):
             pause of the client, otherwise None.
     """
 
-    advice = "It was not done as asked: see the status. Redirects are never followed: check base_url and the path."
+    advice = "The client does not know this status, and never follows redirects: check base_url and the path."
 
     def __init__(
         self,
@@ -208,8 +208,8 @@ class NotFoundError(APIStatusError):
     """404: there is no such resource in this workspace."""
 
     advice = (
-        "Check the ids (one person has a different customer id on each channel); for request(), check the path: it is"
-        " relative to base_url and ends in a slash."
+        "Check the ids (one person has a different customer id on each channel) and base_url; for request(), check the"
+        " path: it is relative to base_url and ends in a slash."
     )
 
 

@@ -9,6 +9,7 @@ from landbot_async._core.arguments import filled_text, web_address, whole_number
 
 from .assertions import something_sent, unexpected
 from .clock import Clock
+from .deliveries.delivery import DeliveryAttempt
 from .workspace.records import SandboxChannel, SandboxCustomer, SandboxHook, SandboxMessage, Sent
 from .workspace.workspace import Workspace
 
@@ -16,11 +17,17 @@ from .workspace.workspace import Workspace
 class Contents:
     """The part of `Sandbox` that reads and changes its workspace."""
 
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+    def __init__(self, workspace: Workspace, clock: Clock, attempts: Sequence[DeliveryAttempt]) -> None:
         self._workspace = workspace
         self._clock = clock
+        self._attempts = attempts
 
     # Messages
+
+    @property
+    def deliveries(self) -> Sequence[DeliveryAttempt]:
+        """The attempts to deliver messages, in the order they ended: the newest 50,000 at least."""
+        return self._attempts
 
     @property
     def sent(self) -> Sequence[Sent]:
@@ -41,11 +48,11 @@ class Contents:
         """Assert that exactly `times` messages with this `text` and `type` (None: any) reached a customer.
 
         Raises:
-            AssertionError: they did not; the text shows what did.
+            AssertionError: they did not; the text shows what did, and which deliveries were not accepted.
         """
         __tracebackhide__ = True
         whole_number("times", times, at_least=1)
-        wrong = unexpected(self.sent, customer_id, text, type, times)
+        wrong = unexpected(self.sent, customer_id, text, type, times, deliveries=self.deliveries)
         if wrong is not None:
             raise AssertionError(wrong)
 

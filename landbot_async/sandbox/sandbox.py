@@ -33,7 +33,6 @@ from .apis.platform import Platform
 from .clock import Clock
 from .contents import Contents
 from .deliveries.courier import Courier
-from .deliveries.delivery import DeliveryAttempt
 from .feed import Feed
 from .network.faults import Fault, FaultName, Faults
 from .network.network import Network
@@ -152,14 +151,15 @@ class Sandbox(Contents):
         own_token = kept.get("token") or secrets.token_hex(20)
         self.token: str = token or own_token
         key = kept.get("key") or secrets.token_hex(16)
-        super().__init__(Workspace(customers=0 if kept else customers, seed=seed, unix=clock.unix), clock)
+        external = flag("external_deliveries", external_deliveries)
+        self._courier = Courier(clock, self.feed, pace, external=external, seed=seed)
+        workspace = Workspace(customers=0 if kept else customers, seed=seed, unix=clock.unix)
+        super().__init__(workspace, clock, self._courier.attempts)
         if self._storage is not None:
             if kept:
                 self._storage.restore(self._workspace, clock)
             self._storage.keep(self._workspace, clock, token=own_token, key=key)
             self._workspace.observers.append(self._storage)
-        external = flag("external_deliveries", external_deliveries)
-        self._courier = Courier(clock, self.feed, pace, external=external, seed=seed)
         self._workspace.observers += [
             FeedWriter(self._workspace, self.feed, clock),
             HookNotifier(self._workspace, self._courier, key),
@@ -335,11 +335,6 @@ class Sandbox(Contents):
         """
         self._courier.copies = whole_number("copies", copies, at_least=1)
         self._courier.disorder = float(finite_number("disorder", disorder, at_least=0))
-
-    @property
-    def deliveries(self) -> Sequence[DeliveryAttempt]:
-        """The attempts to deliver messages, in the order they ended: the newest 50,000 at least."""
-        return self._courier.attempts
 
     def redeliver(self, delivery_id: int) -> None:
         """Try a delivery now that waits for its next attempt, or that has failed for good (the newest 1,000 of these).

@@ -4,7 +4,9 @@ import pytest
 
 from landbot_async.sandbox import Sandbox
 from landbot_async.sandbox.assertions import MOST_SHOWN, something_sent, unexpected
+from landbot_async.sandbox.deliveries.delivery import DeliveryAttempt
 from landbot_async.sandbox.workspace.records import Sent
+from landbot_async.webhooks import Inbox
 
 SENT = [
     Sent(1, "text", "Hello", 0.0),
@@ -51,6 +53,32 @@ def test_else_what_reached_others_or_nothing() -> None:
         "  customer 2: text 'Hello'"
     )
     assert unexpected([], 3, None, None, 1) == "message to customer 3: wanted 1, found 0\nnothing reached anybody"
+
+
+def attempt(customer_id: int, status: int | None, error: str | None = None) -> DeliveryAttempt:
+    url = f"https://bot.example/{customer_id}"
+    return DeliveryAttempt(1, 1, customer_id, url, 1, 0.0, status, error, None, "trace-1", b"{}", "customer")
+
+
+def test_deliveries_that_were_not_accepted_are_shown_if_messages_are_missing() -> None:
+    attempts = [attempt(1, 307), attempt(1, 200), attempt(2, 401), attempt(1, None, "no connection")]
+    shown = "\ndeliveries of customer 1's messages that were not accepted:\n"
+    said = unexpected(SENT, 1, "Good morning", None, 1, deliveries=attempts)
+    assert said is not None
+    assert said.endswith(f"{shown}  https://bot.example/1: status 307\n  https://bot.example/1: no connection")
+    for times, deliveries in ((1, attempts), (3, [attempt(1, 200)]), (3, [])):  # sent too often, or nothing refused
+        assert shown not in (unexpected(SENT, 1, "Hello", None, times, deliveries=deliveries) or "")
+
+
+@pytest.mark.anyio
+async def test_a_wrong_token_of_the_hook_is_seen_in_the_failure() -> None:
+    async with Sandbox(customers=1, bot=False) as sandbox, Inbox(token="right") as inbox:
+        sandbox.mount("https://bot.example", inbox)
+        sandbox.add_hook(8, "https://bot.example/landbot", token="wrong")
+        sandbox.write(1, "Hello")
+        await sandbox.settled()
+        with pytest.raises(AssertionError, match=r"not accepted:\n  https://bot.example/landbot: status 401\n"):
+            sandbox.assert_sent(1, "You said: Hello")
 
 
 def test_nothing() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from landbot_async._core.arguments import filled_text, identity, json_object, json_value, mapping
+from landbot_async._core.attempts import retry_advice
 from landbot_async._core.errors import ConflictError, FieldsError, LandbotError, NotFoundError
 from landbot_async._core.models import Field, FieldType
 from landbot_async._core.responses import accepted
@@ -175,17 +176,20 @@ class Fields(Resource):
             else:
                 raise outcome
         if failed:
+            safe = all(error.safe_to_retry for error in failed.values())
+            transient = any(error.transient for error in failed.values())
+            causes = ", ".join(f"{name} ({type(error).__name__})" for name, error in failed.items())
             raise FieldsError(
-                f"{len(failed)} of {len(values)} fields were not written: {', '.join(failed)}. `.failed` says why,"
-                " `.written` holds the others.",
+                f"{len(failed)} of {len(values)} fields were not written: {causes}. `.failed` says why, `.written`"
+                f" holds the others. {retry_advice(safe, transient)}",
                 written=written,
                 failed=failed,
                 method=UPDATE_FIELD.method,
                 route=UPDATE_FIELD.template,
                 ids={"customer_id": customer_id},
                 attempts=sum(error.attempts for error in failed.values()),
-                safe_to_retry=all(error.safe_to_retry for error in failed.values()),
-                transient=any(error.transient for error in failed.values()),
+                safe_to_retry=safe,
+                transient=transient,
             )
         return written
 

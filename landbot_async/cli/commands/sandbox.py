@@ -37,7 +37,7 @@ def sandbox(  # noqa: PLR0917  # typer's options
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only if you say so.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
     shell: Annotated[Shell, typer.Option(help="For which shell to print the variables.")] = Shell.SH,
-    customers: Annotated[int, typer.Option(min=0, help="How many customers it has.")] = 25,
+    customers: Annotated[int, typer.Option(min=0, help="How many customers it has.")] = 50,
     window: Annotated[Window, typer.Option(help="How the limit is counted.")] = Window.SLIDING,
     rate: Annotated[int, typer.Option(min=1, help="Requests in a window.")] = 10,
     per: Annotated[float, typer.Option(min=0.001, help="Seconds of a window.")] = 1.0,

@@ -25,7 +25,7 @@ from landbot_async.sandbox.feed import Feed
 from landbot_async.sandbox.pace import Pace
 from landbot_async.sandbox.workspace.records import trim
 
-from .delivery import PATIENCE, Delivery, DeliveryAttempt, without_secrets
+from .delivery import PATIENCE, Delivery, DeliveryAttempt, accepted, without_secrets
 
 # Deliveries in progress at a time to one receiver.
 PLACES: Final = 100
@@ -188,7 +188,7 @@ class Courier:
         self._feed.add("delivery", attempt.at, attempt.json())
         if wait is not None:
             self._plan(at + wait, delivery)
-        elif outcome.status is None or not 200 <= outcome.status < 300:
+        elif not accepted(outcome.status):
             self._failed[delivery.id] = delivery
             if len(self._failed) > FAILED_KEPT:
                 del self._failed[next(iter(self._failed))]

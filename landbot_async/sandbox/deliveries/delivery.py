@@ -127,8 +127,12 @@ class Delivery:
         Args:
             status: the status of the last attempt; None if it got no response.
         """
-        done = status is not None and 200 <= status < 300
-        return None if done or self.attempts > len(WAITS) else WAITS[self.attempts - 1]
+        return None if accepted(status) or self.attempts > len(WAITS) else WAITS[self.attempts - 1]
+
+
+def accepted(status: int | None) -> bool:
+    """Return True if the receiver's response ends the delivery; None is no response."""
+    return status is not None and 200 <= status < 300
 
 
 def deliveries_of(

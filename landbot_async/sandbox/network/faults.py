@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import asdict, define, field, frozen
 
-from landbot_async._core.arguments import choice, finite_number, whole_number
+from landbot_async._core.arguments import finite_number, whole_number
 
 FaultName: TypeAlias = Literal["lost_answer", "cut", "refused", "half_body", "html", "latency"]
 """The names of `FAULTS`."""
@@ -82,7 +82,9 @@ class Fault:
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.what, str):
-            choice("what", self.what, tuple(FAULTS))
+            if self.what not in FAULTS:
+                names = ", ".join(map(repr, FAULTS))
+                raise ValueError(f"what must be a status (a whole number) or one of {names}, not {self.what!r}")
             self.kind = FAULTS[self.what]
         else:
             whole_number("what", self.what, at_least=200, at_most=599)
@@ -94,7 +96,7 @@ class Fault:
         finite_number("probability", self.probability, at_least=0, at_most=1)
         finite_number("latency", self.latency, at_least=0)
         if self.what == "latency" and not self.latency:
-            raise ValueError("latency must be above 0 seconds where nothing else goes wrong")
+            raise ValueError("the fault 'latency' needs latency=, the seconds that the response is late")
 
     def json(self) -> dict[str, Any]:
         """Return it as the page and the control path show it."""

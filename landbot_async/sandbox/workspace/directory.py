@@ -129,7 +129,7 @@ class Directory:
         if language not in template.languages:
             raise RefusedError(422, template_language="The template has no such language.")
         if len(params) != template.params_number:
-            raise RefusedError(422, template_params=f"The body takes {template.params_number} parameters.")
+            raise RefusedError(422, template_params=f"There must be {template.params_number}, not {len(params)}.")
         text = template.text
         for number, param in enumerate(params, 1):
             text = text.replace(f"{{{{{number}}}}}", param)

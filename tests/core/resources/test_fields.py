@@ -30,6 +30,7 @@ from landbot_async import (
     TokenBucket,
     UnprocessableEntityError,
 )
+from landbot_async._core.attempts import retry_advice
 from landbot_async._core.resources.fields import field_body
 from landbot_async.sandbox import Sandbox
 from tests.helpers import OK, Unlimited, lent
@@ -404,7 +405,9 @@ async def test_what_failed_is_told_beside_what_was_written(
         assert (each.safe_to_retry, each.transient) == (safe, transient)
         assert (each.method, each.route) == ("PUT", "/customers/{customer_id}/fields/{field_name}/")
         assert each.attempts == sum(why.attempts for why in error.failed.values())
-        assert str(each).startswith(f"{len(errors)} of 3 fields were not written: {', '.join(errors)}.")
+        causes = ", ".join(f"{name} ({kind.__name__})" for name, kind in errors.items())
+        assert str(each).startswith(f"{len(errors)} of 3 fields were not written: {causes}. `.failed` says why,")
+        assert str(each).endswith(retry_advice(safe, transient))
 
 
 async def test_an_error_that_is_not_landbot_s_comes_as_it_is() -> None:

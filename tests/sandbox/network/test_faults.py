@@ -226,3 +226,15 @@ async def test_a_fault_that_could_never_strike_is_refused_everywhere(arguments: 
 def test_nor_can_one_be_made_by_hand(what: Any) -> None:
     with pytest.raises(ValueError, match="what must be"):
         Fault(what, 1, 1.0, None, None, after_the_work=False)
+
+
+def test_a_status_in_quotes_is_refused_with_what_would_be_right() -> None:
+    with pytest.raises(
+        ValueError, match=r"^what must be a status \(a whole number\) or one of 'refused', .*, not '503'$"
+    ):
+        Sandbox().fault("503")  # type: ignore[arg-type]
+
+
+def test_a_late_response_without_its_seconds_is_refused_with_the_argument_that_is_missing() -> None:
+    with pytest.raises(ValueError, match=r"^the fault 'latency' needs latency=, the seconds"):
+        Sandbox().fault("latency")
