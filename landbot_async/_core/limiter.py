@@ -162,11 +162,9 @@ class TokenBucket:
         """
         self._loop.bind()
         await checkpoint_if_cancelled()
-        async with self._queue.turn(priority):
-            while (now := anyio.current_time()) < (slot := self._schedule.earliest(now)):  # noqa: ASYNC110  # it moves
-                await anyio.sleep_until(slot)
+        async with self._queue.turn(priority, self._due):
             self._keep_warm()
-            return Ticket(self, self._schedule.start(now), priority)
+            return Ticket(self, self._schedule.start(anyio.current_time()), priority)
 
     async def pause(self, seconds: float) -> None:
         """Let nobody start before `seconds` from now, those already waiting included.
@@ -187,8 +185,14 @@ class TokenBucket:
             ahead: calls that go before it, besides those that wait for this bucket now.
         """
         now = anyio.current_time()
-        ahead += self._queue.ahead() + self._queue.held
+        ahead += self._queue.ahead()
         return max(0.0, self._schedule.earliest_behind(ahead, now) - now)
+
+    def _due(self) -> float | None:
+        """Return the time of the next start, or None if it may be now."""
+        now = anyio.current_time()
+        slot = self._schedule.earliest(now)
+        return slot if now < slot else None
 
     def _keep_warm(self) -> None:
         if self._warm is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal, TypeAlias
 
 import anyio
@@ -10,6 +10,7 @@ import anyio
 from .event_loop import Notifier
 
 Priority: TypeAlias = Literal["normal", "low"]
+Due: TypeAlias = Callable[[], float | None]
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("normal", "low")
 # Normal turns after which a waiting low task has the next one. With the turn that is taken when it comes, its own is
@@ -33,7 +34,8 @@ class PrioritySemaphore:
 
     A free place goes to the first normal task, or to the first low one if no normal task waits or eight of them in a
     row went before it. So a normal task that comes has at most one low task before it, and waiting low tasks get more
-    than every tenth place.
+    than every tenth place. A place may have a time from which it can be taken: the heads of both queues wait for it,
+    and it is given away only then.
 
     A task that is cancelled while it waits leaves its queue and changes nothing for the others.
 
@@ -57,15 +59,26 @@ class PrioritySemaphore:
         """The number of places that are taken."""
         return sum(self._held.values())
 
-    async def acquire(self, priority: Priority = "normal") -> None:
-        """Wait for a place. If one is free and nobody waits, other tasks do not run meanwhile."""
+    async def acquire(self, priority: Priority = "normal", due: Due | None = None) -> None:
+        """Wait for a place. If one is free and nobody waits, other tasks do not run meanwhile.
+
+        Args:
+            priority: the queue.
+            due: returns the time before which the place cannot be taken, on the event loop's clock, or None if it can
+                be taken now. A task that waits for that time holds nothing, so a normal one may still go before it.
+        """
         head = self._heads[priority]
         self._waiting[priority] += 1
         try:
             await head.acquire()
             try:
-                while self._turn() != priority:
-                    await self._changed.wait()
+                while True:
+                    if self._turn() != priority:
+                        await self._changed.wait()
+                    elif due is None or (time := due()) is None:
+                        break
+                    else:
+                        await anyio.sleep_until(time)
                 self._held[priority] += 1
                 self._in_a_row = self._in_a_row + 1 if priority == "normal" and self._waiting["low"] else 0
             finally:
@@ -85,13 +98,13 @@ class PrioritySemaphore:
         self._low = low
         self._changed.notify()
 
-    def turn(self, priority: Priority = "normal") -> Turn:
-        """Return a place as an asynchronous context manager.
+    def turn(self, priority: Priority = "normal", due: Due | None = None) -> Turn:
+        """Return a place as an asynchronous context manager. The arguments are those of `acquire`.
 
         Raises:
             ValueError: the priority is unknown.
         """
-        return Turn(self, known_priority(priority))
+        return Turn(self, known_priority(priority), due)
 
     def ahead(self) -> int:
         """Return how many of the tasks that wait now go before a normal task that comes now, at the least."""
@@ -110,15 +123,16 @@ class PrioritySemaphore:
 class Turn:
     """A place of a `PrioritySemaphore`, from `async with` to its end."""
 
-    __slots__ = ("_priority", "_semaphore")
+    __slots__ = ("_due", "_priority", "_semaphore")
 
-    def __init__(self, semaphore: PrioritySemaphore, priority: Priority) -> None:
+    def __init__(self, semaphore: PrioritySemaphore, priority: Priority, due: Due | None) -> None:
         self._semaphore = semaphore
+        self._due = due
         self._priority: Priority = priority
 
     def __aenter__(self) -> Awaitable[None]:
         # Not a coroutine of its own: a hundred thousand waiting tasks would each keep one more.
-        return self._semaphore.acquire(self._priority)
+        return self._semaphore.acquire(self._priority, self._due)
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._semaphore.release(self._priority)

@@ -22,7 +22,7 @@ from landbot_async._core.limiter import (
     _SharedBuckets,
     shared_bucket,
 )
-from landbot_async._core.priority import Priority
+from landbot_async._core.priority import NORMAL_IN_A_ROW, Priority
 from landbot_async._core.schedule import LEAST_MARGIN
 from landbot_async._core.secret import Secret
 from tests.conformance.limiters import most_in
@@ -146,8 +146,36 @@ class TestWaiting:
             for _ in range(30):
                 tasks.start_soon(bucket.acquire, "low")
             await sleep(0.001)
-            assert bucket.expected_wait() == pytest.approx(2 * GAP, abs=0.002)
+            assert bucket.expected_wait() == pytest.approx(GAP, abs=0.002)
             tasks.cancel_scope.cancel()
+
+    async def test_a_normal_call_has_the_next_start_although_a_low_one_waits_for_it(self) -> None:
+        bucket, waits = TokenBucket(), list[float]()
+        async with create_task_group() as tasks:
+            for _ in range(200):
+                tasks.start_soon(bucket.acquire, "low")
+            for step in range(10):
+                await sleep(1.0 + step * 0.007)
+                asked = current_time()
+                await bucket.acquire()
+                waits.append(current_time() - asked)
+            tasks.cancel_scope.cancel()
+        assert max(waits) <= GAP + 0.002
+
+    async def test_a_low_call_at_the_head_still_gets_its_start(self) -> None:
+        bucket, order = TokenBucket(), list[str]()
+
+        async def note(priority: Priority) -> None:
+            await bucket.acquire(priority)
+            order.append(priority)
+
+        async with create_task_group() as tasks:
+            await bucket.acquire()
+            tasks.start_soon(note, "low")
+            await sleep(0.01)
+            for _ in range(20):
+                tasks.start_soon(note, "normal")
+        assert order.index("low") == NORMAL_IN_A_ROW
 
     async def test_a_bucket_made_in_the_loop_works_as_well(self) -> None:
         assert await TokenBucket().acquire()
