@@ -48,6 +48,9 @@ __all__ = ["RedisClaims", "RedisTokenBucket", "limiter_key"]
 # Seconds that a command about a claim may take. A delivery has more time than a call of the API.
 _CLAIMS_DEADLINE: Final = 2.0
 
+# Calls of a blocking client at a time, for each bucket or memory of claims.
+_CONNECTIONS: Final = 4
+
 # One limit is one hash. Times are whole microseconds of the server's clock. `shared_limiter.Operation` and `Outcome`
 # tell what goes in and out. The same algorithm stands in landbot_async/postgres.py and in tests/shared/model.py.
 LIMIT: Final = """
@@ -313,7 +316,7 @@ class _Client:
         methods("client_or_url", client_or_url, "eval", "evalsha", "execute_command")
         self._client = client_or_url
         self._is_async = inspect.iscoroutinefunction(client_or_url.execute_command)
-        self._threads = Threads()
+        self._threads = Threads(_CONNECTIONS)
 
     async def run(self, script: _Script, keys: Sequence[str | bytes], *arguments: str | int) -> Any:
         """Return the result of a script.
@@ -364,5 +367,5 @@ def _connected_to(url: Secret, seconds: float) -> Redis:
             url.reveal(), socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 1)
         )
     except ValueError:
-        # Its text may show a part of the password.
-        raise ValueError("client_or_url must be a client, or a URL such as redis://127.0.0.1:6379/0") from None
+        pass  # its text may show a part of the password
+    raise ValueError("client_or_url must be a client, or a URL such as redis://127.0.0.1:6379/0")

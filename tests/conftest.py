@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from landbot_async.sandbox.clock import VirtualLoop
 
-from .shared.servers import Valkey
+from .shared.servers import Postgres, Valkey
 
 settings.register_profile("landbot", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("landbot")
@@ -61,4 +61,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 def valkey() -> Iterator[Valkey]:
     """Return a Valkey that the tests of this process share. A test that stops or changes it starts one of its own."""
     with Valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a Postgres that the tests of this process share. A test that stops or changes it starts one of its own."""
+    with Postgres() as server:
         yield server

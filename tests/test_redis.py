@@ -311,6 +311,7 @@ class TestClaims:
             await close(client)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_real_processes_share_the_limit(valkey: Valkey, capsys: pytest.CaptureFixture[str]) -> None:
     url = "https://api.landbot.io/v1/"
     arguments = ("redis.RedisTokenBucket", valkey.url, limiter_key("f00dface", url), 5, 2.0)

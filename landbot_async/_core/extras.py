@@ -8,6 +8,7 @@ from typing import Final
 
 PACKAGES: Final = {
     "opentelemetry": "opentelemetry-api",
+    "psycopg": "psycopg",
     "redis": "redis",
     "rich": "rich",
     "starlette": "starlette",

@@ -14,8 +14,6 @@ T = TypeVar("T")
 # Steps in which a time limit is counted. A process that was suspended, or had no processor, loses one step for it, and
 # then finds the response that has arrived meanwhile.
 _STEPS: Final = 4
-# Calls that wait for the store in threads at a time, for each client.
-_THREADS: Final = 4
 
 
 class StoreAwayError(ConnectionError):
@@ -57,13 +55,14 @@ async def within(seconds: float, function: Callable[..., Awaitable[T]], *args: o
 class Threads:
     """A few threads for calls that block. A cancelled caller leaves its thread behind, and the result is lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Call `function(*args)` in a thread and return its result."""
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(_THREADS)
+            self._limiter = anyio.CapacityLimiter(self._count)
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._limiter)
 
 

