@@ -138,6 +138,11 @@ class SharedTicket:
             self._written = True
             self._bucket._note_written(self._start)  # noqa: SLF001  # one mechanism
 
+    def written(self) -> None:
+        """Report that the whole request has been written. From now on the limit counts from here."""
+        if not self._done:
+            self._bucket._note_written(self._start)  # noqa: SLF001  # one mechanism
+
     def done(self) -> None:
         """Report that the response has arrived. A refusal is reported by the bucket's `pause` directly after."""
         if not self._done:
@@ -362,6 +367,7 @@ class SharedTokenBucket:
     def _note_written(self, start: _Start) -> None:
         now = anyio.current_time()
         if now - start.counted > _SOON * self.per:
+            start.counted = now
             self._late.append((start, now))
 
 

@@ -276,6 +276,19 @@ class TestTicket:
         assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm", "confirm"]
         assert current_time() - begun >= GAP - 0.001
 
+    async def test_one_whose_writing_takes_long_counts_from_its_end(self) -> None:
+        remote = Remote()
+        limiter = bucket(remote)
+        ticket = await limiter.acquire()
+        ticket.started()
+        ticket.written()
+        await sleep(0.02)
+        ticket.written()
+        end = current_time()
+        await limiter.acquire()
+        assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm", "confirm"]
+        assert current_time() - end >= GAP - 0.001
+
     async def test_of_one_whose_response_is_there_nothing_more_is_told(self) -> None:
         remote = Remote()
         limiter = bucket(remote)
@@ -283,6 +296,7 @@ class TestTicket:
         ticket.done()
         await sleep(0.3)
         ticket.started()
+        ticket.written()
         await limiter.acquire()
         assert "written" not in remote.calls
 
