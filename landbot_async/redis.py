@@ -52,7 +52,7 @@ _CLAIMS_DEADLINE: Final = 2.0
 _CONNECTIONS: Final = 4
 
 # One limit is one hash. Times are whole microseconds of the server's clock. `shared_limiter.Operation` and `Outcome`
-# tell what goes in and out. The same algorithm stands in landbot_async/postgres.py and in tests/shared/model.py.
+# tell what goes in and out. The same algorithm stands in postgres/statements.py and in tests/shared/model.py.
 LIMIT: Final = """
 local operation = ARGV[1]
 local rate, per, known = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

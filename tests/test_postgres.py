@@ -25,7 +25,8 @@ from landbot_async import ConfigurationError, LimiterError
 from landbot_async._core.extras import MissingExtraError
 from landbot_async._core.shared_limiter import Operation
 from landbot_async._core.shared_store import StoreAwayError
-from landbot_async.postgres import CLAIMS_PART, LIMITS_PART, PostgresClaims, PostgresTokenBucket, limiter_key
+from landbot_async.postgres import PostgresClaims, PostgresTokenBucket, limiter_key
+from landbot_async.postgres.statements import CLAIMS_PART, LIMITS_PART
 from landbot_async.webhooks import Claim
 
 from .conformance.limiters import most_in
@@ -390,6 +391,7 @@ async def test_real_processes_share_the_limit(postgres: Postgres, capsys: pytest
 
 def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    monkeypatch.delitem(sys.modules, "landbot_async.postgres")
+    for name in ("", ".database"):
+        monkeypatch.delitem(sys.modules, f"landbot_async.postgres{name}")
     with pytest.raises(MissingExtraError, match=r"landbot_async.postgres needs psycopg, .*landbot-async\[postgres\]"):
         __import__("landbot_async.postgres")
