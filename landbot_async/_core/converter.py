@@ -21,7 +21,7 @@ import attrs
 from cattrs import Converter
 
 from . import models
-from .decoding import KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
+from .decoding import DATETIME, KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
 from .models import (
     Agent,
     Channel,
@@ -199,7 +199,7 @@ def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
         expected=KINDS.get(kind, "an object"),
         required=attribute.default is attrs.NOTHING,
         read=_read_custom_fields if mapping else hook,
-        write=_write_custom_fields if mapping else _to_unix_seconds if kind is datetime else None,
+        write=_write_custom_fields if mapping else _to_unix_seconds if kind is DATETIME[0] else None,
         empty=dict if mapping else lambda: None,
     )
 
@@ -235,9 +235,13 @@ def _compile(
 
 
 def _plain(kind: Any) -> Any:
-    """Return the type without `| None` or `| Any`, and without the literals that are only hints."""
+    """Return the type without `| None` or `| Any`, and without the literals that are only hints.
+
+    A stand-in for `datetime`, of a test that freezes time, is `datetime`.
+    """
     parts = [part for part in get_args(kind) if part not in (NoneType, Any) and get_origin(part) is not Literal]
-    return parts[0] if len(parts) == 1 else kind
+    plain = parts[0] if len(parts) == 1 else kind
+    return DATETIME[0] if isinstance(plain, type) and issubclass(plain, DATETIME) else plain
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
@@ -249,8 +253,8 @@ def _exactly(kind: type) -> Callable[[Any, Any], Any]:
     return structure
 
 
-_at = datetime.fromtimestamp
-_EPOCH = datetime.fromtimestamp(0, UTC)
+_at: Final = DATETIME[0].fromtimestamp
+_EPOCH: Final = _at(0, UTC)
 
 
 def _from_unix_seconds(value: Any, _type: Any) -> datetime:
@@ -323,7 +327,7 @@ converter: Final = Converter(detailed_validation=False)
 
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
-converter.register_structure_hook(datetime, _from_unix_seconds)
+converter.register_structure_hook(DATETIME[0], _from_unix_seconds)
 for _cls in (Agent, Channel, ChatCustomer, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
     converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
     converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 
 class DecodeError(ValueError):
-    """JSON that is not what it should be. `path` is a JSON path, relative until it has been put `under` another."""
+    """JSON that is not as expected. `path` is a JSON path, relative until it has been put `under` another."""
 
     def __init__(self, path: str, what: str, *, foreign: bool = False) -> None:
         super().__init__(path, what)
@@ -36,7 +36,7 @@ class Mismatch(NamedTuple):
 
 
 class Decoding(NamedTuple):
-    """How strictly to read, and whom to tell of what does not match."""
+    """The strictness of reading, and a function that is told of each mismatch if it is lenient."""
 
     strict: bool
     report: Callable[[Mismatch], None]
@@ -46,12 +46,16 @@ LENIENT: Final = Decoding(strict=False, report=lambda _: None)
 STRICT: Final = LENIENT._replace(strict=True)
 
 
+# The class `datetime`, in a tuple. A test that freezes time puts another class in its place, also in modules that are
+# loaded already and while this one is imported.
+DATETIME: Final[tuple[type[datetime]]] = (next(each for each in datetime.__mro__ if each.__module__ == "datetime"),)
+
 KINDS: Final[Mapping[Any, str]] = {
     int: "a whole number",
     float: "a number",
     str: "a string",
     bool: "a boolean",
-    datetime: "Unix seconds",
+    DATETIME[0]: "Unix seconds",
     dict: "an object",
     list: "an array",
     NoneType: "null",

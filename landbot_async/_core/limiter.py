@@ -176,7 +176,7 @@ class TokenBucket:
         self._loop.bind()
         seconds = finite_number("seconds", seconds, at_least=0)
         self._keep_warm()
-        self._schedule.pause(anyio.current_time(), seconds)
+        self._schedule.pause(self._now(), seconds)
 
     def expected_wait(self, ahead: int = 0) -> float:
         """Return the seconds that a normal caller has to wait at the least.
@@ -184,15 +184,20 @@ class TokenBucket:
         Args:
             ahead: calls that go before it, besides those that wait for this bucket now.
         """
-        now = anyio.current_time()
+        now = self._now()
         ahead += self._queue.ahead()
         return max(0.0, self._schedule.earliest_behind(ahead, now) - now)
 
     def _due(self) -> float | None:
         """Return the time of the next start, or None if it may be now."""
-        now = anyio.current_time()
+        now = self._now()
         slot = self._schedule.earliest(now)
         return slot if now < slot else None
+
+    def _now(self) -> float:
+        now = anyio.current_time()
+        self._schedule.look(now)
+        return now
 
     def _keep_warm(self) -> None:
         if self._warm is not None:

@@ -74,6 +74,19 @@ class Schedule:
         self._paused_until = -math.inf
         self._learned_at = -math.inf
         self._responded: Start | None = None  # the start whose response arrived last
+        self._latest = -math.inf
+
+    def look(self, now: float) -> None:
+        """Note the time. If the clock went back, as when a test stops to freeze it, no time has passed meanwhile."""
+        back = self._latest - now
+        self._latest = now
+        if 0 < back < math.inf:
+            for start in self._starts:
+                start.at -= back
+                start.granted -= back
+            self._next -= back
+            self._paused_until -= back
+            self._learned_at -= back
 
     def earliest(self, now: float) -> float:
         """Return the earliest time at which a start is allowed, as far as is known at `now`."""

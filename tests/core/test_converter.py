@@ -5,6 +5,8 @@ import copy
 import json
 import math
 import pickle
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any, get_args, get_type_hints
 
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landbot_async._core import converter as module
-from landbot_async._core.converter import converter, read_model
+from landbot_async._core.converter import _plain, converter, read_model
 from landbot_async._core.decoding import LENIENT, DecodeError, Decoding, Mismatch, kind_of
 from landbot_async._core.models import (
     Channel,
@@ -434,3 +436,42 @@ def test_what_is_unreadable_tells_where() -> None:
     assert str(error) == "$.customers[2].id is null"
     assert str(DecodeError("", "is null")) == "$ is null"
     assert pickle.loads(pickle.dumps(error)).args == error.args
+
+
+FROZEN = """
+import datetime, sys
+
+real = (datetime.datetime,)
+
+class FakeDatetime(real[0]):
+    __module__ = "freezegun.api"
+
+def freeze():
+    datetime.datetime = FakeDatetime
+    for module in list(sys.modules.values()):
+        for name in [name for name, value in vars(module).items() if value is real[0]]:
+            setattr(module, name, FakeDatetime)
+
+def read():
+    from landbot_async._core.converter import converter, read_model
+    from landbot_async._core.decoding import LENIENT
+    from landbot_async._core.models import Customer
+    customer = read_model({"id": 1, "last_message": 1747943104.5}, Customer, LENIENT)
+    assert customer.last_message.isoformat() == "2025-05-22T19:45:04.500000+00:00", customer
+    assert type(customer.last_message) is real[0] and not customer.extra
+    assert converter.unstructure(customer) == {"id": 1, "last_message": 1747943104.5}
+"""
+
+
+@pytest.mark.parametrize("imported_before", [True, False])
+def test_times_are_read_while_a_test_has_frozen_time(imported_before: bool) -> None:
+    """Whether it freezes them before the models are imported or before they are first used."""
+    first = "import landbot_async._core.converter\n" if imported_before else ""
+    subprocess.run([sys.executable, "-c", f"{FROZEN}\n{first}freeze()\nread()"], check=True)
+
+
+def test_a_stand_in_for_datetime_is_datetime() -> None:
+    class FakeDatetime(datetime):
+        pass
+
+    assert _plain(FakeDatetime | None) is _plain(datetime | None) is datetime

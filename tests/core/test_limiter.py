@@ -399,3 +399,21 @@ class TestShared:
         del bucket
         gc.collect()
         assert buckets.get(("a", "https://x/")) is gone()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("elsewhere", [1.9e9, 0.0])
+async def test_a_clock_that_somebody_freezes_and_lets_go_holds_nobody_up(
+    elsewhere: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = TokenBucket()
+    await bucket.acquire()
+    with monkeypatch.context() as frozen:
+        frozen.setattr(anyio, "current_time", lambda: elsewhere)
+        if elsewhere:
+            await bucket.acquire()
+        await bucket.pause(0.5)
+    begun = anyio.current_time()
+    assert bucket.expected_wait() <= 0.6
+    await bucket.acquire()
+    assert anyio.current_time() - begun <= 0.6

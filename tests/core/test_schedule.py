@@ -259,3 +259,25 @@ class TestTheMargin:
         for now, length in pauses:
             schedule.pause(now, length)
         assert schedule.earliest(0.0) == max(now + length for now, length in pauses)
+
+
+@given(
+    starts=st.lists(st.floats(0, 0.5), min_size=1, max_size=30),
+    back=st.floats(1e-3, 2e9),
+    pause=st.none() | st.floats(0, 5),
+)
+def test_a_clock_that_goes_back_changes_no_wait(starts: list[float], back: float, pause: float | None) -> None:
+    """A test that freezes time moves the event loop's clock, and moves it back when it ends."""
+    schedule = Schedule(10, 1.0, 1)
+    now = back
+    for after in starts:
+        now = max(now + after, schedule.earliest(now + after))
+        schedule.look(now)
+        schedule.write(schedule.start(now), now)
+    if pause is not None:
+        schedule.pause(now, pause)
+    wait, behind = schedule.earliest(now) - now, schedule.earliest_behind(3, now) - now
+    schedule.look(now - back)
+    now -= back
+    assert schedule.earliest(now) - now == pytest.approx(wait, abs=1e-5)
+    assert schedule.earliest_behind(3, now) - now == pytest.approx(behind, abs=1e-5)
