@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from .client import Api, Client, checked_options
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
 PLATFORM: Final = Api("LANDBOT_API_TOKEN", "LANDBOT_BASE_URL", "https://api.landbot.io/v1/")
 OPT_IN_VARIABLE: Final = "LANDBOT_OPT_IN_BASE_URL"
 OPT_IN_BASE_URL: Final = "https://messages.landbot.io/"
+
+if TYPE_CHECKING:
+    _group = cached_property
+else:
+
+    class _group(cached_property):  # noqa: N801  # a decorator
+        """A cached property that, asked of the class, is the class of its value.
+
+        So `create_autospec(AsyncLandbot)` knows the methods of each group, and that they are async.
+        """
+
+        def __get__(self, client: Client | None, owner: type | None = None) -> Any:
+            if client is not None:
+                return super().__get__(client, owner)
+            # Imported now: `resources` has a module for each group, and the annotation is the name of its class.
+            module = import_module(f".resources.{self.attrname}", __package__)
+            return getattr(module, self.func.__annotations__["return"])
 
 
 class AsyncLandbot(Client):
@@ -79,44 +97,44 @@ class AsyncLandbot(Client):
         opt_in = _opt_in_place(opt_in_base_url, url)
         self._connect(given, options, base_url=url, limiter=limiter, http_client=http_client, opt_in_base_url=opt_in)
 
-    @cached_property
+    @_group
     def agents(self) -> Agents:
-        """The agents of the workspace."""
+        """Return the methods for the workspace's agents."""
         from .resources.agents import Agents  # noqa: PLC0415  # models take long to import, so they come when needed
 
         return Agents(self._engine)
 
-    @cached_property
+    @_group
     def channels(self) -> Channels:
-        """The channels of the workspace."""
+        """Return the methods for the workspace's channels."""
         from .resources.channels import Channels  # noqa: PLC0415  # as above
 
         return Channels(self._engine)
 
-    @cached_property
+    @_group
     def customers(self) -> Customers:
-        """The customers on the channels, and the messages to them."""
+        """Return the methods for customers, and for messages to them."""
         from .resources.customers import Customers  # noqa: PLC0415  # as above
 
         return Customers(self._engine)
 
-    @cached_property
+    @_group
     def fields(self) -> Fields:
-        """The custom fields of customers."""
+        """Return the methods for customers' fields."""
         from .resources.fields import Fields  # noqa: PLC0415  # as above
 
         return Fields(self._engine)
 
-    @cached_property
+    @_group
     def hooks(self) -> Hooks:
-        """The message hooks of channels."""
+        """Return the methods for channels' message hooks."""
         from .resources.hooks import Hooks  # noqa: PLC0415  # as above
 
         return Hooks(self._engine)
 
-    @cached_property
+    @_group
     def templates(self) -> Templates:
-        """The WhatsApp templates of the workspace."""
+        """Return the methods for WhatsApp templates."""
         from .resources.templates import Templates  # noqa: PLC0415  # as above
 
         return Templates(self._engine)
