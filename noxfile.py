@@ -177,11 +177,13 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
-    _measure(session, "python", "-m", "pytest", "-q", *IN_PARALLEL)
+    _measure(session, ["-q", *IN_PARALLEL])
 
 
-def _measure(session: nox.Session, *command: str, omit: str = "tests/browser/*", report: Sequence[str] = ()) -> None:
-    """Run pytest and report its coverage.
+def _measure(
+    session: nox.Session, *parts: Sequence[str], omit: str = "tests/browser/*", report: Sequence[str] = ()
+) -> None:
+    """Run pytest with the options of each part, and report the coverage of all.
 
     Coverage starts by itself in each process; tests/conftest.py keeps it out of the programs that tests start.
     """
@@ -189,7 +191,9 @@ def _measure(session: nox.Session, *command: str, omit: str = "tests/browser/*",
     for old in data.parent.glob("coverage*"):
         old.unlink()
     session.env.update(COVERAGE_FILE=str(data), COVERAGE_PARALLEL="true", COVERAGE_OMIT=omit)
-    session.run(*command, env={"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")})
+    for part in parts:
+        measured = {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")}
+        session.run("python", "-m", "pytest", *part, env=measured)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report", *report)
 
@@ -213,8 +217,12 @@ def browser(session: nox.Session) -> None:
         session.skip(text)
     session.install("-e", ".[all]", *_group("browser", "test"))
     options = "-ra --strict-markers -p no:cacheprovider -p no:asyncio -p no:trio -p no:schemathesis"
-    command = ["python", "-m", "pytest", "-o", f"addopts={options}", "-n", "4", "tests/browser", *session.posargs]
-    _measure(session, *command, omit="none", report=["--include=tests/browser/*"])
+    own = ["-o", f"addopts={options}", "tests/browser"]
+    if session.posargs:
+        session.run("python", "-m", "pytest", *own, *session.posargs)
+        return
+    side_by_side, alone = [*own, "-n", "4", "-m", "not alone"], [*own, "-m", "alone"]
+    _measure(session, side_by_side, alone, omit="none", report=["--include=tests/browser/*"])
 
 
 @nox.session

@@ -623,6 +623,7 @@ let down = true;
 """
 
 
+@pytest.mark.alone
 def test_ten_thousand_rows_scroll_while_twenty_messages_a_second_come(browser: Browser) -> None:
     with serving("--customers", "10000", "--window", "off", "--no-bot") as crowd:
         browser.open(crowd.root)
