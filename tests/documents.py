@@ -11,10 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+import landbot_async
 from landbot_async import AsyncLandbot
 from landbot_async.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
+# The package that is tested: the checkout's, or one that is installed.
+PACKAGE = Path(landbot_async.__file__).parent
 HEADING_OR_BLOCK = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

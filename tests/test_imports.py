@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .documents import ROOT
+from .documents import PACKAGE, ROOT
 
-PACKAGE = ROOT / "landbot_async"
 NAME = PACKAGE.name
 
 # What each part of the package may import besides itself; "" is `landbot_async/__init__.py`.
@@ -45,7 +44,7 @@ ALIKE = {"resources", "commands", "demo", "export"}
 def _modules() -> dict[str, Path]:
     """Return every module by its name."""
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
         for path in sorted(PACKAGE.rglob("*.py"))
     }
 
@@ -132,7 +131,7 @@ def test_the_map_names_every_module_and_no_other() -> None:
         if not path.name.startswith("__") and f"`{named}`" not in chapters[title]:
             missing.append(str(path.relative_to(PACKAGE)))
     assert missing == []
-    there = {path.name for folder in ("landbot_async", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
+    there = {path.name for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")}
     assert {name for name in re.findall(r"`(?:\w+/)*(\w+\.py)`", text) if name not in there} == set()
 
 

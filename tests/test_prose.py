@@ -3,7 +3,7 @@
 import ast
 import re
 
-from .documents import ROOT
+from .documents import PACKAGE, ROOT
 
 QUESTIONS = {"what", "who", "whom", "whose", "where", "whether", "which", "when", "how", "as", "nobody", "nor"}
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -11,9 +11,9 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 def test_at_most_three_in_a_hundred_docstrings_open_with_a_question_word() -> None:
     opened = {
-        f"{path.relative_to(ROOT)}: {text}": text
-        for folder in ("landbot_async", "tests", "benchmarks", "examples")
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        f"{folder.name}/{path.relative_to(folder)}: {text}": text
+        for folder in (PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "examples")))
+        for path in sorted(folder.rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, Documented) and (text := ast.get_docstring(node))
     }

@@ -21,7 +21,7 @@ from landbot_async.outbox import Outbox
 from landbot_async.sandbox import Sandbox
 from landbot_async.webhooks import message_types
 
-from .documents import ROOT, blocks, run, settle_in, text_of
+from .documents import PACKAGE, ROOT, blocks, run, settle_in, text_of
 from .webhooks import payloads
 
 FILES = {
@@ -307,7 +307,7 @@ def test_every_link_within_a_page_leads_to_a_chapter() -> None:
 
 def test_every_decision_that_the_code_refers_to_is_there() -> None:
     titles = re.findall(r"^\* \*\*(.+?)\.?\*\*", text_of(ROOT / "docs/decisions.md"), re.MULTILINE)
-    code = [*(ROOT / "landbot_async").rglob("*.py"), ROOT / "noxfile.py", ROOT / "pyproject.toml"]
+    code = [*PACKAGE.rglob("*.py"), ROOT / "noxfile.py", ROOT / "pyproject.toml"]
     references = [
         title
         for path in code
