@@ -7,7 +7,7 @@ of the span, and the attribute `landbot.limiter.wait`.
 | attribute | value |
 |---|---|
 | `http.request.method`, `url.template` | as in the event; both make the name. There is no `url.full`, which has ids |
-| `server.address`, `server.port` | of the base URL |
+| `server.address`, `server.port` | of the base URL; absent for `customers.opt_in`, which has a host of its own |
 | `http.request.resend_count` | the number of earlier requests of this call; absent on the first |
 | `http.response.status_code` | if there was a response |
 | `error.type` | the status from 400 on; otherwise the outcome of the attempt, or the name of the error's class |
@@ -32,6 +32,7 @@ from ._core.errors import STATUS_ERRORS, APIStatusError, ServerError
 from ._core.events import CallFailed, Event, LimiterWaited, RequestSent, ResponseReceived, RetryScheduled
 from ._core.extras import extra_required
 from ._core.platform import PLATFORM
+from ._core.routes import OPT_IN
 from ._core.version import __version__
 
 with extra_required("landbot_async.otel", "otel"):
@@ -106,7 +107,9 @@ class Tracing:
         _end(span, event.error)
 
     def _call(self, event: RequestSent | CallFailed) -> dict[str, AttributeValue]:
-        return {"http.request.method": event.method, "url.template": event.route, **self._server}
+        # The opt-in has a host of its own, which no event tells.
+        server = {} if event.route == OPT_IN.template else self._server
+        return {"http.request.method": event.method, "url.template": event.route, **server}
 
 
 def _name(event: RequestSent | CallFailed) -> str:

@@ -267,6 +267,16 @@ async def test_no_token_no_id_no_text(spans: Spans) -> None:
     assert not [secret for secret in (TOKEN, "473548616", "Hello", "Ava") if secret in shown]
 
 
+@pytest.mark.anyio
+async def test_an_opt_in_goes_to_another_server(spans: Spans) -> None:
+    async with wire(on_event=spans.tracing) as (landbot, router, _):
+        router.post("https://messages.landbot.io/wa/W-1/opt_in").respond(200, json={"customer": {"id": 1}})
+        await landbot.customers.opt_in("W-1", "34600000001")
+    [attributes] = spans.attributes
+    assert attributes["url.template"] == "/wa/{opt_in_token}/opt_in"
+    assert not [name for name in attributes if name.startswith("server.")]
+
+
 # Set up
 
 

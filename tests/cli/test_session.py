@@ -323,3 +323,31 @@ def test_a_failure_is_one_line(error: Exception, sandbox: Sandbox, capsys: pytes
         run(job)
     assert end.value.exit_code == ExitCode.OTHER
     assert capsys.readouterr() == ("", "no\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SSL_CERT_FILE", "/nope"),
+        ("SSL_CERT_DIR", "/nope"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("https_proxy", "ftp://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://[::1"),
+        ("NO_PROXY", "[::1]"),
+    ],
+)
+@pytest.mark.parametrize("command", ["channels", "send 1 Hi", "api GET channels/", "export folder"])
+def test_an_environment_that_httpx_cannot_use_is_a_line_and_a_code_of_its_own(
+    command: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a check, httpx raises FileNotFoundError, ImportError or InvalidURL out of the first call."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LANDBOT_API_TOKEN", TOKEN)
+    monkeypatch.setenv("LANDBOT_BASE_URL", "https://127.0.0.1:9/v1/")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    _, told = landbot(*command.split(), code=ExitCode.TOKEN)
+    assert variable in told
+    assert "Traceback" not in told
+    assert TOKEN not in told
