@@ -60,11 +60,14 @@ def encodable(text: str | None) -> str | None:
 
 
 def from_stdin(what: str) -> str:
-    """Return what standard input contains, without the line's end."""
+    """Return what standard input contains, without the line's end; `what` names it in errors."""
     try:
-        return typer.get_text_stream("stdin", encoding="utf-8").read().rstrip("\r\n")
+        text = typer.get_text_stream("stdin", encoding="utf-8").read().rstrip("\r\n")
     except UnicodeDecodeError:
         raise typer.BadParameter(f"the {what} on standard input is not UTF-8") from None
+    if not text.strip():
+        raise typer.BadParameter(f"the {what} on standard input is empty")
+    return text
 
 
 def text_or_stdin(text: str) -> str | None:

@@ -25,7 +25,7 @@ _HOUR: Final = 3600.0
 
 # Reasons for which a message stays unknown.
 NO_TRACE: Final = "the assignment to a bot leaves no trace in transcripts"
-NO_WITNESS: Final = "transcripts have not shown a message of this kind yet"
+NO_WITNESS: Final = "no transcript has shown, beyond doubt, a message of this kind that is known to be sent"
 TOO_RECENT: Final = "it is not in the transcript, and too recent to say that it never arrived"
 CUT_SHORT: Final = "it is not in the transcript, which may not reach back that far"
 ANOTHER_HOUR: Final = "the transcript shows such a message an hour earlier or later: the clock may have changed"

@@ -30,7 +30,7 @@ def send(
             metavar="TEXT",
             show_default=False,
             callback=text_or_stdin,
-            help="The text; a dash takes it from standard input.",
+            help="The text. A dash takes it from standard input; one that begins with a dash goes behind --.",
         ),
     ],
 ) -> None:
