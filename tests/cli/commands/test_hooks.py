@@ -36,11 +36,11 @@ def test_a_hook_is_ensured_and_its_token_comes_from_stdin(sandbox: Sandbox) -> N
     ]
 
 
-@pytest.mark.parametrize("given", ["", "\n", b"\xff"])
-def test_a_token_on_stdin_is_no_empty_one(sandbox: Sandbox, given: str | bytes) -> None:
+@pytest.mark.parametrize(("given", "wrong"), [("", "empty"), ("\n", "empty"), (b"\xff", "not UTF-8")])
+def test_a_token_on_stdin_is_no_empty_one(sandbox: Sandbox, given: str | bytes, wrong: str) -> None:
     words = ["hooks", "ensure", "8", "https://example.org/", "--token-stdin"]
     _, said = landbot(*words, stdin=given, code=ExitCode.USAGE)
-    assert f"the token on standard input is {'not UTF-8' if given == b'\xff' else 'empty'}" in said
+    assert f"the token on standard input is {wrong}" in said
     assert sandbox.received == 0
 
 
