@@ -32,6 +32,10 @@ WIDEN: Final = 0.018
 WIDEN_SHARE: Final = 1 / 3
 # A response takes this share of what exceeds the smallest margin.
 NARROW: Final = 0.0015
+# The time from the slot to the end of the writing is learned with this weight, and counts up to this share of the gap:
+# a new connection takes much longer, and says nothing about the next request.
+DELAY_WEIGHT: Final = 1 / 8
+MOST_DELAY: Final = 0.05
 
 
 class Start:
@@ -70,6 +74,7 @@ class Schedule:
         self._slack = (burst - 1) * self._gap * (1 + LEAST_MARGIN)
         self._starts: OrderedDict[Start, None] = OrderedDict()  # the last `rate`, in the order from which they count
         self._margin = LEAST_MARGIN
+        self._delay = 0.0  # seconds from a slot to the end of the writing, on average
         self._next = -math.inf
         self._paused_until = -math.inf
         self._learned_at = -math.inf
@@ -92,8 +97,9 @@ class Schedule:
         """Return the earliest time at which a start is allowed, as far as is known at `now`."""
         slot = max(self._paused_until, self._next - self._slack)
         if len(self._starts) >= self._burst:
-            # A request that was written late moves those behind it.
-            slot = max(slot, next(islice(reversed(self._starts), self._burst - 1, None)).at + self._gap)
+            # A request that was written late moves those behind it, by as much as it was later than usual.
+            latest = next(islice(reversed(self._starts), self._burst - 1, None)).at
+            slot = max(slot, latest + self._gap * (1 + self._margin / 2) - self._delay)
         if len(self._starts) == self._rate:
             slot = max(slot, next(iter(self._starts)).at + self._window)
         return slot
@@ -131,6 +137,8 @@ class Schedule:
             start.done = True
             self._responded = start
             self._margin -= NARROW * (self._margin - LEAST_MARGIN)
+            delay = min(start.at - start.granted, MOST_DELAY * self._gap)
+            self._delay += DELAY_WEIGHT * (delay - self._delay)
 
     def pause(self, now: float, seconds: float) -> None:
         """Let nothing start for `seconds`, and learn from the refusal. A shorter pause never shortens a longer one.

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbot_async._core.schedule import LEAST_MARGIN, MOST_MARGIN, NARROW, WIDEN, WIDEN_SHARE, Schedule, Start
+from landbot_async._core.schedule import (
+    LEAST_MARGIN,
+    MOST_DELAY,
+    MOST_MARGIN,
+    NARROW,
+    WIDEN,
+    WIDEN_SHARE,
+    Schedule,
+    Start,
+)
 from tests.conformance.limiters import most_in
 
 seconds = st.floats(0, 5, allow_nan=False)
@@ -103,8 +112,14 @@ class TestTheLimit:
         schedule = Schedule(100, 10.0, 1)
         gap = 0.1 * (1 + LEAST_MARGIN)
         schedule.start(0.0)
-        schedule.start(gap + 0.001)
-        assert schedule.earliest(gap + 0.001) == pytest.approx(2 * gap)
+        schedule.start(gap + 0.0007)
+        assert schedule.earliest(gap + 0.0007) == pytest.approx(2 * gap)
+
+    def test_after_more_lateness_the_gap_keeps_half_of_the_margin(self) -> None:
+        schedule = Schedule(10, 1.0, 1)
+        schedule.start(0.0)
+        schedule.start(0.11)
+        assert schedule.earliest(0.11) == pytest.approx(0.11 + 0.1 * (1 + LEAST_MARGIN / 2))
 
     def test_a_stall_moves_the_grid_instead_of_bursting(self) -> None:
         schedule = Schedule(10, 1.0, 1)
@@ -145,7 +160,27 @@ class TestTheMomentOfWriting:
     def test_one_that_is_written_late_moves_the_next(self) -> None:
         schedule = Schedule(10, 1.0, 1)
         schedule.write(schedule.start(0.0), 0.08)
-        assert schedule.earliest(0.08) == pytest.approx(0.18)
+        assert schedule.earliest(0.08) == pytest.approx(0.08 + 0.1 * (1 + LEAST_MARGIN / 2))
+
+    def test_the_usual_lateness_of_the_writing_costs_nothing(self) -> None:
+        """The next request is written late as well."""
+        schedule, starts, now = Schedule(10, 1.0, 1), list[Start](), 0.0
+        for _ in range(100):
+            now = wait(schedule, now)
+            starts.append(schedule.start(now))
+            schedule.write(starts[-1], now + 0.002)
+            schedule.finish_writing(starts[-1], now + 0.003)
+            schedule.respond(starts[-1])
+        gaps = [later.at - earlier.at for earlier, later in pairwise(starts[50:])]
+        assert gaps == pytest.approx([0.1 * (1 + LEAST_MARGIN)] * 49)
+
+    def test_a_slow_connection_says_little_about_the_next_request(self) -> None:
+        schedule = Schedule(10, 1.0, 1)
+        for _ in range(50):
+            start = schedule.start(wait(schedule, 0.0))
+            schedule.write(start, start.granted + 0.6)
+            schedule.respond(start)
+        assert schedule.earliest(start.at) >= start.at + 0.1 * (1 - MOST_DELAY)
 
     def test_it_counts_from_the_grant_where_nothing_is_reported(self) -> None:
         schedule = Schedule(2, 1.0, 1)
@@ -167,7 +202,7 @@ class TestTheMomentOfWriting:
         schedule.write(first, 0.05)
         schedule.finish_writing(first, 0.07)
         assert first.at == 0.07
-        assert schedule.earliest(0.1) == pytest.approx(0.17)
+        assert schedule.earliest(0.1) == pytest.approx(0.07 + 0.1 * (1 + LEAST_MARGIN / 2))
         schedule.respond(first)
         schedule.finish_writing(first, 9.0)
         assert first.at == 0.07
