@@ -299,7 +299,7 @@ from aiohttp import web
 from landbot_async.webhooks import Inbox, TextMessage
 
 _, file, log, server, seconds = sys.argv
-inbox = Inbox(os.environ["LANDBOT_HOOK_TOKEN"], durable=file, settle=0.05, queue_size=5000)
+inbox = Inbox(os.environ["LANDBOT_HOOK_TOKEN"], durable=file, settle=0.05, queue_size=5000, handler_timeout=3600)
 log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 @inbox.on(TextMessage)
@@ -354,7 +354,7 @@ async def test_stopped_twice_nothing_acknowledged_is_lost(
                     await sleep(0.1)
 
     with pytest.raises(ExceptionGroup) as raised:
-        async with stopped.running(server, "60") as port:
+        async with stopped.running(server, "600") as port:
             await deliver(port, iter(made(0.3, 3, seed=5)), told)
     assert raised.value.split((ConnectionError, asyncio.IncompleteReadError))[1] is None
     assert 100 <= len(acknowledged) < MESSAGES
