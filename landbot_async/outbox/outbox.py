@@ -363,8 +363,18 @@ class Outbox:
         opened.workers.changed()
         return count
 
+    async def set_expiry(self, expires: datetime) -> int:
+        """Give all queued messages another time, with a time zone, from which they are not sent. Return how many."""
+        when = moment("expires", expires)
+        if when is None:
+            raise TypeError("expires must be a datetime, not NoneType")
+        opened = self._open
+        count = await opened.journal.do(partial(Store.set_expiry, expires=when.timestamp()))
+        opened.workers.changed()
+        return count
+
     async def forget(self, before: datetime | None = None) -> int:
-        """Delete the contents and errors of ended messages from the file: all, or those that ended before a time.
+        """Delete contents, notes and errors of ended messages from the file: all, or of those that ended before a time.
 
         Keys, customer ids, statuses and times stay, so that nothing is sent twice. A failed message without content
         cannot be retried.

@@ -104,12 +104,14 @@ class QueueOptions(TypedDict, total=False):
         send_after: the message is not sent before this time, which has a time zone.
         expires: the message is not sent from this time on, which has a time zone.
         then: what to do after it was sent, in this order: `SetFields`, `AssignBot`. It stops at the first that fails.
+        note: a text of yours that its receipt shows, such as a row of a spreadsheet. It is no part of the message.
     """
 
     key: Required[str]
     send_after: datetime | None
     expires: datetime | None
     then: Sequence[Then]
+    note: str | None
 
 
 @frozen(eq=False, repr=False)
@@ -130,6 +132,7 @@ class Outgoing(Record):
     digest: bytes = field(repr=False)
     send_after: datetime | None = None
     expires: datetime | None = None
+    note: str | None = field(default=None, repr=False)
 
     @classmethod
     def text(cls, customer_id: int, message: str, **options: Unpack[QueueOptions]) -> Self:
@@ -173,6 +176,7 @@ class Outgoing(Record):
         send_after: datetime | None = None,
         expires: datetime | None = None,
         then: Sequence[Then] = (),
+        note: str | None = None,
     ) -> Self:
         steps = [Step(kind, body, {})]
         for each in sequence("then", then):
@@ -191,6 +195,7 @@ class Outgoing(Record):
             digest,
             moment("send_after", send_after),
             moment("expires", expires),
+            None if note is None else filled_text("note", note),
         )
 
 

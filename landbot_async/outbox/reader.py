@@ -11,7 +11,7 @@ from typing import Final, Self, TypeAlias, TypeVar
 
 import anyio.to_thread
 
-from landbot_async._core.arguments import choice, filled_text
+from landbot_async._core.arguments import choice, filled_text, finite_number
 from landbot_async._core.sqlite import open_reader
 
 from .journal.sqlite import KIND, journal_path, told
@@ -26,6 +26,8 @@ _PAGE: Final = 500
 # Receipts with their numbers, and what finds them.
 Found: TypeAlias = list[tuple[int, Receipt]]
 Find: TypeAlias = Callable[[Store], Found]
+# Those that are looked at for a rate.
+_NEWEST: Final = 1_000
 
 
 class Receipts:
@@ -86,6 +88,11 @@ class OutboxReader:
     async def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of a message, or None if there is no such key."""
         return await self._look(partial(Store.receipt, key=filled_text("key", key)))
+
+    async def sent_within(self, seconds: float) -> int:
+        """Return how many messages were sent in the last so many seconds; it counts up to 1,000."""
+        since = time.time() - finite_number("seconds", seconds, above=0)
+        return await self._look(partial(Store.sent_after, moment=since, newest=_NEWEST))
 
     def receipts(self, status: Status | Collection[Status] | None = None) -> Receipts:
         """Return the receipts of all messages, or of those with one or several statuses: see `Outbox.receipts`."""

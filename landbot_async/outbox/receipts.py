@@ -29,6 +29,7 @@ class Receipt(Record):
         error: the reason it failed, or is unknown, in words; otherwise None. It contains nothing of the message.
         evidence: how it is known that it was sent: `"answer"` (Landbot's response), `"hook"`, `"transcript"` or
             `"resolved"` (a person said so); otherwise None.
+        note: the text that was queued with it, or None.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Receipt(Record):
     ended_at: datetime | None
     error: str | None
     evidence: Evidence | None
+    note: str | None = attrs.field(default=None, repr=False)
 
 
 @frozen(eq=False, repr=False)

@@ -1141,3 +1141,47 @@ class TestArguments:
         async with Outbox(path, landbot) as outbox:
             with pytest.raises(error, match=text):
                 outbox.run(**arguments)
+
+
+async def test_a_note_comes_back_with_the_receipt_until_it_is_forgotten(path: Path, landbot: AsyncLandbot) -> None:
+    async with Outbox(path, landbot) as outbox:
+        await outbox.text(1, "Hello", key="a", note="row 17")
+        assert not await outbox.text(1, "Hello", key="a", note="row 18")  # the same message
+        await outbox.text(2, "Hello", key="b")
+        notes = [receipt.note async for receipt in outbox.run()]
+        assert notes == ["row 17", None]
+        assert "row 17" not in repr(await outbox.receipt("a"))
+        assert await outbox.forget() == 2
+        assert [receipt.note async for receipt in outbox.receipts()] == [None, None]
+    with pytest.raises(ValueError, match="note must not be empty"):
+        Outgoing.text(1, "Hello", key="a", note=" ")
+
+
+async def test_what_is_queued_can_be_given_another_end(path: Path, landbot: AsyncLandbot, sandbox: Sandbox) -> None:
+    async with Outbox(path, landbot) as outbox:
+        await outbox.text(1, "Hello", key="a")
+        async for _ in outbox.run():
+            pass
+        await outbox.text(2, "Hello", key="b", expires=datetime.now(UTC) + timedelta(days=1))
+        await outbox.text(3, "Hello", key="c")
+        assert await outbox.set_expiry(datetime.now(UTC) - timedelta(seconds=1)) == 2
+        assert [receipt async for receipt in outbox.run()] == []
+        assert (await outbox.counts())["expired"] == 2
+        with pytest.raises(TypeError, match="expires must be a datetime"):
+            await outbox.set_expiry(None)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="time zone"):
+            await outbox.set_expiry(datetime(2026, 5, 1))
+    assert [each.customer_id for each in sandbox.sent] == [1]
+
+
+async def test_a_reader_says_how_many_were_sent_lately(path: Path, landbot: AsyncLandbot) -> None:
+    reader = OutboxReader(path)
+    async with Outbox(path, landbot) as outbox:
+        await outbox.add_many(Outgoing.text(number, "Hello", key=f"s-{number}") for number in range(1, 6))
+        async for _ in outbox.run(first=3):
+            pass
+        assert await reader.sent_within(60) == 3
+        await anyio.sleep(0.01)
+        assert await reader.sent_within(0.001) == 0
+    with pytest.raises(ValueError, match="seconds must be above 0"):
+        await reader.sent_within(0)

@@ -82,7 +82,7 @@ def as_kept(row: Sequence[Any]) -> Kept:
 
 def as_receipt(row: Sequence[Any]) -> Receipt:
     """Return a row as a receipt."""
-    _, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence = row
+    _, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence, note = row
     return Receipt(
         key=key,
         customer_id=customer,
@@ -93,4 +93,5 @@ def as_receipt(row: Sequence[Any]) -> Receipt:
         ended_at=_moment(ended_at),
         error=error,
         evidence=evidence,
+        note=note,
     )

@@ -59,6 +59,7 @@ def tables(dialect: Dialect) -> tuple[str, ...]:
         "kind TEXT NOT NULL",
         f"digest {blob} NOT NULL",
         "content TEXT",  # NULL once it is forgotten
+        "note TEXT",  # the same
         f"step {whole} NOT NULL",  # the next one to do
         "state TEXT NOT NULL",
         f"claim {whole} NOT NULL",  # fences the results of earlier claims
@@ -122,7 +123,7 @@ ADD_OUTBOX: Final = "INSERT INTO outbox (name) VALUES (?)"
 
 ROWS: Final = 500
 """Rows in one INSERT. SQLite takes 32,766 values in a statement."""
-VALUES: Final = 10
+VALUES: Final = 11
 _ROW: Final = f"({_marks(VALUES)}, 0, 0, 0, 0)"
 
 
@@ -144,7 +145,7 @@ def add(how_many: int) -> str:
     rows = ", ".join([_ROW] * how_many)
     return (
         "INSERT INTO message (outbox, key, customer, kind, digest, content, state, send_after, expires, queued_at,"
-        f" step, claim, attempts, seen) VALUES {rows}"
+        f" note, step, claim, attempts, seen) VALUES {rows}"
     )
 
 
@@ -163,6 +164,7 @@ READY: Final = _CANDIDATE + " WHERE outbox = ? AND state = 'ready' ORDER BY numb
 CLAIM: Final = _move("claimed", "claim = claim + 1") + _ONE
 OVERDUE: Final = f"SELECT number, customer FROM message WHERE outbox = ? AND expires <= ? AND {states_in(QUEUED)}"
 EXPIRE: Final = _move("expired", "ended_at = ?") + _ONE
+SET_EXPIRY: Final = f"UPDATE message SET expires = ? WHERE outbox = ? AND {states_in(QUEUED)}"
 
 # At most so many customers a day
 
@@ -250,15 +252,19 @@ TO_RETRY: Final = (
 )
 RETRY: Final = _move("retried", *_CLEAN) + _ONE
 FORGET: Final = (
-    f"UPDATE message SET content = NULL, error = NULL WHERE outbox = ? AND {states_in(ENDED)} AND content IS NOT NULL"
-    " AND (? IS NULL OR ended_at < ?)"
+    f"UPDATE message SET content = NULL, note = NULL, error = NULL WHERE outbox = ? AND {states_in(ENDED)}"
+    " AND content IS NOT NULL AND (? IS NULL OR ended_at < ?)"
 )
 
 # Looking
 
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE outbox = ? GROUP BY state"
 _RECEIPT: Final = (
-    "SELECT number, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence FROM message"
+    "SELECT number, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence, note FROM message"
+)
+SENT_AFTER: Final = (
+    "SELECT count(*) FROM (SELECT ended_at FROM message WHERE outbox = ? AND state = 'sent' ORDER BY number DESC"
+    " LIMIT ?) AS newest WHERE ended_at > ?"
 )
 RECEIPT: Final = _RECEIPT + " WHERE number = ?"
 RECEIPT_OF: Final = _RECEIPT + " WHERE outbox = ? AND key = ?"

@@ -125,6 +125,7 @@ class Store:
                     send_after,
                     _seconds(each.expires),
                     now,
+                    each.note,
                 )
             )
         for first in range(0, len(rows), sql.ROWS):
@@ -188,6 +189,11 @@ class Store:
                 self._run(sql.EXPIRE, now, number)
             for customer in {customer for _, customer in overdue}:
                 self._elect(customer)
+
+    def set_expiry(self, expires: float) -> int:
+        """Give all queued messages another time from which they are not sent. Return how many."""
+        with self._transaction():
+            return self._run(sql.SET_EXPIRY, expires, self._id).rowcount
 
     def _elect(self, customer: int) -> None:
         """Make the first queued message of a customer ready, unless one is on its way."""
@@ -368,6 +374,11 @@ class Store:
         for state, count in self._run(sql.COUNTS, self._id).fetchall():
             counts[STATUS[State(state)]] += count
         return counts
+
+    def sent_after(self, moment: float, newest: int) -> int:
+        """Return how many of the newest messages that are sent were sent after a time."""
+        count: int = self._run(sql.SENT_AFTER, self._id, newest, moment).fetchone()[0]
+        return count
 
     def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of the message with a key."""
