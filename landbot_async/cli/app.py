@@ -8,7 +8,7 @@ import typer
 
 from landbot_async import __version__
 
-from .commands import api, demo, export, fields, hooks, listen, reading, sandbox, sending
+from .commands import api, campaign, demo, export, fields, hooks, listen, reading, sandbox, sending
 from .exit_codes import MEANINGS
 from .typer_app import new_app
 
@@ -21,6 +21,7 @@ app.add_typer(sending.app)
 app.add_typer(fields.app, name="field")
 app.add_typer(hooks.app, name="hooks")
 app.add_typer(api.app)
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(export.app)
 app.add_typer(listen.app)
 app.add_typer(sandbox.app)

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from .writers import Printer
 
+A_SECOND: Final = 10
+"""Requests that Landbot allows."""
 LONG: Final = 100
 """A walk of more rows takes more than one page."""
 
@@ -47,3 +49,11 @@ def progress(things: str, *, quiet: bool = False, done: int = 0) -> Generator[Ca
             bar.update(task, advance=1, total=total, visible=total is None or total > LONG)
 
         yield step
+
+
+def duration(requests: int) -> str:
+    """Return about how long that many requests take, in words."""
+    minutes = requests / A_SECOND / 60
+    if minutes < 1:
+        return "less than a minute"
+    return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"

@@ -24,10 +24,12 @@ from .environment import TOKEN, missing_token, server
 from .exit_codes import ExitCode, error_text, exit_code
 from .options import Format
 from .progress import progress
-from .signals import ENDING, cancelled_by
+from .signals import ENDING, Stop, cancelled_by
 from .writers import Printer, discard_output, visible, writer
 
 if TYPE_CHECKING:  # as in `columns`
+    from collections.abc import AsyncIterable
+
     from landbot_async import Pages
 
 FORMATS: Final = {
@@ -56,25 +58,40 @@ def say(text: str) -> None:
     typer.echo(visible(text), err=True)
 
 
-def say_server(landbot: AsyncLandbot) -> None:
-    """Print whether this is LIVE or a SANDBOX, in colour."""
+def say_server(landbot: AsyncLandbot, more: str = "") -> None:
+    """Print whether this is LIVE or a SANDBOX, in colour, and what else there is to know before anything is sent."""
     host, live = server(landbot.base_url)
     label, style = ("LIVE", "bold white on red") if live else ("SANDBOX", "bold green")
     console = Printer(stderr=True, highlight=False, markup=False)
-    console.print(Text.assemble((label, style), " ", visible(host)))
+    console.print(Text.assemble((label, style), " ", visible(host), f" · {visible(more)}" if more else ""))
 
 
-def run(job: Callable[[AsyncLandbot], Awaitable[None]], *, about: str = "", sends: bool = False) -> None:
+def run(
+    job: Callable[[AsyncLandbot], Awaitable[None]],
+    *,
+    about: str = "",
+    sends: bool = False,
+    stop: Stop | None = None,
+) -> None:
     """Do a job with a client; a failure is told on stderr and becomes the exit code.
 
     Args:
         job: what to do with the client.
         about: what the command line named, such as "customer 42", for the text of an error.
         sends: the job changes or sends something, so a person at the terminal is told which server it is.
+        stop: lets the job end in good order at the first Ctrl-C or SIGTERM.
     """
+    signalled: list[int | None] = []
+    guarded(lambda: signalled.append(anyio.run(_with_client, job, sends, stop)), about=about)
+    if signalled[0] is not None:
+        end(ExitCode(128 + signalled[0]))
+
+
+def guarded(job: Callable[[], None], *, about: str = "") -> None:
+    """Do a job without a client; a failure is told on stderr and becomes the exit code."""
     try:
         try:
-            signalled = anyio.run(_with_client, job, sends)
+            job()
         finally:
             sys.stdout.flush()
     except LandbotError as error:
@@ -86,15 +103,13 @@ def run(job: Callable[[AsyncLandbot], Awaitable[None]], *, about: str = "", send
         end(ExitCode.OTHER, str(error))
     except KeyboardInterrupt:
         end(ExitCode.INTERRUPTED)
-    if signalled is not None:
-        end(ExitCode(128 + signalled))
 
 
-async def _with_client(job: Callable[[AsyncLandbot], Awaitable[None]], sends: bool) -> int | None:
+async def _with_client(job: Callable[[AsyncLandbot], Awaitable[None]], sends: bool, stop: Stop | None) -> int | None:
     async with open_client() as landbot:
         if sends and sys.stderr.isatty():
             say_server(landbot)
-        return await cancelled_by(ENDING, functools.partial(job, landbot))
+        return await cancelled_by(ENDING, functools.partial(job, landbot), stop)
 
 
 def end(code: ExitCode, text: str = "") -> NoReturn:
@@ -102,6 +117,25 @@ def end(code: ExitCode, text: str = "") -> NoReturn:
     if text:
         say(text)
     raise typer.Exit(code) from None
+
+
+def confirm(question: str) -> None:
+    """Ask before anything is sent; without a yes, end the command.
+
+    A yes may come through a pipe. If there is nobody to ask, that is wrong usage.
+    """
+    typer.echo(f"{question} [y/N] ", nl=False, err=True)
+    try:
+        response = sys.stdin.readline()
+    except KeyboardInterrupt:
+        response = "\n"
+        say("")
+    if response.strip().lower() in ("y", "yes"):
+        return
+    if not response:
+        say("")
+        end(ExitCode.USAGE, "There is nobody to ask: give --yes. Nothing was sent.")
+    end(ExitCode.STOPPED, "Nothing was sent.")
 
 
 def accepted(text: str) -> None:
@@ -187,6 +221,15 @@ class Target:
             for item in items:
                 rows.write(item)
         self._sum_up(listing, len(items))
+
+    async def stream(self, listing: Listing, items: AsyncIterable[Any]) -> None:
+        """Write records as they come."""
+        written = 0
+        with self.open() as file, writer(self.chosen, file, listing) as rows:
+            async for item in items:
+                rows.write(item)
+                written += 1
+        self._sum_up(listing, written)
 
     async def walk(self, listing: Listing, pages: Pages[Any], limit: int | None = None) -> None:
         """Write the records of a walk as they come, up to `limit`."""

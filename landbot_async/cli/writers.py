@@ -205,7 +205,7 @@ class Rows:
         first = not self._widths
         if first:
             self._widths = [width for _, width in fitted(tightened(self._columns, self._held), self._console.width)]
-        table = _table(header=first)
+        table = plain_table(header=first)
         for column, width in zip(self._columns, self._widths, strict=False):
             table.add_column(column.name, width=width, overflow="fold")
         for cells in self._held:
@@ -223,7 +223,7 @@ class Card:
 
     def write(self, item: Any) -> None:
         """Write a record."""
-        table = _table(header=False)
+        table = plain_table(header=False)
         table.add_column(style="bold", overflow="fold", max_width=max(1, self._console.width // 3))
         table.add_column(overflow="fold")
         for name, value in self._properties(item).items():
@@ -240,7 +240,8 @@ class Card:
         return {**properties, **{f"field {name}": value for name, value in fields.items()}}
 
 
-def _table(*, header: bool) -> Table:
+def plain_table(*, header: bool) -> Table:
+    """Return a table without lines."""
     return Table(box=None, show_header=header, header_style="bold", padding=(0, GAP, 0, 0), pad_edge=False)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from landbot_async.cli.progress import progress
+from landbot_async.cli.progress import duration, progress
 
 from .helpers import Terminal
 
@@ -30,3 +30,17 @@ def test_progress_is_shown_on_a_terminal_for_long_walks(
         for _ in range(3):
             step(total)
     assert ("customers" in stderr.getvalue() and "3/" in stderr.getvalue()) == shown
+
+
+@pytest.mark.parametrize(
+    ("requests", "words"),
+    [
+        (0, "less than a minute"),
+        (599, "less than a minute"),
+        (3000, "about 5 minutes"),
+        (20_000, "about 33 minutes"),
+        (100_000, "about 2.8 hours"),
+    ],
+)
+def test_how_long_it_takes_is_said_in_words(requests: int, words: str) -> None:
+    assert duration(requests) == words

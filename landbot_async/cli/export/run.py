@@ -12,7 +12,7 @@ import typer
 from landbot_async import AsyncLandbot, LandbotError
 from landbot_async.cli.environment import TOKEN, server
 from landbot_async.cli.exit_codes import ExitCode, error_text
-from landbot_async.cli.progress import progress
+from landbot_async.cli.progress import A_SECOND, duration, progress
 from landbot_async.cli.session import end, say
 
 from .folder import Folder, FolderError, FolderInUseError, now
@@ -22,8 +22,6 @@ from .walks import Transcripts, list_customers
 
 CUSTOMERS: Final = "customers.jsonl"
 TRANSCRIPTS: Final = "transcripts.jsonl"
-A_SECOND: Final = 10
-"""Requests that Landbot allows."""
 
 
 async def export(landbot: AsyncLandbot, path: Path) -> None:
@@ -86,11 +84,3 @@ async def _list(landbot: AsyncLandbot, folder: Folder, customers: LinesFile) -> 
         return await list_customers(
             landbot, customers, folder.fact("total"), lambda total: folder.keep("total", str(total)), step
         )
-
-
-def duration(requests: int) -> str:
-    """Return about how long that many requests take, in words."""
-    minutes = requests / A_SECOND / 60
-    if minutes < 1:
-        return "less than a minute"
-    return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"

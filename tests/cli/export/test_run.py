@@ -15,7 +15,7 @@ import pytest
 
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.export.folder import Folder
-from landbot_async.cli.export.run import duration, export
+from landbot_async.cli.export.run import export
 from landbot_async.sandbox import Sandbox
 from tests.cli.helpers import landbot, until
 
@@ -173,17 +173,3 @@ def test_a_kill_loses_nothing(tmp_path: Path) -> None:
     done = [each["customer_id"] for each in lines(path / "transcripts.jsonl")]
     assert sorted(done) == list(range(1, 301))
     assert {each["id"] for each in lines(path / "customers.jsonl")} == set(done)
-
-
-@pytest.mark.parametrize(
-    ("requests", "words"),
-    [
-        (0, "less than a minute"),
-        (599, "less than a minute"),
-        (3000, "about 5 minutes"),
-        (20_000, "about 33 minutes"),
-        (100_000, "about 2.8 hours"),
-    ],
-)
-def test_how_long_it_takes_is_said_in_words(requests: int, words: str) -> None:
-    assert duration(requests) == words

@@ -1,0 +1,73 @@
+"""The commands of a campaign that change what is queued or known, and send nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from landbot_async import AsyncLandbot
+from landbot_async.cli.exit_codes import ExitCode
+from landbot_async.cli.session import accepted, say
+
+from .journal import next_command, open_outbox, quoted, summary
+
+
+async def retry(landbot: AsyncLandbot, file: Path, error: int | None) -> None:
+    """Queue failed messages again: all, or those with one HTTP status."""
+    async with open_outbox(landbot, file) as outbox:
+        count = await outbox.retry(error)
+        counts = await outbox.counts()
+    accepted(f"{count:,} failed messages are queued again: {summary(counts)}.")
+    if counts["queued"]:
+        say(f"Next: {next_command(file, counts)}")
+
+
+async def reconcile(landbot: AsyncLandbot, file: Path) -> None:
+    """Look unknown messages up in transcripts, and say what is certain now."""
+    async with open_outbox(landbot, file) as outbox:
+        done = await outbox.reconcile()
+        counts = await outbox.counts()
+        key = None
+        async for receipt in outbox.receipts("unknown"):
+            key = receipt.key
+            break
+    accepted(f"{done.sent:,} had arrived, {done.queued:,} never did and are queued again: {summary(counts)}.")
+    for reason, count in done.unknown.items():
+        say(f"{count:,} still unknown: {reason}.")
+    if key is not None:
+        say(
+            "What no transcript can tell, you decide, with --sent or --again:"
+            f" landbot campaign resolve {quoted(file)} {key} --sent"
+        )
+        raise typer.Exit(ExitCode.SOME_UNKNOWN)
+    say(f"Next: {next_command(file, counts)}")
+
+
+async def resolve(landbot: AsyncLandbot, file: Path, key: str, outcome: Literal["sent", "queued"]) -> None:
+    """Settle an unknown message as a person says."""
+    async with open_outbox(landbot, file) as outbox:
+        await outbox.resolve(key, outcome)
+        counts = await outbox.counts()
+    accepted(f"{key} is {outcome}: {summary(counts)}.")
+    say(f"Next: {next_command(file, counts)}")
+
+
+async def cancel(landbot: AsyncLandbot, file: Path, key: str | None) -> None:
+    """Take back what is queued: all, or one message."""
+    async with open_outbox(landbot, file) as outbox:
+        count = await outbox.cancel(key)
+        counts = await outbox.counts()
+    accepted(f"{count:,} queued messages are cancelled: {summary(counts)}.")
+    if key is not None and not count:
+        say(f"There is no queued message {key}.")
+        raise typer.Exit(ExitCode.NOT_FOUND)
+
+
+async def forget(landbot: AsyncLandbot, file: Path, before: datetime | None) -> None:
+    """Delete contents, rows and phone numbers of ended messages from the file."""
+    async with open_outbox(landbot, file) as outbox:
+        count = await outbox.forget(before)
+    accepted(f"The contents of {count:,} ended messages are deleted from {file}. Keys, ids and statuses stay.")
