@@ -72,7 +72,8 @@ def _channel_names(report: TokenReport) -> str:
     return ", ".join(f"{channel.id} {channel.name or ''} ({channel.type})" for channel in report.channels)
 
 
-def _languages(template: Template) -> object:
+def languages(template: Template) -> object:
+    """Return the languages of a template: a text if they are told as texts, and None if they are not told."""
     # The key is not documented: it may be `language`, `languages` or the like.
     found = next((value for key, value in template.extra.items() if key.startswith("lang")), None)
     return ", ".join(map(str, found)) if isinstance(found, list | tuple) else found
@@ -120,7 +121,7 @@ TEMPLATES: Final = Listing(
         _attribute("id", 9),
         _attribute("text", 20, 120),
         _attribute("params_number", 6, title="params"),
-        Column("languages", _languages, 9, 20),
+        Column("languages", languages, 9, 20),
     ),
 )
 HOOKS: Final = Listing(

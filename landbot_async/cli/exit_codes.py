@@ -115,7 +115,7 @@ def error_text(error: LandbotError, about: str = "") -> str:
     texts = _TEXTS if error.safe_to_retry else _UNKNOWN
     text = next((text for kind, text in texts if isinstance(error, kind)), None)
     if text is None or (not about and "{about}" in text):
-        return str(error)
+        return str(error).replace("say moved=True", "run it with --moved")
     detail = error.message.rstrip(".") if isinstance(error, APIStatusError) else ""
     status = getattr(error, "status", None)
     words = text.format(about=about, status=status, detail=detail or "no reason given")

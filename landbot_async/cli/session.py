@@ -17,7 +17,9 @@ import typer
 from attrs import frozen
 from rich.text import Text
 
-from landbot_async import AsyncLandbot, CallFailed, ConfigurationError, Event, LandbotError
+import landbot_async
+from landbot_async._core.errors import ConfigurationError, LandbotError
+from landbot_async._core.events import CallFailed
 
 from .columns import Listing
 from .environment import TOKEN, missing_token, server
@@ -30,7 +32,7 @@ from .writers import Printer, discard_output, visible, writer
 if TYPE_CHECKING:  # as in `columns`
     from collections.abc import AsyncIterable
 
-    from landbot_async import Pages
+    from landbot_async import AsyncLandbot, Event, Pages
 
 FORMATS: Final = {
     "": Format.JSONL,
@@ -50,7 +52,7 @@ def open_client() -> AsyncLandbot:
     """
     if not os.environ.get(TOKEN, "").strip():
         raise ConfigurationError(missing_token())
-    return AsyncLandbot()
+    return landbot_async.AsyncLandbot()
 
 
 def say(text: str) -> None:

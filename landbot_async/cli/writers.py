@@ -74,8 +74,11 @@ def _harmless(char: str) -> bool:
 
 
 def json_line(item: Any) -> str:
-    """Return a record as Landbot sent it, without tokens, as one line of JSON with everything unsafe escaped."""
-    return json_text(landbot_async.converter.unstructure(item))
+    """Return a record as Landbot sent it, without tokens, as one line of JSON with everything unsafe escaped.
+
+    A dictionary is a row that the command has made itself.
+    """
+    return json_text(item if isinstance(item, dict) else landbot_async.converter.unstructure(item))
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:

@@ -1,4 +1,10 @@
-"""The Outbox: many sends, each accounted for."""
+"""The Outbox: many sends, each accounted for.
+
+Names are imported when they are first used: looking into a journal needs no client (docs/decisions.md, "Lazy imports").
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from landbot_async._core.errors import (
     JournalFullError,
@@ -8,12 +14,6 @@ from landbot_async._core.errors import (
     OutboxError,
     OutboxStoppedError,
 )
-
-from .outbox import Outbox
-from .outgoing import AssignBot, Outgoing, QueueOptions, SetFields
-from .reader import OutboxReader, Receipts
-from .receipts import Added, Receipt, Reconciled
-from .run import Run
 
 __all__ = [
     "Added",
@@ -34,3 +34,29 @@ __all__ = [
     "Run",
     "SetFields",
 ]
+
+if TYPE_CHECKING:
+    from .outbox import Outbox
+    from .outgoing import AssignBot, Outgoing, QueueOptions, SetFields
+    from .reader import OutboxReader, Receipts
+    from .receipts import Added, Receipt, Reconciled
+    from .run import Run
+else:
+    _NAMES = {
+        "outbox": ("Outbox",),
+        "outgoing": ("AssignBot", "Outgoing", "QueueOptions", "SetFields"),
+        "reader": ("OutboxReader", "Receipts"),
+        "receipts": ("Added", "Receipt", "Reconciled"),
+        "run": ("Run",),
+    }
+    _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from landbot_async._core.models import TranscriptMessage
 
-from .outgoing import Step
+from .steps import Step
 
 # Seconds: how far clocks may be apart, how far two measurements of that, and a zone from our clock.
 SLACK: Final = 2.0

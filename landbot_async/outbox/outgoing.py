@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Required, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Final, Required, Self, TypeAlias, TypedDict, Unpack
 
 from attrs import field, frozen
 
@@ -24,6 +24,8 @@ from landbot_async._core.resources.customers import (
 from landbot_async._core.resources.fields import field_body, field_ids
 from landbot_async._core.routes import Route
 
+from .steps import Step
+
 ROUTES: Final[Mapping[str, Route]] = {
     "text": routes.SEND_TEXT,
     "image": routes.SEND_IMAGE,
@@ -36,25 +38,6 @@ ROUTES: Final[Mapping[str, Route]] = {
 _ANY_CUSTOMER: Final = 1
 # Sorted, so that equal contents are equal texts.
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
-
-
-class Step(NamedTuple):
-    """One thing to do for a customer: a message, or what follows it.
-
-    Attributes:
-        kind: `"text"`, `"image"`, `"location"`, `"template"`, `"bot"` or `"fields"`.
-        body: the body of the request; for fields the bodies by name.
-        ids: further ids of the path.
-    """
-
-    kind: str
-    body: Mapping[str, Any]
-    ids: Mapping[str, int]
-
-    @property
-    def idempotent(self) -> bool:
-        """True if it may be done again whatever came of it."""
-        return self.kind == "fields"
 
 
 class SetFields:
@@ -197,11 +180,6 @@ class Outgoing(Record):
             moment("expires", expires),
             None if note is None else filled_text("note", note),
         )
-
-
-def steps_of(content: str) -> list[Step]:
-    """Return the steps of a message from its form in the journal."""
-    return [Step(*each) for each in json.loads(content)]
 
 
 def moment(name: str, value: datetime | None) -> datetime | None:

@@ -17,9 +17,9 @@ from . import evidence
 from .evidence import Form, Look, Question, Sent, Shown, Witness
 from .journal.rows import Kept
 from .journal.store import Asked, Store
-from .outgoing import Step, steps_of
 from .receipts import Reconciled
 from .states import STOPPING, State
+from .steps import Step, steps_of
 
 # Unknown messages that are looked up at a time.
 _PAGE: Final = 200

@@ -31,10 +31,11 @@ from landbot_async._core.tasks import uninterrupted
 from .journal.rows import Claimed
 from .journal.sqlite import SqliteJournal
 from .journal.store import Store
-from .outgoing import ROUTES, Step, steps_of
+from .outgoing import ROUTES
 from .receipts import Receipt
 from .run import Progress, Rules, Stop
 from .states import After, after, slow_down, wanted_in_flight
+from .steps import Step, steps_of
 
 T = TypeVar("T")
 

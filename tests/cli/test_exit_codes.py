@@ -4,7 +4,18 @@ from typing import Any
 
 import pytest
 
-from landbot_async import APIConnectionError, ConfigurationError, LandbotError, ResponseError
+from landbot_async import (
+    APIConnectionError,
+    ConfigurationError,
+    JournalFullError,
+    JournalInUseError,
+    JournalMismatchError,
+    KeyConflictError,
+    LandbotError,
+    LimiterError,
+    OutboxError,
+    ResponseError,
+)
 from landbot_async._core.errors import error_class
 from landbot_async.cli.exit_codes import ExitCode, error_text, exit_code
 
@@ -61,6 +72,12 @@ LOOK = " It may have taken effect: check before you retry, or it may happen twic
         (APIConnectionError("It was never sent (x)."), ExitCode.UNREACHABLE, "It was never sent (x)."),
         (unreadable(safe=True), ExitCode.OTHER, "GET /x/ answered 200, but"),
         (ConfigurationError("There is no token."), ExitCode.TOKEN, "There is no token."),
+        (JournalInUseError("It is in use."), ExitCode.FILE, "It is in use."),
+        (JournalFullError("It is full."), ExitCode.FILE, "It is full."),
+        (KeyConflictError("It is known."), ExitCode.USAGE, "It is known."),
+        (JournalMismatchError("A copy: say moved=True."), ExitCode.USAGE, "A copy: run it with --moved."),
+        (LimiterError("The store is away."), ExitCode.UNREACHABLE, "The store is away."),
+        (OutboxError("It cannot be opened."), ExitCode.OTHER, "It cannot be opened."),
     ],
 )
 def test_each_kind_of_error_has_a_code_and_a_line_that_names_what_was_typed(

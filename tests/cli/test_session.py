@@ -18,7 +18,7 @@ from landbot_async import AsyncLandbot, ConfigurationError, Event, LandbotError,
 from landbot_async.cli.commands.reading import walk_customers
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.options import Format
-from landbot_async.cli.session import Target, accepted, once, open_client, private_file, run, say_server
+from landbot_async.cli.session import Target, accepted, confirm, once, open_client, private_file, run, say_server
 from landbot_async.sandbox import Sandbox
 from tests.helpers import TOKEN
 
@@ -351,3 +351,14 @@ def test_an_environment_that_httpx_cannot_use_is_a_line_and_a_code_of_its_own(
     assert variable in told
     assert "Traceback" not in told
     assert TOKEN not in told
+
+
+def test_ctrl_c_at_the_question_is_a_no(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.stdin, "readline", interrupted, raising=False)
+    with pytest.raises(typer.Exit) as ended:
+        confirm("Send?")
+    assert ended.value.exit_code == ExitCode.STOPPED
+    assert capsys.readouterr().err == "Send? [y/N] \nNothing was sent.\n"

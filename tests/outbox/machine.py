@@ -32,10 +32,11 @@ from landbot_async.outbox.evidence import CUT_SHORT, NO_TRACE
 from landbot_async.outbox.journal import statements as sql
 from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.store import Store
-from landbot_async.outbox.outgoing import AssignBot, Outgoing, SetFields, steps_of
+from landbot_async.outbox.outgoing import AssignBot, Outgoing, SetFields
 from landbot_async.outbox.receipts import Added
 from landbot_async.outbox.reconcile import Reconciler
 from landbot_async.outbox.states import OPEN, STATUS, State
+from landbot_async.outbox.steps import steps_of
 from landbot_async.webhooks import Message
 
 T = TypeVar("T")

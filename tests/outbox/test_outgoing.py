@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from landbot_async import AsyncLandbot
 from landbot_async.outbox import AssignBot, Outgoing, SetFields
-from landbot_async.outbox.outgoing import ROUTES, Step, Then, steps_of
+from landbot_async.outbox.outgoing import ROUTES, Then
+from landbot_async.outbox.steps import Step, steps_of
 from tests.helpers import TOKEN
 
 TOMORROW = datetime(2030, 1, 1, tzinfo=UTC)

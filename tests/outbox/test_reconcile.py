@@ -25,8 +25,8 @@ from landbot_async.outbox.evidence import (
 )
 from landbot_async.outbox.journal import statements as sql
 from landbot_async.outbox.journal.store import Store
-from landbot_async.outbox.outgoing import Step
 from landbot_async.outbox.reconcile import Reconciler
+from landbot_async.outbox.steps import Step
 from landbot_async.webhooks import Message
 
 from .machine import InMemory

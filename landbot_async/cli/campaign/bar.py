@@ -45,7 +45,6 @@ class Tally:
         self._target = self.queued if target is None else min(target, self.queued)
         self._clock = clock
         self._times: deque[float] = deque()
-        self._begun = clock()
 
     def note(self, receipt: Receipt) -> None:
         """Count a message that has ended."""
@@ -58,10 +57,9 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Messages a second, lately; 0 in the first second."""
-        now = self._clock()
-        span = min(SPAN, now - self._begun)
-        return sum(each >= now - span for each in self._times) / span if span >= 1.0 else 0.0
+        """Messages a second, lately; 0 until there is one to tell."""
+        span = self._clock() - self._times[0] if self._times else 0.0
+        return (len(self._times) - 1) / span if span >= 1.0 else 0.0
 
     @property
     def left(self) -> str:

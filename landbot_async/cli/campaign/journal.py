@@ -6,13 +6,16 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from landbot_async import AsyncLandbot, ConfigurationError
-from landbot_async.outbox import Outbox, OutboxReader
+from landbot_async import ConfigurationError, outbox
 from landbot_async.outbox.journal.rows import Kept
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import Status
+
+if TYPE_CHECKING:  # `status` and `report` need no client, and are to be quick
+    from landbot_async import AsyncLandbot
+    from landbot_async.outbox import Outbox, OutboxReader
 
 JOURNAL_URL: Final = "LANDBOT_JOURNAL_URL"
 GRACE: Final = 2.0
@@ -36,13 +39,13 @@ def check_journal(environment: Mapping[str, str] = os.environ) -> None:
 def open_outbox(landbot: AsyncLandbot, file: Path, *, moved: bool = False) -> Outbox:
     """Return the Outbox of a campaign, to be entered."""
     check_journal()
-    return Outbox(file, landbot, grace=GRACE, moved=moved)
+    return outbox.Outbox(file, landbot, grace=GRACE, moved=moved)
 
 
 def open_reader(file: Path) -> OutboxReader:
     """Return what looks into a campaign, whether it runs or not."""
     check_journal()
-    return OutboxReader(file)
+    return outbox.OutboxReader(file)
 
 
 def remove(file: Path) -> None:
@@ -51,10 +54,10 @@ def remove(file: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-async def first_queued(outbox: Outbox) -> Kept | None:
+async def first_queued(opened: Outbox) -> Kept | None:
     """Return the first message that is queued, with its content."""
-    async for receipt in outbox.receipts("queued"):
-        return await outbox._open.journal.do(partial(Store.find, key=receipt.key))  # noqa: SLF001  # the same package
+    async for receipt in opened.receipts("queued"):
+        return await opened._open.journal.do(partial(Store.find, key=receipt.key))  # noqa: SLF001  # the same package
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
@@ -12,6 +11,7 @@ from attrs import frozen
 from landbot_async.outbox import Outgoing
 
 from .customers import Chosen
+from .notes import note
 
 _GAP: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _TEMPLATE_GAP: Final = re.compile(r"\{\{\s*([0-9]{1,3})\s*\}\}")
@@ -69,7 +69,12 @@ class TextMessage:
 
     def outgoing(self, chosen: Chosen, key: str) -> Outgoing:
         """Return the message to a customer."""
-        return Outgoing.text(chosen.customer_id, self.preview(chosen.recipient.cells), key=key, note=note(chosen))
+        return Outgoing.text(
+            chosen.customer_id,
+            self.preview(chosen.recipient.cells),
+            key=key,
+            note=note(chosen.recipient.row, chosen.recipient.phone),
+        )
 
 
 @frozen
@@ -109,22 +114,13 @@ class TemplateMessage:
         """Return the message to a customer."""
         body = [chosen.recipient.cells[column] for column in self.columns]
         return Outgoing.template(
-            chosen.customer_id, self.template_id, self.language, body=body, key=key, note=note(chosen)
+            chosen.customer_id,
+            self.template_id,
+            self.language,
+            body=body,
+            key=key,
+            note=note(chosen.recipient.row, chosen.recipient.phone),
         )
-
-
-def note(chosen: Chosen) -> str:
-    """Return what the report tells of a row: the journal keeps it with the message."""
-    return json.dumps({"row": chosen.recipient.row, "phone": chosen.recipient.phone})
-
-
-def row_of(note: str | None) -> tuple[int | None, str]:
-    """Return the row and the phone number in a note; neither if it was forgotten or is none of ours."""
-    try:
-        kept = json.loads(note or "{}")
-        return kept.get("row"), kept.get("phone", "")
-    except (ValueError, AttributeError):
-        return None, ""
 
 
 def gaps(given: Sequence[str]) -> list[str]:

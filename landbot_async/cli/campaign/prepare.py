@@ -14,6 +14,7 @@ from attrs import frozen
 from rich.text import Text
 
 from landbot_async import AsyncLandbot, KeyConflictError
+from landbot_async.cli.columns import languages
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.progress import A_SECOND, duration, progress
 from landbot_async.cli.session import Target, end, private_file, say
@@ -158,6 +159,10 @@ async def _known_template(landbot: AsyncLandbot, message: TemplateMessage, chann
     wanted, given = found.params_number, len(message.columns)
     if wanted is not None and wanted != given:
         end(ExitCode.USAGE, f"Template {found.id} has {wanted} gaps, and --param fills {given}: {found.text}")
+    # How Landbot tells languages is not documented, so a difference is said and decides nothing.
+    listed = languages(found)
+    if isinstance(listed, str) and message.language not in listed.split(", "):
+        say(f"Landbot lists template {found.id} with {listed}, and not with {message.language}.")
     return TemplateMessage(message.template_id, message.language, message.columns, found.text)
 
 
@@ -194,7 +199,7 @@ async def _queue(landbot: AsyncLandbot, file: Path, messages: Sequence[Outgoing]
     if await anyio.Path(file).exists():
         async with open_outbox(landbot, file) as outbox:
             counts = await outbox.counts()
-        if counts["queued"] == sum(counts.values()):
+        if not (counts["sent"] or counts["unknown"] or counts["sending"]):
             remove(file)
     async with open_outbox(landbot, file) as outbox:
         try:

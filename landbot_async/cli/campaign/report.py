@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
-from attrs import frozen
 
 from landbot_async.cli.columns import Column, Listing
 from landbot_async.cli.session import Target
-from landbot_async.outbox import OutboxReader
 
 from .journal import next_command, open_reader
-from .messages import row_of
+from .notes import row_of
+
+if TYPE_CHECKING:
+    from landbot_async.outbox import OutboxReader
 
 LATELY: Final = 60.0
 """Seconds of which the rate is the mean."""
@@ -24,45 +26,28 @@ _KINDS: Final = 3
 """Reasons for failures that are shown."""
 
 
-@frozen
-class Status:
-    """How a campaign stands."""
-
-    campaign: str
-    total: int
-    queued: int
-    sending: int
-    sent: int
-    failed: int
-    unknown: int
-    cancelled: int
-    expired: int
-    rate: float
-    begun: str
-    errors: str
-    next: str
-
-
-@frozen
-class ReportRow:
-    """What became of one row of the spreadsheet."""
-
-    row: int | None
-    key: str
-    customer: int
-    phone: str
-    status: str
-    attempts: int
-    at: str
-    error: str
-    evidence: str
+_STATUS: Final = (
+    "campaign",
+    "total",
+    "queued",
+    "sending",
+    "sent",
+    "failed",
+    "unknown",
+    "cancelled",
+    "expired",
+    "rate",
+    "begun",
+    "errors",
+    "next",
+)
 
 
 def _column(name: str, least: int = 0, most: int = 0) -> Column:
-    return Column(name, lambda item: getattr(item, name), least, most or least)
+    return Column(name, itemgetter(name), least, most or least)
 
 
-STATUS: Final = Listing("campaign", tuple(_column(each) for each in Status.__annotations__))
+STATUS: Final = Listing("campaign", tuple(map(_column, _STATUS)))
 REPORT: Final = Listing(
     "message",
     (
@@ -89,21 +74,21 @@ def show_report(target: Target, file: Path) -> None:
     anyio.run(target.stream, REPORT, rows(file))
 
 
-async def look(file: Path) -> Status:
+async def look(file: Path) -> dict[str, object]:
     """Return how a campaign stands. Nothing is changed, and it may be running."""
     reader = open_reader(file)
     counts = await reader.counts()
     lately = await reader.sent_within(LATELY)
     runs = bool(lately and (counts["queued"] or counts["sending"]))
-    return Status(
-        campaign=str(file),
-        total=sum(counts.values()),
+    return {
+        "campaign": str(file),
+        "total": sum(counts.values()),
         **{str(status): count for status, count in counts.items()},
-        rate=round(lately / LATELY, 1),
-        begun=await _begun(reader),
-        errors=await _errors(reader) if counts["failed"] or counts["unknown"] else "",
-        next=("" if not runs else "it was sending a moment ago; once it has ended: ") + next_command(file, counts),
-    )
+        "rate": round(lately / LATELY, 1),
+        "begun": await _begun(reader),
+        "errors": await _errors(reader) if counts["failed"] or counts["unknown"] else "",
+        "next": ("it was sending a moment ago; once it has ended: " if runs else "") + next_command(file, counts),
+    }
 
 
 async def _begun(reader: OutboxReader) -> str:
@@ -120,21 +105,21 @@ async def _errors(reader: OutboxReader) -> str:
     return "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(_KINDS))
 
 
-async def rows(file: Path) -> AsyncIterator[ReportRow]:
+async def rows(file: Path) -> AsyncIterator[dict[str, object]]:
     """Yield what became of each row, in the order of the spreadsheet."""
     async for receipt in open_reader(file).receipts():
         row, phone = row_of(receipt.note)
-        yield ReportRow(
-            row=row,
-            key=receipt.key,
-            customer=receipt.customer_id,
-            phone=phone,
-            status=receipt.status,
-            attempts=receipt.attempts,
-            at=_time(receipt.ended_at),
-            error=receipt.error or "",
-            evidence=receipt.evidence or "",
-        )
+        yield {
+            "row": row,
+            "customer": receipt.customer_id,
+            "phone": phone,
+            "status": receipt.status,
+            "at": _time(receipt.ended_at),
+            "error": receipt.error or "",
+            "key": receipt.key,
+            "attempts": receipt.attempts,
+            "evidence": receipt.evidence or "",
+        }
 
 
 def _time(when: datetime | None) -> str:

@@ -8,18 +8,19 @@ from collections.abc import Callable
 from datetime import datetime, time, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import typer
 from attrs import frozen
 
-from landbot_async import AsyncLandbot, OutboxStoppedError
-from landbot_async.cli.exit_codes import ExitCode
+from landbot_async import AsyncLandbot, LandbotError, OutboxStoppedError
+from landbot_async.cli.exit_codes import ExitCode, error_text
 from landbot_async.cli.session import accepted, end, once, say, say_server
 from landbot_async.cli.signals import Stop
 from landbot_async.outbox import Outbox
-from landbot_async.outbox.outgoing import ROUTES, steps_of
+from landbot_async.outbox.outgoing import ROUTES
 from landbot_async.outbox.states import OpeningHours
+from landbot_async.outbox.steps import steps_of
 
 from .bar import Tally, bar
 from .journal import Counts, first_queued, next_command, open_outbox, quoted, summary
@@ -121,6 +122,8 @@ async def run(landbot: AsyncLandbot, asked: Running, stop: Stop) -> None:
         counts = await outbox.counts()
     if stopped is not None:
         say(str(stopped))
+        # A run stops for errors of calls only.
+        say(error_text(cast("LandbotError", stopped.__cause__), "the last message"))
     code = ending(counts, stopped=stopped is not None or stop.requested)
     for line in lines(asked, counts, tally.handed_out, code):
         say(line)

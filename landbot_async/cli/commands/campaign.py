@@ -41,7 +41,7 @@ def zone(text: str) -> ZoneInfo:
     """Return a time zone by its name."""
     try:
         return ZoneInfo(text)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):  # not known, not a name, a folder
         raise typer.BadParameter(f"{text!r} is not a time zone such as Europe/Madrid") from None
 
 

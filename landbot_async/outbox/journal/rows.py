@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
-from landbot_async.outbox.outgoing import steps_of
 from landbot_async.outbox.receipts import Receipt
 from landbot_async.outbox.states import STATUS, State
+from landbot_async.outbox.steps import steps_of
 
 
 class Cursor(Protocol):

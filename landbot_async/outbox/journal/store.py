@@ -8,16 +8,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from landbot_async._core.errors import KeyConflictError
-from landbot_async.outbox.outgoing import Outgoing
 from landbot_async.outbox.receipts import Added, Receipt
 from landbot_async.outbox.states import STATUS, STATUSES, Evidence, State, Status
 
 from . import statements as sql
 from .rows import Claimed, Connection, Cursor, Kept, as_kept, as_receipt
 from .statements import Dialect
+
+if TYPE_CHECKING:  # it brings all that sends, and a look into a journal is to be quick
+    from landbot_async.outbox.outgoing import Outgoing
 
 T = TypeVar("T")
 

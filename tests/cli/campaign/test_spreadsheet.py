@@ -47,8 +47,7 @@ def test_each_dialect_is_recognised_and_said(content: bytes, said: str, tmp_path
     assert sheet.said == said
     assert sheet.columns == ("phone", "name", "city")
     # The numbers are those that a spreadsheet program shows.
-    shift = content.startswith(b"sep=")
-    assert [(row.number - shift * 0, dict(row.cells)) for row in sheet.rows] == [
+    assert [(row.number, dict(row.cells)) for row in sheet.rows] == [
         (2, {"phone": "34600000001", "name": "Zoë", "city": "Łódź"}),
         (4, {"phone": "34600000002", "name": "Bo", "city": ""}),
     ]
@@ -76,7 +75,8 @@ def test_an_encoding_can_be_named(tmp_path: Path) -> None:
         (b"PK\3\4\0\0", "is not text. Save the spreadsheet as CSV"),
         (b"\xff\xfea", "begins like UTF-16, but is not"),
         (b"name,Name\n", "Several columns are called name"),
-        (b'a\n"open\n', "cannot be read"),
+        (b'a\n"open\n', "cannot be read at line 2"),
+        (b"\n \n", "is empty"),
     ],
 )
 def test_what_is_no_spreadsheet_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
@@ -99,6 +99,12 @@ def test_columns_without_a_name_are_left_out(tmp_path: Path) -> None:
     assert sheet.rows[0].cells == {"a": "1", "b": "3"}
 
 
+def test_blank_rows_may_stand_above_the_names(tmp_path: Path) -> None:
+    sheet = read(tmp_path, "\n;;\na;b\n1;2\n")
+    assert sheet.columns == ("a", "b")
+    assert [(row.number, dict(row.cells)) for row in sheet.rows] == [(4, {"a": "1", "b": "2"})]
+
+
 def test_json_lines_are_rows_too(tmp_path: Path) -> None:
     lines = [
         '{"Phone": 34600000001, "name": " Zoë "}',
@@ -106,6 +112,7 @@ def test_json_lines_are_rows_too(tmp_path: Path) -> None:
         '{"phone": 3.47E+10, "vip": true, "name": null}',
         "[1]",
         "{",
+        "[" * 100_000,
     ]
     sheet = read(tmp_path, "\n".join(lines), "spring.jsonl")
     assert sheet.said == "UTF-8, JSON Lines"
@@ -115,6 +122,7 @@ def test_json_lines_are_rows_too(tmp_path: Path) -> None:
         (3, {"phone": "3.47E+10", "vip": "true", "name": ""}, ""),
         (4, {}, "is not a JSON object"),
         (5, {}, "is not a JSON object"),
+        (6, {}, "is not a JSON object"),
     ]
 
 
