@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from landbot_async._core.urls import this_machine
 
+LIMITER_URL: Final = "LANDBOT_LIMITER_URL"
+JOURNAL_URL: Final = "LANDBOT_JOURNAL_URL"
 TOKEN: Final = "LANDBOT_API_TOKEN"  # noqa: S105  # the name of the variable
 
 

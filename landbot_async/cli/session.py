@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, cast
 
@@ -22,8 +22,9 @@ from landbot_async._core.errors import ConfigurationError, LandbotError
 from landbot_async._core.events import CallFailed
 
 from .columns import Listing
-from .environment import TOKEN, missing_token, server
+from .environment import LIMITER_URL, TOKEN, missing_token, server
 from .exit_codes import ExitCode, error_text, exit_code
+from .lazy import LazyModule
 from .options import Format
 from .progress import progress
 from .signals import ENDING, Stop, cancelled_by
@@ -33,6 +34,10 @@ if TYPE_CHECKING:  # as in `columns`
     from collections.abc import AsyncIterable
 
     from landbot_async import AsyncLandbot, Event, Pages
+
+    from . import limiter
+else:
+    limiter = LazyModule("limiter")
 
 FORMATS: Final = {
     "": Format.JSONL,
@@ -44,14 +49,16 @@ FORMATS: Final = {
 """The format of a file, by the end of its name."""
 
 
-def open_client() -> AsyncLandbot:
-    """Return the client that a command works with.
+def open_client() -> AbstractAsyncContextManager[AsyncLandbot]:
+    """Return the client that a command works with, to be entered.
 
     Raises:
         ConfigurationError: the environment has no token, or its token or base URL cannot be right.
     """
     if not os.environ.get(TOKEN, "").strip():
         raise ConfigurationError(missing_token())
+    if os.environ.get(LIMITER_URL, "").strip():
+        return limiter.limited_client(os.environ)
     return landbot_async.AsyncLandbot()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from landbot_async import ConfigurationError, outbox
+from landbot_async.cli.environment import JOURNAL_URL
 from landbot_async.outbox.journal.rows import Kept
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import Status
@@ -17,7 +18,6 @@ if TYPE_CHECKING:  # `status` and `report` need no client, and are to be quick
     from landbot_async import AsyncLandbot
     from landbot_async.outbox import Outbox, OutboxReader
 
-JOURNAL_URL: Final = "LANDBOT_JOURNAL_URL"
 GRACE: Final = 2.0
 """Seconds that a second Ctrl-C leaves to what is on the wire."""
 
