@@ -12,7 +12,7 @@ from landbot_async import AsyncLandbot
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.session import accepted, say
 
-from .journal import next_command, open_outbox, quoted, summary
+from .journal import next_command, open_outbox, plural, quoted, summary
 
 
 async def retry(landbot: AsyncLandbot, file: Path, error: int | None) -> None:
@@ -20,7 +20,7 @@ async def retry(landbot: AsyncLandbot, file: Path, error: int | None) -> None:
     async with open_outbox(landbot, file) as outbox:
         count = await outbox.retry(error)
         counts = await outbox.counts()
-    accepted(f"{count:,} failed messages are queued again: {summary(counts)}.")
+    accepted(f"Queued again: {plural(count, 'failed message')}. Now: {summary(counts)}.")
     if counts["queued"]:
         say(f"Next: {next_command(file, counts)}")
 
@@ -34,7 +34,7 @@ async def reconcile(landbot: AsyncLandbot, file: Path) -> None:
         async for receipt in outbox.receipts("unknown"):
             key = receipt.key
             break
-    accepted(f"{done.sent:,} had arrived, {done.queued:,} never did and are queued again: {summary(counts)}.")
+    accepted(f"Had arrived: {done.sent:,}. Never did, and queued again: {done.queued:,}. Now: {summary(counts)}.")
     for reason, count in done.unknown.items():
         say(f"{count:,} still unknown: {reason}.")
     if key is not None:
@@ -51,7 +51,7 @@ async def resolve(landbot: AsyncLandbot, file: Path, key: str, outcome: Literal[
     async with open_outbox(landbot, file) as outbox:
         await outbox.resolve(key, outcome)
         counts = await outbox.counts()
-    accepted(f"{key} is {outcome}: {summary(counts)}.")
+    accepted(f"{key} is {outcome}. Now: {summary(counts)}.")
     say(f"Next: {next_command(file, counts)}")
 
 
@@ -60,7 +60,7 @@ async def cancel(landbot: AsyncLandbot, file: Path, key: str | None) -> None:
     async with open_outbox(landbot, file) as outbox:
         count = await outbox.cancel(key)
         counts = await outbox.counts()
-    accepted(f"{count:,} queued messages are cancelled: {summary(counts)}.")
+    accepted(f"Cancelled: {plural(count, 'queued message')}. Now: {summary(counts)}.")
     if key is not None and not count:
         say(f"There is no queued message {key}.")
         raise typer.Exit(ExitCode.NOT_FOUND)
@@ -70,4 +70,4 @@ async def forget(landbot: AsyncLandbot, file: Path, before: datetime | None) -> 
     """Delete contents, rows and phone numbers of ended messages from the file."""
     async with open_outbox(landbot, file) as outbox:
         count = await outbox.forget(before)
-    accepted(f"The contents of {count:,} ended messages are deleted from {file}. Keys, ids and statuses stay.")
+    accepted(f"Deleted the contents of {plural(count, 'ended message')} from {file}. Keys, ids and statuses stay.")

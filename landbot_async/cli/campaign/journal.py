@@ -78,6 +78,11 @@ def quoted(file: Path) -> str:
     return text if all(char.isalnum() or char in "._-/\\:" for char in text) else f'"{text}"'
 
 
+def plural(count: int, thing: str) -> str:
+    """Return a number of things, in words."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def summary(counts: Counts) -> str:
     """Return the counts that are not zero, in words; that of the sent ones always."""
     shown: tuple[Status, ...] = ("sent", "failed", "unknown", "queued", "sending", "cancelled", "expired")

@@ -22,7 +22,7 @@ from landbot_async.cli.writers import Printer, csv_cell, plain_table, visible
 from landbot_async.outbox import Outgoing
 
 from .customers import Chosen, Directory, choose
-from .journal import open_outbox, quoted, remove
+from .journal import open_outbox, plural, quoted, remove
 from .messages import CampaignMessage, TemplateMessage, TextMessage
 from .recipients import LeftOut, Recipient, recipients
 from .spreadsheet import Spreadsheet, SpreadsheetError, read_spreadsheet
@@ -143,8 +143,8 @@ async def prepare(landbot: AsyncLandbot, asked: Preparation, sheet: Sheet) -> No
         say("Some customers may not have been found: the list changed too much while it was read. Prepare it again.")
     if queued.others:
         say(
-            f"{queued.others:,} messages of an earlier spreadsheet stay queued:"
-            f" landbot campaign cancel {quoted(asked.file)} takes all back that is queued."
+            f"Still queued from an earlier spreadsheet: {plural(queued.others, 'message')}."
+            f" To take back all that is queued: landbot campaign cancel {quoted(asked.file)}"
         )
     first = f" --first {CANARY}" if len(made) > CANARY else ""
     say(f"Nothing was sent. Next: landbot campaign run {quoted(asked.file)}{first}")
@@ -233,10 +233,10 @@ def _facts(asked: Preparation, sheet: Sheet, result: Result, queued: Queued) -> 
     by = "phone" if sheet.by_phone else "customer_id"
     blank = f" ({spreadsheet.blank:,} blank)" if spreadsheet.blank else ""
     columns = ", ".join(spreadsheet.columns)
-    read = f"{asked.path.name}: {spreadsheet.said}, {len(spreadsheet.rows):,} rows{blank}, columns {columns}"
+    read = f"{asked.path.name}: {spreadsheet.said}, {plural(len(spreadsheet.rows), 'row')}{blank}, columns {columns}"
     facts = [("Read", read), ("Customers", f"{len(chosen):,} found by {by} {where}")]
     if left:
-        facts.append(("Left out", f"{len(left):,} rows → {asked.left_out.name}: {_reasons(left)}"))
+        facts.append(("Left out", f"{plural(len(left), 'row')} → {asked.left_out.name}: {_reasons(left)}"))
     if isinstance(message, TemplateMessage):
         gaps = f" ← {', '.join(message.columns)}" if message.columns else ""
         facts.append(("Template", f"{message.template_id} ({message.language}){gaps}"))
@@ -245,7 +245,7 @@ def _facts(asked: Preparation, sheet: Sheet, result: Result, queued: Queued) -> 
         name = f"+{each.recipient.phone}" if each.recipient.phone else f"customer {each.customer_id}"
         facts.append((label, f"{name}  {message.preview(each.recipient.cells)[:_SHOWN]}"))
     known = f", {queued.same:,} of them known before" if queued.same else ""
-    facts.append(("Queued", f"{queued.new + queued.same:,} messages in {asked.file.name}{known}"))
+    facts.append(("Queued", f"{plural(queued.new + queued.same, 'message')} in {asked.file.name}{known}"))
     facts.append(("Time", f"{duration(len(chosen))} at {A_SECOND} a second, shared with all that uses this token"))
     return facts
 

@@ -23,7 +23,7 @@ from landbot_async.outbox.states import OpeningHours
 from landbot_async.outbox.steps import steps_of
 
 from .bar import Tally, bar
-from .journal import Counts, first_queued, next_command, open_outbox, quoted, summary
+from .journal import Counts, first_queued, next_command, open_outbox, plural, quoted, summary
 
 _BETWEEN: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])-([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
@@ -95,7 +95,7 @@ def _about(asked: Running, counts: Counts, test_to: str | None) -> str:
     queued = counts["queued"]
     number = queued if asked.first is None else min(queued, asked.first)
     of = f" of {queued:,}" if number != queued else ""
-    return f"{number:,}{of} queued messages"
+    return f"{number:,}{of} queued message{'' if queued == 1 else 's'}"
 
 
 async def run(landbot: AsyncLandbot, asked: Running, stop: Stop) -> None:
@@ -161,12 +161,12 @@ def lines(asked: Running, counts: Counts, sent_now: int, code: ExitCode) -> list
 def _why_queued(asked: Running, sent_now: int) -> str:
     """Return why messages are still queued though nobody stopped the run."""
     if asked.first is not None and sent_now >= asked.first:
-        return f"The first {asked.first:,} are done: look at them before the others follow."
+        return f"That was the number asked for ({asked.first:,}): look at the result before the others follow."
     if asked.between is not None and not OpeningHours(*asked.between).contain(clock.time()):
         start, last, zone = asked.between
         return f"Messages are sent between {start:%H:%M} and {last:%H:%M} ({zone}) only. The same command goes on then."
     if asked.per_day is not None:
-        return f"{asked.per_day:,} customers in 24 hours are reached. The same command goes on later."
+        return f"That is all for 24 hours ({plural(asked.per_day, 'customer')}). The same command goes on later."
     return "Some messages cannot be sent now. The same command goes on later."
 
 

@@ -123,7 +123,7 @@ def test_a_row_that_makes_no_message_is_left_out(sandbox: Sandbox) -> None:
     content = '{"customer_id": 1, "text": "Hello"}\n{"customer_id": 2, "text": "\\ud83d"}\n'
     Path("spring.jsonl").write_text(content, encoding="utf-8")
     out, _ = landbot("campaign", "prepare", "spring.jsonl", "--text", "{text}")
-    assert "Queued: 1 messages" in out
+    assert "Queued: 1 message in" in out
     [(row, column, reason)] = left_out()
     assert (row, column) == ("2", "")
     assert reason.startswith("makes no message:")
@@ -139,7 +139,9 @@ def test_prepared_again_it_is_the_same_campaign_or_begun_anew_as_long_as_nothing
     # Now it is added to.
     out, said = prepare("--text", "Hello {name}", content="customer_id,name\n2,Ana\n4,Bo\n")
     assert "Queued: 2 messages in spring.campaign, 1 of them known before\n" in out
-    assert said.startswith("1 messages of an earlier spreadsheet stay queued: landbot campaign cancel spring.campaign")
+    assert said.startswith(
+        "Still queued from an earlier spreadsheet: 1 message. To take back all that is queued: landbot"
+    )
     said = prepare("--text", "Other {name}", code=ExitCode.USAGE)[1]
     assert said.startswith("spring.campaign was begun with other messages to these customers, and some of them were")
     landbot("campaign", "run", "spring.campaign", "--yes")

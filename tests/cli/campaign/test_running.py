@@ -75,7 +75,7 @@ def test_some_first(sandbox: Sandbox, prepared: Callable[..., None]) -> None:
     prepared(1, 2, 3)
     assert run("--yes", "--first", "2") == (
         "SANDBOX sandbox.invalid · 2 of 3 queued messages\n"
-        "The first 2 are done: look at them before the others follow.\n"
+        "That was the number asked for (2): look at the result before the others follow.\n"
         "For now: 2 sent, 1 queued.\n"
         "Next: landbot campaign run spring.campaign\n"
     )
@@ -138,7 +138,7 @@ def test_outside_of_the_hours_it_says_when_it_goes_on(sandbox: Sandbox, prepared
 def test_only_so_many_customers_a_day(sandbox: Sandbox, prepared: Callable[..., None]) -> None:
     prepared(1, 2, 3)
     said = run("--yes", "--per-day", "2")
-    assert "2 customers in 24 hours are reached. The same command goes on later.\nFor now: 2 sent, 1 queued." in said
+    assert "That is all for 24 hours (2 customers). The same command goes on later.\nFor now: 2 sent, 1 queued." in said
 
 
 def test_a_test_goes_to_one_phone_and_counts_for_nothing(sandbox: Sandbox, prepared: Callable[..., None]) -> None:
