@@ -38,7 +38,7 @@ SANDBOX_MAY_IMPORT = {
 # And inside `_core`: the rest stands below the resources, and these below the clients.
 CLIENTS = {"apichat", "client", "platform"}
 # Folders that docs/architecture.md names as one, because their modules are alike.
-ALIKE = {"resources", "commands", "demo", "export"}
+ALIKE = {"resources", "commands", "demo", "export", "campaign"}
 
 
 def _modules() -> dict[str, Path]:

@@ -179,7 +179,7 @@ def run(patch: pytest.MonkeyPatch, words: list[str]) -> int:
     patch.setattr(session, "open_client", functools.partial(client, base_url))
     print(f"$ landbot {' '.join(words)}", flush=True)
     # The Outbox writes in a thread, which virtual time would race past.
-    options = {} if words[0] == "campaign" else {"backend_options": {"loop_factory": VirtualLoop}}
+    options: dict[str, Any] = {} if words[0] == "campaign" else {"backend_options": {"loop_factory": VirtualLoop}}
     patch.setattr(anyio, "run", functools.partial(RUN, **options))
     with pytest.raises(SystemExit) as ended:
         app(words, prog_name="landbot")

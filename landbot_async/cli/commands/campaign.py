@@ -23,7 +23,7 @@ else:
     preparing, report = LazyModule("campaign.prepare"), LazyModule("campaign.report")
     running = LazyModule("campaign.running")
 
-app: typer.Typer = new_app(help="Write to the rows of a spreadsheet: prepare, run, and account for each.")
+app: typer.Typer = new_app(help="Write to the rows of a spreadsheet, and account for each.")
 
 SUFFIX: Final = ".campaign"
 
@@ -248,6 +248,6 @@ def forget(
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", show_default=False, help="Only what ended before (UTC)."),
     ] = None,
 ) -> None:
-    """Delete contents, rows and phones of ended messages from the file, and keep the counts."""
+    """Delete contents and phones of ended messages. Counts stay."""
     when = None if before is None else before.replace(tzinfo=UTC)
     session.run(lambda client: changes.forget(client, file, when))

@@ -1,0 +1,24 @@
+"""The names of the package, which are imported when they are used."""
+
+import subprocess
+import sys
+
+import pytest
+
+from landbot_async import outbox
+
+
+def test_every_name_is_there() -> None:
+    assert set(outbox.__all__) <= set(dir(outbox))
+    for name in outbox.__all__:
+        assert getattr(outbox, name).__name__ == name
+    with pytest.raises(AttributeError, match=r"'landbot_async\.outbox' has no attribute 'Nothing'"):
+        outbox.Nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_looking_into_a_journal_imports_no_client() -> None:
+    code = (
+        "import sys; from landbot_async.outbox import OutboxReader; OutboxReader('x');"
+        "print(*{'httpx', 'cattrs', 'landbot_async._core.client', 'landbot_async.outbox.outgoing'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"
