@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import landbot_async
 from landbot_async._core.errors import ConfigurationError
@@ -41,7 +40,7 @@ async def limited_client(environment: Mapping[str, str]) -> AsyncGenerator[Async
 
 
 def _bucket(url: str, token: str, base_url: str) -> Any:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0].lower()
     if scheme not in _STORES:
         known = ", ".join(f"{each}://" for each in _STORES)
         raise ConfigurationError(f"{LIMITER_URL} must begin with one of {known}. Nothing was sent.")
@@ -51,7 +50,5 @@ def _bucket(url: str, token: str, base_url: str) -> Any:
         return getattr(module, kind)(url, key=module.limiter_key(token, base_url))
     except MissingExtraError as error:
         raise ConfigurationError(f"{LIMITER_URL}: {error}") from None
-    except ModuleNotFoundError:
-        raise ConfigurationError(f"{LIMITER_URL}: this version cannot share a limit by {scheme}:// yet.") from None
     except ValueError:
         raise ConfigurationError(f"{LIMITER_URL} is not a usable {scheme}:// URL. Nothing was sent.") from None

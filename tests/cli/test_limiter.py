@@ -1,14 +1,14 @@
 """The limit that the command shares with other programs."""
 
 import os
-from importlib.util import find_spec
+import sys
 
 import pytest
 
 from landbot_async import AsyncLandbot, ConfigurationError
-from landbot_async.cli import limiter
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.limiter import limited_client
+from landbot_async.postgres import PostgresTokenBucket
 from landbot_async.redis import RedisTokenBucket
 from tests.helpers import TOKEN
 
@@ -23,10 +23,14 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDBOT_BASE_URL", "http://127.0.0.1:9/v1/")
 
 
-async def test_the_client_has_the_limit_of_the_store() -> None:
-    async with limited_client({**os.environ, "LANDBOT_LIMITER_URL": " redis://127.0.0.1:9/0 "}) as client:
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [(" redis://127.0.0.1:9/0 ", RedisTokenBucket), ("postgresql://127.0.0.1:9/landbot", PostgresTokenBucket)],
+)
+async def test_the_client_has_the_limit_of_the_store(url: str, kind: type) -> None:
+    async with limited_client({**os.environ, "LANDBOT_LIMITER_URL": url}) as client:
         assert isinstance(client, AsyncLandbot)
-        assert isinstance(client._engine.connection.throttle.limiter, RedisTokenBucket)
+        assert isinstance(client._engine.connection.throttle.limiter, kind)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,7 @@ async def test_the_client_has_the_limit_of_the_store() -> None:
         ("mysql://user:secret@db/x", "must begin with one of redis://, rediss://, unix://, postgres://, postgresql://"),
         ("secret", "must begin with one of redis://"),
         ("redis://user:secret@db:x/0", "is not a usable redis:// URL"),
+        ("postgresql://user:secret@[::/x?a=b=c", "is not a usable postgresql:// URL"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_told_without_its_password(
@@ -46,13 +51,10 @@ def test_a_url_that_cannot_be_used_is_told_without_its_password(
     assert "secret" not in said
 
 
-@pytest.mark.parametrize(("name", "why"), [("colorsys_", "cannot share a limit by redis:// yet"), ("redis", "needs")])
-async def test_a_store_that_is_not_installed_is_told(name: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_spec("landbot_async.colorsys_") is None
-    monkeypatch.setitem(limiter._STORES, "redis", (name, "RedisTokenBucket"))
-    monkeypatch.setitem(__import__("sys").modules, "redis", None)
-    monkeypatch.delitem(__import__("sys").modules, "landbot_async.redis")
-    with pytest.raises(ConfigurationError, match=why):
+async def test_a_store_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "landbot_async.redis")
+    with pytest.raises(ConfigurationError, match=r"LANDBOT_LIMITER_URL: landbot_async\.redis needs redis"):
         async with limited_client({**os.environ, "LANDBOT_LIMITER_URL": "redis://127.0.0.1:9/0"}):
             pass
 
