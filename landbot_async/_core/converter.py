@@ -1,9 +1,9 @@
 """JSON to models and back, through one cattrs converter that casts nothing.
 
-cattrs alone turns `5` into `"5"` and `"false"` into `True`; here every value has to be of its field's type.
+By default cattrs turns `5` into `"5"` and `"false"` into `True`; here every value must have the type of its field.
 
-Most rows of a listing look alike, so a row is read by its layout (which known keys it has) and its shape (the types of
-their values). A shape that was read without a mismatch before is right again, and costs one look-up. A row of a new
+Most rows of a listing look alike, so a row is read by its layout (the known keys that it has) and its shape (the types
+of their values). A shape that was read without a mismatch before is valid again, and costs one look-up. A row of a new
 shape, or one whose conversion fails, is read in detail.
 """
 
@@ -36,14 +36,18 @@ from .models import (
 
 T = TypeVar("T")
 
-# What to remember of one model. Real answers have a handful of each; a hostile one must not fill the memory.
+# How much to remember of one model. Real responses have a few of each; a hostile one must not fill the memory.
 MOST_LAYOUTS = 64
 MOST_SHAPES = 1024
 
 
 class _InexactError(Exception):
-    """The value cannot stand for itself: `value` is what can be read of it, `mismatch` whether its type is wrong; if
-    that of something in it is, `inner` tells where and what that is.
+    """A value that cannot be read exactly.
+
+    Attributes:
+        value: the part of it that can be read.
+        mismatch: true if its type is wrong.
+        inner: the place and the value of a part whose type is wrong, if it is only a part.
     """
 
     def __init__(self, value: Any = None, *, mismatch: bool = True, inner: tuple[str, Any] | None = None) -> None:
@@ -152,7 +156,7 @@ class _Model:
                 if value is not None or field.required:
                     values.append(field.read(value, decoding))
                 elif field.name in data and field.empty() is not None:
-                    # Read as no custom fields, but they were not written as `{}`.
+                    # It reads as no custom fields, but was not written as `{}`.
                     raise _InexactError(mismatch=False)
                 else:
                     values.append(field.empty())
@@ -213,8 +217,9 @@ def _picker(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
 def _compile(
     cls: type, fields: list[_Field], names: frozenset[str], absent: frozenset[str]
 ) -> Callable[[tuple[Any, ...], dict[str, Any], Decoding], Any]:
-    """Code that makes a `cls` of picked values. It fills the slots itself: twice as fast as `__init__`, which has
-    nothing to check here.
+    """Return a function that makes a `cls` of picked values.
+
+    It fills the slots itself, which is twice as fast as `__init__` and skips no check, because there is none.
     """
     scope: dict[str, Any] = {"new": object.__new__, "cls": cls, "absent": absent}
     lines = ["def build(values, extra, decoding):", "    made = new(cls)"]
@@ -229,7 +234,7 @@ def _compile(
     for name in ("extra", "_absent"):
         scope[f"set_{name}"] = getattr(cls, name).__set__
     lines += ["    set_extra(made, extra)", "    set__absent(made, absent)", "    return made"]
-    exec("\n".join(lines), scope)  # noqa: S102  # names of our own attrs classes alone, as attrs and cattrs do it themselves
+    exec("\n".join(lines), scope)  # noqa: S102  # only names of our own attrs classes, as in attrs and cattrs
     build: Callable[[tuple[Any, ...], dict[str, Any], Decoding], Any] = scope["build"]
     return build
 

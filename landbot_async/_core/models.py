@@ -1,8 +1,8 @@
 """Records of what Landbot sends: frozen, slotted attrs classes.
 
-The schema comes from public documents and was never held against a live account, so only ids are required. Any other
-value that is missing or null reads as None; one of another type than expected does too, and stands as it came in
-`.extra`, with every key that is not known. Unix seconds become aware `datetime`s in UTC.
+The schema comes from public documents and was never checked with a live account, so only ids are required. Any other
+value that is missing or null reads as None. A value of an unexpected type does too, and `.extra` has it as it came,
+with every unknown key. Unix seconds become aware `datetime`s in UTC.
 
 Source: dev.landbot.io, Platform API, "Objects".
 """
@@ -33,7 +33,7 @@ F = TypeVar("F", "CustomField", "Field")
 
 
 def _veiled(one: F, name: str | None) -> F:
-    """Return the field for a `repr`: with its value masked if its name says that it is a token."""
+    """Return the field for a `repr`, with its value masked if its name says that it is a token."""
     return one if one.value is None or not secret_name(name) else evolve(one, value=MASK)
 
 
@@ -46,7 +46,7 @@ def _extra() -> Any:
 
 
 def _absent() -> Any:
-    # Names of the known keys that were not there at all, to tell them from those that were null.
+    # Names of the known keys that were missing, as opposed to null.
     return field(default=frozenset(), repr=False, eq=False, alias="_absent")
 
 
@@ -112,7 +112,7 @@ class Agent(Model):
 
 @frozen(eq=False, repr=False)
 class Channel(Model):
-    """A channel: one bot's door to one medium. Its `token` is as secret as the agent's."""
+    """A channel, which connects a bot to one medium. Its `token` is as secret as the agent's."""
 
     id: int
     name: str | None = None
@@ -142,7 +142,7 @@ class ChatCustomer(Model):
 
 @frozen(eq=False, repr=False)
 class CustomField(Model):
-    """A custom field as it stands in a customer."""
+    """A custom field as part of a customer."""
 
     name: str | None = None
     type: FieldType | None = None
@@ -156,10 +156,10 @@ class CustomField(Model):
 
 @frozen(eq=False, repr=False)
 class Customer(Model):
-    """A person on one channel; the same person has another id on each.
+    """A person on one channel. The same person has another id on each channel.
 
-    `last_message` is a time despite its name. `custom_fields` is what to trust for custom fields: Landbot shows each
-    a second time among the other keys, where it lands in `extra`.
+    `last_message` is a time despite its name. Use `custom_fields` for custom fields: Landbot repeats each of them among
+    the other keys, which end up in `extra`.
     """
 
     id: int
@@ -190,13 +190,13 @@ class Customer(Model):
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The plain values of the custom fields, by name: a copy, to change one see `landbot.fields`."""
+        """The plain values of the custom fields, by name. It is a copy; `landbot.fields` changes fields."""
         return {name: custom.value for name, custom in self.custom_fields.items()}
 
 
 @frozen(eq=False, repr=False)
 class Field(Model):
-    """A custom field of one customer, as the field endpoints show it."""
+    """A custom field of one customer, as the endpoints of fields return it."""
 
     name: str | None = None
     type: FieldType | None = None
@@ -210,7 +210,7 @@ class Field(Model):
 
 @frozen(eq=False, repr=False)
 class MessageHook(Model):
-    """A message hook: where Landbot posts the messages of a channel. Its `token` comes back with each delivery."""
+    """A message hook: a URL to which Landbot posts the messages of a channel. Each delivery carries its `token`."""
 
     id: int
     url: str | None = None
@@ -225,7 +225,7 @@ class MessageHook(Model):
 
 @frozen(eq=False, repr=False)
 class Template(Model):
-    """A WhatsApp template. Its language is among the keys that are not documented: look into `extra`."""
+    """A WhatsApp template. The key of its language is not documented, so look for it in `extra`."""
 
     id: int
     params_number: int | None = None
@@ -236,10 +236,10 @@ class Template(Model):
 
 @frozen(eq=False, repr=False)
 class TranscriptMessage(Model):
-    """A message of a conversation. Which of the later attributes it has depends on its type.
+    """A message of a conversation. Its type decides which of the later attributes it has.
 
-    `message` is a text, but a number, the agent's id, for an `event`. `message_datetime` is as it came, without a
-    zone; `at` is the same as a naive `datetime`, or None where it cannot be read.
+    `message` is a text; for an `event` it is a number, the agent's id. `message_datetime` is as it came, without a
+    zone; `at` is the same as a naive `datetime`, or None if it cannot be read.
     """
 
     type: MessageType | None = None

@@ -141,7 +141,7 @@ class AsyncLandbot(Client):
 
 
 def _opt_in_place(given: str | None, base_url: str) -> str | None:
-    """Return the base URL of the opt-in. It is unknown beside another server, so that a sandbox reaches nobody real."""
+    """Return the base URL of the opt-in; None beside another server, so that a sandbox reaches no real person."""
     url = os.environ.get(OPT_IN_VARIABLE) or None if given is None else given
     if url is not None:
         return normalised_base_url(url, "opt_in_base_url")

@@ -21,7 +21,7 @@ from .routes import Route
 
 
 class Outcome(enum.Enum):
-    """The knowledge about an attempt that did not succeed."""
+    """The outcome of an attempt that did not succeed, as far as it is known."""
 
     NEVER_SENT = "never sent"
     REFUSED = "refused"
@@ -29,7 +29,7 @@ class Outcome(enum.Enum):
     UNKNOWN = "unknown"
 
 
-# (idempotent, outcome) → repeat it
+# (idempotent, outcome) → retry it
 REPEAT: Final[Mapping[tuple[bool, Outcome], bool]] = {
     (True, Outcome.NEVER_SENT): True,
     (True, Outcome.REFUSED): True,
@@ -46,7 +46,7 @@ DOUBTFUL: Final = frozenset({Outcome.SERVER_ERROR, Outcome.UNKNOWN})
 
 
 def outcome_of(status: int) -> Outcome | None:
-    """Return the outcome that a status stands for, or None if a retry cannot help."""
+    """Return the outcome that a status means, or None if a retry cannot help."""
     if status == 429:
         return Outcome.REFUSED
     return Outcome.SERVER_ERROR if status >= 500 else None
@@ -70,12 +70,12 @@ class RetryPolicy(Record):
     """The number of attempts of a call and the waits between them. Only calls that the retry table allows are retried.
 
     Attributes:
-        attempts: how many there are, the first included. A 429 was not processed and costs none.
-        base: seconds, the first back-off at the most; each further one doubles (full jitter).
+        attempts: the number of attempts, including the first. A 429 was not processed and costs none.
+        base: seconds, the upper limit of the first back-off; it doubles with each further one (full jitter).
         cap: seconds, the longest back-off.
-        max_wait: seconds that a call goes on after its first 429, and the longest Retry-After it obeys.
+        max_wait: seconds for which a call goes on after its first 429, and the longest Retry-After that it obeys.
         sends: `"at_most_once"` raises where an operation that is not idempotent may have taken effect;
-            `"at_least_once"` repeats it, and the customer may get the message twice.
+            `"at_least_once"` retries it, and the customer may get the message twice.
     """
 
     attempts: int = field(default=5, validator=_check_attempts)
@@ -91,22 +91,23 @@ def repeats(policy: RetryPolicy, route: Route, outcome: Outcome) -> bool:
 
 
 def ceiling(policy: RetryPolicy, n: int) -> float:
-    """Seconds: `base · 2ⁿ`, capped. For any n: a large one does not overflow."""
+    """Return the upper limit of the back-off after `n` others, in seconds: `base · 2ⁿ`, capped, for any n."""
     return min(policy.cap, policy.base * 2.0 ** min(n, 64))
 
 
-# Digits of ASCII alone: int() and float() would take "٣", "1_000", "+7", "nan" and "-3". Past ten it is rubbish.
+# Only ASCII digits: int() and float() would accept "٣", "1_000", "+7", "nan" and "-3". More than ten make no sense.
 _SECONDS = re.compile(r"\d{1,10}(\.\d{1,9})?", re.ASCII)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that an answer asks to wait: never negative, None where it asks nothing that can be understood.
+    """Return the seconds that a response asks to wait, from 0; None if it asks for nothing that can be understood.
 
     Args:
-        headers: the answer's; a date in Retry-After is read against their Date, so that a wrong clock does no harm.
-        now: what to read it against where there is no Date.
+        headers: the headers of the response. A date in Retry-After is compared with their Date, so that a wrong clock
+            does no harm.
+        now: the date to compare with if there is no Date.
 
-    Source: RFC 9110, 10.2.3 (seconds or an HTTP date); decimals are taken too.
+    Source: RFC 9110, 10.2.3 (seconds or an HTTP date); decimals are accepted as well.
     """
     value = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):

@@ -61,7 +61,7 @@ class Trace:
     """The progress of one attempt, as httpx's `trace` extension reports it.
 
     Args:
-        permit: asked before the request is written, and told when it is; None where nobody wants to know.
+        permit: asked before the request is written, and told when it is; None if there is no limiter to tell.
     """
 
     __slots__ = ("_first", "_permit", "full", "headers", "last", "request", "sent", "status", "stopped")

@@ -1,4 +1,4 @@
-"""`landbot.fields`."""
+"""`landbot.fields`: the custom fields of customers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from landbot_async._core.routes import CREATE_FIELD, DELETE_FIELD, GET_FIELD, UP
 
 from .base import Resource, one, one_or
 
-# In this order: a bool is an int, and a datetime is a date.
+# The order matters: a bool is an int, and a datetime is a date.
 _TYPES: tuple[tuple[type, FieldType], ...] = (
     (bool, "boolean"),
     (int, "integer"),
@@ -30,15 +30,15 @@ _TYPES: tuple[tuple[type, FieldType], ...] = (
     (dict, "object"),
 )
 _NAME = re.compile(r"[a-z0-9_]+", re.ASCII)
-# How often `set` creates before it gives up.
+# How often `set` creates a field before it gives up.
 _CREATES = 3
 
 
 class Fields(Resource):
-    """The custom fields of customers, one at a time as Landbot takes them."""
+    """The custom fields of customers. Landbot takes one at a time."""
 
     async def get(self, customer_id: int, name: str) -> Field:
-        """One field.
+        """Return one field.
 
         Raises:
             NotFoundError: there is no such customer, or the customer has no such field.
@@ -56,22 +56,22 @@ class Fields(Resource):
         type: FieldType | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Field:
-        """Give the customer a field. Not repeated by itself where its outcome is unknown; `set` is.
+        """Create a field. It is not retried if its outcome is unknown; `set` is.
 
         Args:
-            customer_id: whose.
+            customer_id: the customer.
             name: lower-case letters, digits and underscores.
-            value: a bool, int, float, str, date, datetime or dict; a date goes out in ISO 8601.
-            type: None is what the value is.
-            extra: what else Landbot shall keep of it.
+            value: a bool, int, float, str, date, datetime or dict; a date is sent in ISO 8601.
+            type: the type; None takes it from the value.
+            extra: further details for Landbot to keep.
 
         Returns:
-            The field as Landbot answers with it; where it answers without one, as it was sent.
+            The field in Landbot's response; if there is none, the field as it was sent.
 
         Raises:
             NotFoundError: there is no such customer.
-            UnprocessableEntityError: Landbot does not take the value, or not as that type.
-            ServerError, APIConnectionError: with `safe_to_retry` false it may have been done all the same.
+            UnprocessableEntityError: Landbot does not accept the value, or not as that type.
+            ServerError, APIConnectionError: if `safe_to_retry` is false, it may have been done all the same.
             ValueError, TypeError: an argument is out of range; nothing was sent.
 
         Source: dev.landbot.io, "Create a customer field".
@@ -87,11 +87,11 @@ class Fields(Resource):
         type: FieldType | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Field:
-        """Change a field that the customer has. Arguments and what is returned as for `create`. Safe to repeat.
+        """Change an existing field. Arguments and result are those of `create`. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer, or the customer has no such field.
-            UnprocessableEntityError: Landbot does not take the value, or not as that type.
+            UnprocessableEntityError: Landbot does not accept the value, or not as that type.
 
         Source: dev.landbot.io, "Update a customer field".
         """
@@ -106,16 +106,15 @@ class Fields(Resource):
         type: FieldType | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Field:
-        """Update the field, or create it where it is missing. Arguments and what is returned as for `create`.
+        """Update the field, or create it if it is missing. Arguments and result are those of `create`.
 
-        Where creating it has an unknown outcome, or somebody else was faster, it is updated first before it is created
-        again.
+        If creating it has an unknown outcome, or somebody else was faster, it is updated before it is created again.
 
         Raises:
             NotFoundError: there is no such customer.
-            UnprocessableEntityError: Landbot does not take the value, or not as that type.
-            ServerError, APIConnectionError: with `safe_to_retry` false the field may be there all the same; setting it
-                again looks first.
+            UnprocessableEntityError: Landbot does not accept the value, or not as that type.
+            ServerError, APIConnectionError: if `safe_to_retry` is false, the field may exist all the same; setting it
+                again checks that first.
 
         Source: dev.landbot.io, "Update a customer field" and "Create a customer field".
         """
@@ -132,19 +131,19 @@ class Fields(Resource):
                     raise
 
     async def set_many(self, customer_id: int, values: Mapping[str, Any]) -> dict[str, Field]:
-        """Set several fields, as many at a time as the limit allows.
+        """Set several fields, at the speed that the limit allows.
 
-        Cancelled, it leaves those written that had arrived, and does not say which: setting them again is safe.
+        If it is cancelled, some fields may have been written. Setting all of them again is safe.
 
         Args:
-            customer_id: whose.
+            customer_id: the customer.
             values: the values by name, each as for `create`.
 
         Returns:
             The fields, by name.
 
         Raises:
-            FieldsError: some were not written; it says which and why, and which were.
+            FieldsError: some were not written. `.failed` has them with their errors, `.written` the others.
             ValueError, TypeError: an argument is out of range; nothing was sent.
 
         Source: dev.landbot.io, "Update a customer field" and "Create a customer field".
@@ -194,7 +193,7 @@ class Fields(Resource):
         return written
 
     async def delete(self, customer_id: int, name: str) -> None:
-        """Take the field away from the customer. Safe to repeat.
+        """Delete a field. It is safe to retry.
 
         Raises:
             NotFoundError: there is no such customer, or the customer has no such field.
@@ -213,7 +212,7 @@ class Fields(Resource):
         extra: Mapping[str, Any] | None,
     ) -> Field:
         body = field_body(value, type, extra)
-        # What Landbot answers to a write is not documented: without a field in it, it is the one that was accepted.
+        # The response to a write is not documented. If it has no field, the one that was sent was accepted.
         read = one_or(Field, Field(name, body["type"], body["value"]))
         return await self._engine.call(route, field_ids(customer_id, name), json=body, read=read)
 
