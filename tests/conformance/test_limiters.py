@@ -61,8 +61,8 @@ class TestTokenBucket(PriorityConformance):
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 class TestRedisTokenBucket(PriorityConformance):
     PER = 0.2
-    LATE = 1.0
-    EARLY = 0.03
+    LATE = 3.0
+    EARLY = 0.08
 
     @pytest.fixture(autouse=True)
     def _server(self, valkey: Valkey) -> None:
@@ -82,8 +82,8 @@ class TestRedisTokenBucket(PriorityConformance):
 @pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
 class TestPostgresTokenBucket(PriorityConformance):
     PER = 0.2
-    LATE = 1.0
-    EARLY = 0.03
+    LATE = 3.0
+    EARLY = 0.08
 
     @pytest.fixture(autouse=True)
     def _server(self, postgres: Postgres) -> None:
