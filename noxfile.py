@@ -247,6 +247,6 @@ def kills(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Run the benchmarks, which print tables and draw pictures."""
-    session.install(".[sandbox]", *_group("benchmarks"))
-    for name in session.posargs or ("limiter", "overhead", "structure", "sandbox", "inbox"):
+    session.install(".[all]", *_group("benchmarks"))
+    for name in session.posargs or ("limiter", "shared", "overhead", "structure", "sandbox", "inbox"):
         session.run("python", f"benchmarks/{name}.py")
