@@ -123,7 +123,7 @@ OF_DEPENDENCIES = (
     *(f"tests/core/test_{name}.py" for name in ("converter", "environment", "event_loop", "exchange", "http")),
     "tests/sandbox/server",
     *(f"tests/webhooks/test_{name}.py" for name in ("aiohttp", "asgi", "dispatcher", "inbox", "journal")),
-    *(f"tests/test_{name}.py" for name in ("logging", "otel", "pytest_plugin", "readme", "redis")),
+    *(f"tests/test_{name}.py" for name in ("logging", "otel", "postgres", "pytest_plugin", "readme", "redis")),
 )
 
 
