@@ -36,6 +36,8 @@ ROUTES: Final[Mapping[str, Route]] = {
 """The operation of each kind of step, but for `"fields"`, which are set one by one."""
 
 _ANY_CUSTOMER: Final = 1
+# What SQLite holds.
+_LARGEST: Final = 2**63 - 1
 # Sorted, so that equal contents are equal texts.
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -154,31 +156,32 @@ class Outgoing(Record):
         kind: str,
         customer_id: int,
         body: Mapping[str, Any],
-        *,
-        key: str,
-        send_after: datetime | None = None,
-        expires: datetime | None = None,
-        then: Sequence[Then] = (),
-        note: str | None = None,
+        **options: Unpack[QueueOptions],
     ) -> Self:
+        unknown = sorted(options.keys() - QueueOptions.__annotations__.keys())
+        if unknown:
+            raise TypeError(f"a message takes {', '.join(QueueOptions.__annotations__)}, not {unknown[0]}")
+        if "key" not in options:
+            raise TypeError('key is missing: your own name for the message, such as "spring-42"')
         steps = [Step(kind, body, {})]
-        for each in sequence("then", then):
+        for each in sequence("then", options.get("then", ())):
             if not isinstance(each, SetFields | AssignBot):
                 raise TypeError(f"then takes SetFields and AssignBot, not {type(each).__name__}")
             steps.append(each.step)
-        identity("customer_id", customer_id)
+        if identity("customer_id", customer_id) > _LARGEST:
+            raise ValueError(f"customer_id must be at most {_LARGEST}")
         content = _encode(steps)
         # Without the times: a program that computes them anew each time it runs queues the same message.
         digest = hashlib.sha256(f"{customer_id} {content}".encode()).digest()[:16]
         return cls(
-            filled_text("key", key),
+            filled_text("key", options["key"]),
             customer_id,
             kind,
             content,
             digest,
-            moment("send_after", send_after),
-            moment("expires", expires),
-            None if note is None else filled_text("note", note),
+            moment("send_after", options.get("send_after")),
+            moment("expires", options.get("expires")),
+            None if (note := options.get("note")) is None else filled_text("note", note),
         )
 
 

@@ -50,7 +50,7 @@ async def test_what_the_client_refuses_is_refused_in_the_same_words(
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({}, TypeError, "key"),
+        ({}, TypeError, "key is missing: your own name for the message"),
         ({"key": ""}, ValueError, "key must not be empty"),
         ({"key": 5}, TypeError, "key must be a string"),
         ({"key": "k", "send_after": datetime(2030, 1, 1)}, ValueError, "send_after must have a time zone"),
@@ -59,7 +59,7 @@ async def test_what_the_client_refuses_is_refused_in_the_same_words(
         ({"key": "k", "expires": date(2030, 1, 1)}, TypeError, "expires must be a datetime, not date"),
         ({"key": "k", "then": SetFields({})}, TypeError, "then must be a list"),
         ({"key": "k", "then": ["bot"]}, TypeError, "then takes SetFields and AssignBot, not str"),
-        ({"key": "k", "nonsense": 1}, TypeError, "nonsense"),
+        ({"key": "k", "nonsense": 1}, TypeError, "a message takes key, send_after, expires, then, note, not nonsense"),
     ],
 )
 def test_the_options_are_checked(options: dict[str, Any], error: type[Exception], text: str) -> None:
@@ -144,3 +144,9 @@ class TestTheDigest:
             for then in ([], [AssignBot(1)], [AssignBot(2)], [SetFields({"a": 1})], [SetFields({"a": True})])
         ]
         assert len(set(digests)) == 5
+
+
+def test_the_largest_customer_id_is_what_the_journal_holds() -> None:
+    assert Outgoing.text(2**63 - 1, "Hi", key="k").customer_id == 2**63 - 1
+    with pytest.raises(ValueError, match="customer_id must be at most 9223372036854775807"):
+        Outgoing.text(2**63, "Hi", key="k")
