@@ -248,5 +248,5 @@ def kills(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Run the benchmarks, which print tables and draw pictures."""
     session.install(".[all]", *_group("benchmarks"))
-    for name in session.posargs or ("limiter", "shared", "overhead", "structure", "sandbox", "inbox"):
+    for name in session.posargs or ("limiter", "shared", "overhead", "structure", "sandbox", "inbox", "outbox"):
         session.run("python", f"benchmarks/{name}.py")

@@ -82,6 +82,14 @@ def another_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
+def peak_memory() -> int:
+    """Return the most bytes that this process had; `ru_maxrss` would be the parent's, if that was larger."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def in_ms(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms"
 
@@ -149,6 +157,7 @@ class Ran(NamedTuple):
 
     peak: int  # bytes
     late: float  # seconds, p99
+    idle: float  # seconds, p99: the same without a run
     counting: float  # seconds, the most
 
 
@@ -176,18 +185,19 @@ async def _run(path: Path, rate: int, first: int, *, look: bool) -> Ran:
             await anyio.sleep(0.005)
             late.append(time.perf_counter() - due)
 
-    counting = [0.0]
+    counting, idle = [0.0], math.nan
     with another_process() as other:
         async with client(rate) as landbot, Outbox(path, landbot) as outbox, anyio.create_task_group() as group:
             group.start_soon(tick)
+            await anyio.sleep(3.0)
+            idle, late[:] = statistics.quantiles(late, n=100)[98], ()
             looking = other.submit(_counted, path, 30) if look else None
             async for _ in outbox.run(first=first):
                 pass
             if looking is not None:
                 counting = await anyio.to_thread.run_sync(looking.result)
             group.cancel_scope.cancel()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Ran(peak, statistics.quantiles(late, n=100)[98], max(counting))
+    return Ran(peak_memory(), statistics.quantiles(late, n=100)[98], idle, max(counting))
 
 
 def _run_in_child(path: Path, loop: str, rate: int, first: int, look: bool) -> Ran:
@@ -202,8 +212,10 @@ def measure_runs(folder: Path, loop: str, first: int) -> list[Target]:
         # A process of its own, which has not added them.
         with another_process() as other:
             found[count] = other.submit(_run_in_child, path, loop, 50, first, look).result()
-    rows = [[f"{count:,}", f"{ran.peak / 1e6:.1f} MB", in_ms(ran.late)] for count, ran in found.items()]
-    table(f"A run of {first} at 50/s", ["queued", "peak memory", "loop late (p99)"], rows)
+    rows = [
+        [f"{count:,}", f"{ran.peak / 1e6:.1f} MB", in_ms(ran.late), in_ms(ran.idle)] for count, ran in found.items()
+    ]
+    table(f"A run of {first} at 50/s", ["queued", "peak memory", "loop late (p99)", "without a run"], rows)
     more, ran = found[MANY].peak - found[1_000].peak, found[MANY]
     return [
         Target(f"at most {MOST_MEMORY / 1e6:g} MB more than with 1,000", f"{more / 1e6:+.1f} MB", more <= MOST_MEMORY),
