@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import os
 import sqlite3
 import stat
@@ -50,6 +49,7 @@ from landbot_async.outbox import (
 )
 from landbot_async.outbox.journal.sqlite import KIND
 from landbot_async.outbox.journal.store import Store
+from landbot_async.outbox.workers import Workers
 from landbot_async.sandbox import Sandbox
 from landbot_async.webhooks import Inbox, Message
 from tests.helpers import TOKEN, Unlimited
@@ -844,16 +844,23 @@ class TestTheEnd:
     ) -> None:
         """Like a Ctrl-C: after the first the wire gets time to answer, also while the block is being left."""
         sandbox.fault("latency", latency=0.6 if patient else 20, times=None, method="POST")
+        opened, leave = list[Workers](), anyio.Event()
 
         async def send() -> None:
-            async with Outbox(path, landbot) as outbox:
+            async with Outbox(path, landbot) as outbox, anyio.create_task_group() as group:
                 await outbox.add_many(texts(*range(1, 51)))
-                run = outbox.run(follow=True)
-                with anyio.move_on_after(0.3 if leaving else math.inf):
-                    await anext(run)
+                opened.append(outbox._open.workers)
+                group.start_soon(receipts, outbox)
+                await leave.wait()
+                group.cancel_scope.cancel()
 
         task = asyncio.create_task(send())
-        await asyncio.sleep(0.4)
+        while not any(each.attempts and each.attempts.on_the_wire for one in opened for each in one._flights):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        if leaving:
+            leave.set()
+            while not opened[0]._closed:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0)
         begun = anyio.current_time()
         for _ in range(times):
             task.cancel()
