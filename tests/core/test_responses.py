@@ -172,6 +172,15 @@ def test_a_body_that_is_nested_too_deeply_is_text(nested: bytes, levels: int) ->
         assert anything(answer(body), GET_CUSTOMER, STRICT) == kept
 
 
+@pytest.mark.parametrize("filling", [b"", b"1" * 3000, b'"[[[[[["', b'"]"'])
+@pytest.mark.parametrize("levels", [DEEPEST, DEEPEST + 1])
+def test_depth_is_found_in_a_body_of_any_size(levels: int, filling: bytes) -> None:
+    rows = b"[%b]" % b",".join([b'{"a": [{}], "b": "x"}'] * 5000)
+    body = b"[" * levels + (filling or b"1") + b"]" * levels
+    for each in (body, b"[%b,%b]" % (rows, body[1:-1])):
+        assert isinstance(body_of(answer(each)), str) is (levels > DEEPEST)
+
+
 @pytest.mark.parametrize(
     "body",
     [
