@@ -17,6 +17,17 @@ _GAP: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _TEMPLATE_GAP: Final = re.compile(r"\{\{\s*([0-9]{1,3})\s*\}\}")
 
 
+def checked_text(text: str) -> str:
+    """Return the text of a message, if each brace in it belongs to a gap or is doubled.
+
+    Raises:
+        ValueError: one does not.
+    """
+    if "{" in (rest := _GAP.sub("", text)) or "}" in rest:
+        raise ValueError("a brace stands alone: a gap is {column}, and a brace itself is written {{ or }}")
+    return text
+
+
 class CampaignMessage(Protocol):
     """A message with gaps."""
 

@@ -14,8 +14,8 @@ _DECIMAL: Final = re.compile(r"[0-9]{5,}[.,][0-9]+")
 # As spreadsheet programs write them: #N/A, #REF!, #DIV/0!, #NAME?
 _ERROR: Final = re.compile(r"#[A-Z0-9/_]+[!?]?", re.ASCII)
 _NOTHING: Final = frozenset({"nan", "null", "none", "n/a", "undefined"})
-# What people write between the digits of a phone number.
-_PUNCTUATION: Final = re.compile(r"[\s\u00a0().\-/']")
+# What people write between the digits of a phone number, and what programs put there unseen.
+_PUNCTUATION: Final = re.compile(r"[\s().\-/'\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _PHONE: Final = re.compile(r"\+?[0-9]+")
 _SHORTEST, _LONGEST = 7, 15
 

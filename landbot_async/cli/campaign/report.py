@@ -24,6 +24,8 @@ LATELY: Final = 60.0
 """Seconds of which the rate is the mean."""
 _KINDS: Final = 3
 """Reasons for failures that are shown."""
+LOOKED_AT: Final = 2_000
+"""Failures whose reasons are counted: the command is to be quick."""
 
 
 _STATUS: Final = (
@@ -102,7 +104,10 @@ async def _errors(reader: OutboxReader) -> str:
     kinds: Counter[str] = Counter()
     async for receipt in reader.receipts(("failed", "unknown")):
         kinds[f"{receipt.status}: {receipt.error or 'forgotten'}"] += 1
-    return "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(_KINDS))
+        if kinds.total() == LOOKED_AT:
+            break
+    shown = "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(_KINDS))
+    return shown if kinds.total() < LOOKED_AT else f"of the first {LOOKED_AT:,}: {shown}"
 
 
 async def rows(file: Path) -> AsyncIterator[dict[str, object]]:

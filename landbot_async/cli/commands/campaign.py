@@ -94,7 +94,10 @@ def _message(template: int | None, language: str | None, params: list[str], text
     if text is not None and template is None:
         if language is not None or params:
             raise typer.BadParameter("a text has no language and no --param: write {column} into it")
-        return messages.TextMessage(text)
+        try:
+            return messages.TextMessage(messages.checked_text(text))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--text") from None
     if template is None or text is not None:
         raise typer.BadParameter("give either --text, or --template and --language")
     if language is None:
@@ -154,7 +157,7 @@ def run(  # noqa: PLR0917  # typer's options
     if queued[0] and not yes:
         session.confirm("Send?")
     if test_to is not None:
-        session.run(lambda client: running.test(client, asked, test_to))
+        session.run(lambda client: running.test(client, asked, test_to), about=f"test customer {test_to}")
     else:
         stop = signals.Stop()
         session.run(lambda client: running.run(client, asked, stop), stop=stop)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from landbot_async.cli.campaign.customers import Chosen
-from landbot_async.cli.campaign.messages import TemplateMessage, TextMessage, gaps
+from landbot_async.cli.campaign.messages import TemplateMessage, TextMessage, checked_text, gaps
 from landbot_async.cli.campaign.notes import row_of
 from landbot_async.cli.campaign.recipients import Recipient
 from landbot_async.outbox import Outgoing
@@ -55,6 +55,17 @@ def test_a_template_is_shown_with_its_gaps_filled(text: str | None, shown: str) 
     made = message.outgoing(CHOSEN, "k")
     assert made == Outgoing.template(42, 5, "es", body=["Zoë", "Łódź"], key="k", note=made.note)
     assert message.kind == "5-"
+
+
+@pytest.mark.parametrize("text", ["Hello {name}", "{{x}}", "", "{a}{b}}}"])
+def test_braces_belong_to_gaps_or_are_doubled(text: str) -> None:
+    assert checked_text(text) == text
+
+
+@pytest.mark.parametrize("text", ["Hello {name", "name}", "{{{{a}", "{a}}"])
+def test_a_brace_that_stands_alone_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a brace stands alone"):
+        checked_text(text)
 
 
 def test_parameters_name_gaps_and_columns() -> None:

@@ -24,6 +24,7 @@ from landbot_async.cli.campaign.spreadsheet import Row
         "'34696336450",
         "34696336450.0",
         "34 696\u00a0336450",
+        "\u202a+34\u2011696\u200b336450\u202c",
     ],
 )
 def test_a_phone_number_is_its_digits(text: str) -> None:

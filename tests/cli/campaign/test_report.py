@@ -50,6 +50,17 @@ def test_the_status_before_and_after(sandbox: Sandbox) -> None:
     assert "failed     1" in shown
 
 
+def test_of_many_failures_some_are_counted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "LOOKED_AT", 2)
+    prepare("34600000002", "34600000004", "34600000006")
+    for each in sandbox.customers:
+        each.blocked = True
+    landbot("campaign", "run", "spring.campaign", "--yes", code=ExitCode.SOME_FAILED)
+    [status] = rows("campaign", "status", "spring.campaign")
+    assert status["errors"].startswith("of the first 2: failed: 412")
+    assert status["errors"].endswith("(2)")
+
+
 def test_while_it_runs_the_status_says_so(sandbox: Sandbox) -> None:
     prepare("34600000002", "34600000004")
 

@@ -150,6 +150,9 @@ def test_a_test_goes_to_one_phone_and_counts_for_nothing(sandbox: Sandbox, prepa
     assert [each["status"] for each in rows("campaign", "report", "spring.campaign")] == ["queued", "queued"]
     said = run("--test-to", "+34 999", "--yes", code=ExitCode.NOT_FOUND)
     assert "No customer on channel 9 has this phone number." in said
+    sandbox.customer(6).blocked = True
+    said = run("--test-to", "34600000006", "--yes", code=ExitCode.REFUSED)
+    assert "Landbot refused this for test customer 34600000006 (412): customer: The customer is blocked." in said
     landbot("campaign", "cancel", "spring.campaign")
     assert "Nothing is queued in spring.campaign." in run("--test-to", "34600000006", code=ExitCode.NOT_FOUND)
 

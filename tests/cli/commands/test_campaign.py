@@ -24,6 +24,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["prepare", "spring.csv", "--text", "x", "--language", "es"], "a text has no language and no --param"),
         (["prepare", "spring.csv", "--text", "x", "--param", "1=name"], "a text has no language and no --param"),
         (["prepare", "spring.csv", "--text", " "], "it is empty"),
+        (["prepare", "spring.csv", "--text", "Hello {name"], "a brace stands alone"),
         (["prepare", "spring.csv", "--template", "5"], "say in which language the template is"),
         (["prepare", "spring.csv", "--template", "5", "--language", "es", "--param", "x"], "is not N=COLUMN"),
         (["run", "nope.campaign"], "Make it with: landbot campaign prepare nope.csv"),
