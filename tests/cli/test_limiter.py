@@ -55,8 +55,7 @@ async def test_a_store_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.delitem(sys.modules, "landbot_async.redis")
     with pytest.raises(ConfigurationError, match=r"LANDBOT_LIMITER_URL: landbot_async\.redis needs redis"):
-        async with limited_client({**os.environ, "LANDBOT_LIMITER_URL": "redis://127.0.0.1:9/0"}):
-            pass
+        await limited_client({**os.environ, "LANDBOT_LIMITER_URL": "redis://127.0.0.1:9/0"}).__aenter__()
 
 
 def test_a_store_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
