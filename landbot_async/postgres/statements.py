@@ -198,7 +198,7 @@ class Part:
 
     def __init__(self, name: str, statements: str, call: str) -> None:
         self.name = name
-        self.statements = Template(statements).substitute(CONSTANTS)
+        self.statements: str = Template(statements).substitute(CONSTANTS)
         self.call = call
 
 

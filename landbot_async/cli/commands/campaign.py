@@ -48,7 +48,7 @@ def zone(text: str) -> ZoneInfo:
 CampaignFile = Annotated[
     Path, typer.Argument(parser=campaign_file, metavar="FILE", show_default=False, help="Such as spring.campaign.")
 ]
-MessageKey = typer.Argument(metavar="KEY", show_default=False, help="The message's key; see the report.")
+MessageKey: Any = typer.Argument(metavar="KEY", show_default=False, help="The message's key; see the report.")
 Zone = Annotated[
     ZoneInfo | None,
     typer.Option(parser=zone, metavar="ZONE", show_default=False, help="The time zone, such as Europe/Madrid."),

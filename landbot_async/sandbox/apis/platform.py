@@ -277,7 +277,7 @@ _HANDLERS: Final[Mapping[routes.Route, Handler]] = {
 
 # By method and template, so that a request is looked up without building a route. An agent's status has no method in
 # the client, and so no route: one program sets it.
-HANDLERS: Final = {
+HANDLERS: Final[Mapping[tuple[str, str], Handler]] = {
     **{(route.method, route.template): handler for route, handler in _HANDLERS.items()},
     ("PUT", "/agents/"): _set_status,
 }
