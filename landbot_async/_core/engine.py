@@ -269,7 +269,7 @@ class Engine:
 
 
 def _holds_secret(ids: Mapping[str, object]) -> bool:
-    return any(isinstance(each, Secret) for each in ids.values())
+    return Secret in map(type, ids.values())
 
 
 def _encoded(json: object) -> bytes:

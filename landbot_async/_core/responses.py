@@ -117,7 +117,11 @@ def _json(body: bytes) -> Any:
         else:
             what = "is not JSON"
     else:
-        if not _may_be_deeper_than(DEEPEST, body) or not _deeper_than(DEEPEST, value):
+        if (
+            len(body) <= 2 * DEEPEST  # in brackets alone
+            or not _may_be_deeper_than(DEEPEST, body)
+            or not _deeper_than(DEEPEST, value)
+        ):
             return value
         what = f"is nested more than {DEEPEST} levels deep"
     raise DecodeError("$", what)
