@@ -174,7 +174,8 @@ async def run(call: Call, landbot: AsyncLandbot) -> Any:
 
 def workspace(**options: Any) -> Sandbox:
     """Return a sandbox in which every one of these calls succeeds."""
-    sandbox = Sandbox(**{"customers": 3, "window": "off", **options})
+    given: dict[str, Any] = {"customers": 3, "window": "off", **options}
+    sandbox = Sandbox(**given)
     sandbox.add_hook(8, "https://x.example/")
     sandbox.customer(1).fields["age"] = 41
     return sandbox

@@ -175,12 +175,12 @@ class TestTheMomentOfWriting:
         assert gaps == pytest.approx([0.1 * (1 + LEAST_MARGIN)] * 49)
 
     def test_a_slow_connection_says_little_about_the_next_request(self) -> None:
-        schedule = Schedule(10, 1.0, 1)
+        schedule, starts = Schedule(10, 1.0, 1), list[Start]()
         for _ in range(50):
-            start = schedule.start(wait(schedule, 0.0))
-            schedule.write(start, start.granted + 0.6)
-            schedule.respond(start)
-        assert schedule.earliest(start.at) >= start.at + 0.1 * (1 - MOST_DELAY)
+            starts.append(schedule.start(wait(schedule, 0.0)))
+            schedule.write(starts[-1], starts[-1].granted + 0.6)
+            schedule.respond(starts[-1])
+        assert schedule.earliest(starts[-1].at) >= starts[-1].at + 0.1 * (1 - MOST_DELAY)
 
     def test_it_counts_from_the_grant_where_nothing_is_reported(self) -> None:
         schedule = Schedule(2, 1.0, 1)
