@@ -30,7 +30,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 # Only the interpreters that are installed. Looking for others on the network takes 12 seconds.
 nox.options.download_python = "never"
-nox.options.sessions = ["programs", "lint", "types", "names", "plain", "release", "tests", "browser"]
+nox.options.sessions = ["programs", "lint", "types", "names", "plain", "tests", "browser"]
 
 
 def _group(*names: str) -> list[str]:
