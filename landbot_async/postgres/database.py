@@ -92,7 +92,7 @@ class Database:
             self._made = False
             if self._own is not None:
                 call.cut()
-            if _has_asked_for_a_password(error):
+            if _is_wrong_password(error):
                 raise _refused(error) from error
             raise StoreAwayError(f"Postgres: {type(error).__name__}") from error
         except psycopg.Error as error:
@@ -143,10 +143,10 @@ class _Call:
                 same.shutdown(socket.SHUT_RDWR)
 
 
-def _has_asked_for_a_password(error: Exception) -> bool:
-    """Return true if a connection failed after the server had asked for a password: it was wrong."""
+def _is_wrong_password(error: Exception) -> bool:
+    """Return true if a connection failed for want of the right password. libpq tells no code for it."""
     connection = error.pgconn if isinstance(error, psycopg.OperationalError) else None
-    return connection is not None and bool(connection.used_password or connection.needs_password)
+    return connection is not None and (connection.needs_password or "password authentication" in str(error))
 
 
 def _refused(error: Exception) -> ConfigurationError:
