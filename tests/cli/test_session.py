@@ -344,8 +344,9 @@ def test_an_environment_that_httpx_cannot_use_is_a_line_and_a_code_of_its_own(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LANDBOT_API_TOKEN", TOKEN)
     monkeypatch.setenv("LANDBOT_BASE_URL", "https://127.0.0.1:9/v1/")
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv(variable, value)
     _, told = landbot(*command.split(), code=ExitCode.TOKEN)
     assert variable in told
