@@ -602,8 +602,7 @@ class TestLoops:
             with pytest.raises(APIConnectionError):
                 await landbot.customers.archive(1)
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.001):
-                    await landbot.customers.archive(1)
+                await asyncio.wait_for(landbot.customers.archive(1), 0.001)
             await landbot.aclose()
             clients.append(landbot)
 
