@@ -606,10 +606,7 @@ class TestLoops:
             await landbot.aclose()
             clients.append(landbot)
 
-        def run() -> None:
-            for _ in range(5):
-                asyncio.run(main())
-
-        await asyncio.to_thread(run)
+        for _ in range(5):
+            await asyncio.to_thread(asyncio.run, main())
         gc.collect()
         assert [loop() for loop in loops] == [None] * 5
