@@ -150,8 +150,8 @@ class _Shifts:
 
         `sweep` has read the front since, and `total` is the total now. Rows that rose during that sweep are left to the
         next one; rows that arrived since do not count. If rows arrive and are deleted in the same walk, an arrival in
-        front of the boundary and a deletion behind it look like a jump. A row that jumped may also have been deleted
-        before it was found.
+        front of the boundary and a deletion behind it look like a jump, even if the total never shows either. A row
+        that jumped may also have been deleted before it was found.
         """
         later = 0 if total is None or self.total is None else max(total - self.total, 0)
         all_found = max(self.found_rows - later, 0)
@@ -159,8 +159,7 @@ class _Shifts:
         missing = (self.rises if found else self.jumps) - found
         if self.growth and not self.shrinkage:
             missing = max(missing, self.rises - all_found)  # an arrival behind the boundary may have hidden a jump
-        come_and_go = min(self.growth, self.shrinkage)
-        spare = max(come_and_go, min(found // 4, self.shrinkage), 4 * self.reverse_jumps if come_and_go else 0)
+        spare = max(min(self.growth, self.shrinkage), min(found // 4, self.shrinkage), 4 * self.reverse_jumps)
         return not self.out_of_order and missing <= spare + (sweep.rises if sweep.found_rows else 0)
 
 
