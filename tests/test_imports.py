@@ -122,14 +122,17 @@ def test_the_sandboxs_folder_is_not_crowded() -> None:
 def test_the_map_names_every_module_and_no_other() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     chapters = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
-    missing = []
-    for path in MODULES.values():
+
+    def chapter(path: Path) -> str:
         part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        title = next((title for title in chapters if f"`{part}`" in title), "`cli`, and the rest")
+        return chapters[next((title for title in chapters if f"`{part}`" in title), "`cli`, and the rest")]
+
+    def named(path: Path) -> str:
         folder = path.parent.name
-        named = f"{folder}/" if folder in ALIKE else path.name
-        if not path.name.startswith("__") and f"`{named}`" not in chapters[title]:
-            missing.append(str(path.relative_to(PACKAGE)))
+        return f"`{folder}/`" if folder in ALIKE else f"`{path.name}`"
+
+    modules = [path for path in MODULES.values() if not path.name.startswith("__")]
+    missing = [str(path.relative_to(PACKAGE)) for path in modules if named(path) not in chapter(path)]
     assert missing == []
     there = {path.name for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")}
     assert {name for name in re.findall(r"`(?:\w+/)*(\w+\.py)`", text) if name not in there} == set()

@@ -325,6 +325,7 @@ def test_a_failure_is_one_line(error: Exception, sandbox: Sandbox, capsys: pytes
     assert capsys.readouterr() == ("", "no\n")
 
 
+@pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
