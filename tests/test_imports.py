@@ -121,7 +121,7 @@ def test_the_sandboxs_folder_is_not_crowded() -> None:
 
 def test_the_map_names_every_module_and_no_other() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    chapters = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    chapters: dict[str, str] = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
 
     def chapter(path: Path) -> str:
         part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
