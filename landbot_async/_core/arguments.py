@@ -27,7 +27,8 @@ Given: TypeAlias = T | Literal[NotGiven.NOT_GIVEN]
 
 
 def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:
-    """Return `value` if it is an int (and no bool) in the range.
+    """Return `value` if it is an int (and no bool) in the range; as a plain int, because a subclass may have another
+    text: on an enum of ints, `str` gives the name of the member.
 
     Raises:
         TypeError, ValueError: it is not; the text says what was expected. All functions here raise these two.
@@ -37,7 +38,7 @@ def whole_number(name: str, value: object, *, at_least: int, at_most: int | None
     if value < at_least or (at_most is not None and value > at_most):
         range_ = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
         raise ValueError(f"{name} must be {range_}, not {value}")
-    return value
+    return int(value)
 
 
 def finite_number(
@@ -69,14 +70,17 @@ def identity(name: str, value: object) -> int:
 
 
 def whole_text(name: str, value: object) -> str:
-    """Return `value` if it is a string that UTF-8 can hold. Escapes in JSON can make half of a character."""
+    """Return `value` if it is a string that UTF-8 can hold; as a plain one, as for `whole_number`.
+
+    Escapes in JSON can make half of a character.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name} must be text, without halves of characters, which UTF-8 cannot hold") from None
-    return value
+    return str.__str__(value)
 
 
 def filled_text(name: str, value: object) -> str:

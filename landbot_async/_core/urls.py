@@ -124,8 +124,12 @@ def _query_text(name: str, value: object) -> str:
     value = revealed(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enum of strings, `str` would give the name of the member
+    if isinstance(value, int):
+        return str(int(value))  # the same
+    if isinstance(value, float):
+        return str(float(value))
     raise TypeError(f"{name} must be text, a number or a bool in a query, not {type(value).__name__}")
 
 

@@ -116,7 +116,11 @@ class Outbox:
                 stack.push_async_callback(journal.aclose)
                 group = await stack.enter_async_context(anyio.create_task_group())
                 workers = Workers(journal, view._engine)  # noqa: SLF001  # as above
-                await group.start(workers.live)
+                group.start_soon(workers.live)
+                # Before the group ends, because nothing else ends its task. `group.start` would wait for that task,
+                # which is shielded, if it was cancelled in the turn of the event loop after the task began.
+                stack.callback(workers.end)
+                await workers.began.wait()
                 reconciler = Reconciler(
                     journal, view, send_timeout=self._send_timeout, reconcile_after=self._reconcile_after
                 )

@@ -168,7 +168,8 @@ class Outgoing(Record):
             if not isinstance(each, SetFields | AssignBot):
                 raise TypeError(f"then takes SetFields and AssignBot, not {type(each).__name__}")
             steps.append(each.step)
-        if identity("customer_id", customer_id) > _LARGEST:
+        customer_id = identity("customer_id", customer_id)
+        if customer_id > _LARGEST:
             raise ValueError(f"customer_id must be at most {_LARGEST}")
         content = _encode(steps)
         # Without the times: a program that computes them anew each time it runs queues the same message.

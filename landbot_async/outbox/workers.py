@@ -18,7 +18,7 @@ from http.client import responses as phrases
 from typing import Final, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 from landbot_async._core.attempts import Attempts
 from landbot_async._core.engine import Engine
@@ -106,6 +106,8 @@ class Workers:
         """Of the newest run; at first, of none."""
         self._journal = journal
         self._engine = engine
+        self.began: anyio.Event = anyio.Event()
+        """Set once the task group is there."""
         self._group: TaskGroup
         self._closed = False
         self._ended = anyio.Event()
@@ -123,12 +125,16 @@ class Workers:
         self._in_vain_since = 0.0
         self._pauses = 0  # and pauses because of them
 
-    async def live(self, *, task_status: TaskStatus[None]) -> None:
-        """Keep the workers' task group, until `aclose` has ended them. No scope around it cancels them."""
+    async def live(self) -> None:
+        """Keep the workers' task group, until `end` is called. No scope around it cancels them."""
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as self._group:
-                task_status.started()
+                self.began.set()
                 await self._ended.wait()
+
+    def end(self) -> None:
+        """End the task group. Nothing is on its way any more, or nothing was ever started."""
+        self._ended.set()
 
     # Runs
 
@@ -470,7 +476,6 @@ class Workers:
         for flight in self._flights:
             flight.scope.cancel()
         await self._until_idle()
-        self._ended.set()
 
     async def _until_idle(self) -> None:
         while not self._idle:

@@ -1,5 +1,6 @@
 """Arguments are taken as they are or refused by name; nothing is cast."""
 
+import enum
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -149,3 +150,14 @@ def test_a_mapping_becomes_a_dict(value: Mapping[str, object]) -> None:
 def test_what_is_no_json_object(value: object, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=f"^x {text}"):
         arguments.json_object("x", value)
+
+
+def test_members_of_enums_become_their_plain_values() -> None:
+    class Channel(int, enum.Enum):
+        WEB = 8
+
+    class Word(str, enum.Enum):  # noqa: UP042  # StrEnum would have the value as its text
+        YES = "yes"
+
+    assert str(arguments.identity("id", Channel.WEB)) == "8"
+    assert str(arguments.filled_text("text", Word.YES)) == "yes"

@@ -1,5 +1,6 @@
 """Nothing that a caller passes leads a token to another server, or out of the base URL's path."""
 
+import enum
 import posixpath
 from urllib.parse import unquote
 
@@ -280,6 +281,20 @@ def test_a_template_never_shows_a_long_number(parts: list[str]) -> None:
 )
 def test_a_query(params: dict[str, object] | None, query: str) -> None:
     assert with_query("https://x/y", params) == f"https://x/y{query}"
+
+
+def test_members_of_enums_are_their_values_in_a_query() -> None:
+    class Channel(int, enum.Enum):
+        WEB = 8
+
+    class Kind(str, enum.Enum):  # noqa: UP042  # StrEnum would have the value as its text
+        WEB = "web"
+
+    class Share(float, enum.Enum):
+        HALF = 0.5
+
+    values = {"channel": Channel.WEB, "kind": [Kind.WEB, "x"], "share": Share.HALF}
+    assert with_query("https://x/y", values) == "https://x/y?channel=8&kind=web&kind=x&share=0.5"
 
 
 def test_a_query_behind_another() -> None:

@@ -219,7 +219,8 @@ class Fields(Resource):
 
 def field_ids(customer_id: int, name: str) -> dict[str, int | str]:
     """Return the ids of a field's path, with the checks of the arguments."""
-    if not _NAME.fullmatch(filled_text("name", name)):
+    name = filled_text("name", name)
+    if not _NAME.fullmatch(name):
         raise ValueError(f"name must be lower-case letters, digits and underscores, not {name!r}")
     return {"customer_id": identity("customer_id", customer_id), "field_name": name}
 

@@ -192,9 +192,18 @@ async def open_journal(path: Path, name: str, account: Account, *, moved: bool) 
     """
     # A thread of its own: an application's busy threads must not hold up what is sent.
     thread = anyio.CapacityLimiter(1)
-    owned, store = await uninterrupted(
-        partial(anyio.to_thread.run_sync, limiter=thread), partial(_open, path, name, account, moved=moved)
-    )
+    opened: list[tuple[OwnedFile, Store]] = []
+
+    def run() -> None:
+        opened.append(_open(path, name, account, moved=moved))
+
+    try:
+        await uninterrupted(partial(anyio.to_thread.run_sync, limiter=thread), run)
+    except BaseException:
+        for owned, _ in opened:  # the caller was cancelled meanwhile, and nobody else knows of the file
+            owned.close()
+        raise
+    owned, store = opened[0]
     return SqliteJournal(path, owned, store, thread)
 
 
