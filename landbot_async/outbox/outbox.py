@@ -361,7 +361,10 @@ class Outbox:
         return count
 
     async def cancel(self, key: str | None = None) -> int:
-        """Cancel all queued messages, or one. Return how many. What is on its way is not cancelled."""
+        """Cancel all queued messages, or one. Return how many. What is on its way is not cancelled.
+
+        Of a message that was sent, and waits for a step that follows, the steps are cancelled: it ends as sent.
+        """
         opened = self._open
         count = await opened.journal.do(partial(Store.cancel, key=None if key is None else filled_text("key", key)))
         opened.workers.changed()

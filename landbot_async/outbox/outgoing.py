@@ -87,7 +87,7 @@ class QueueOptions(TypedDict, total=False):
         key: your name for this message, and required. Queued again under the same key, it is the same message. Take it
             from your own data ("spring-42"): a key that is made up would send twice when the program runs twice.
         send_after: the message is not sent before this time, which has a time zone.
-        expires: the message is not sent from this time on, which has a time zone.
+        expires: the message is not sent from this time on, which has a time zone. What follows it is done nevertheless.
         then: what to do after it was sent, in this order: `SetFields`, `AssignBot`. It stops at the first that fails.
         note: a text of yours that its receipt shows, such as a row of a spreadsheet. It is no part of the message.
     """

@@ -105,6 +105,7 @@ MOVES: Final[Mapping[str, Move]] = {
     "absent": Move((State.UNKNOWN,), State.BEHIND),
     "retried": Move((State.FAILED,), State.BEHIND),
     "cancelled": Move(QUEUED, State.CANCELLED),
+    "cut short": Move(QUEUED, State.SENT),
     "expired": Move((*QUEUED, State.TAKEN), State.EXPIRED),
 }
 

@@ -341,8 +341,7 @@ class Workers:
         if not self._hours(progress):
             raise NotNowError
         asked_at = time.time()
-        expires = flight.taken.expires
-        if expires is not None and asked_at >= expires:
+        if flight.taken.is_overdue(asked_at):
             raise TooLateError
         if not await self._journal.do(partial(Store.mark, taken=flight.taken)):
             raise FencedError

@@ -48,6 +48,7 @@ from landbot_async.outbox import (
     workers,
 )
 from landbot_async.outbox.journal import sqlite
+from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.sqlite import KIND
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.workers import Workers
@@ -277,6 +278,25 @@ class TestRunning:
             assert await receipts(outbox) == []
             assert await counts(outbox) == {"expired": 1}
         assert not sandbox.sent
+
+    async def test_what_follows_a_message_is_done_after_it_would_have_expired(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        passed = 0.0
+        real, real_time = Store.next_step, clock.time
+
+        def slow(store: Store, taken: Claimed) -> Claimed | None:
+            nonlocal passed
+            passed = 31
+            return real(store, taken)
+
+        monkeypatch.setattr(Store, "next_step", slow)
+        monkeypatch.setattr("landbot_async.outbox.workers.time.time", lambda: real_time() + passed)
+        expires = datetime.now(UTC) + timedelta(seconds=30)
+        async with Outbox(path, landbot) as outbox:
+            await outbox.text(1, "Soon", key="soon", expires=expires, then=[AssignBot(77, launch=False)])
+            assert [each.status for each in await receipts(outbox)] == ["sent"]
+        assert said(sandbox) == ["Soon"]
 
     async def test_it_follows_until_it_is_stopped(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         got: list[str] = []

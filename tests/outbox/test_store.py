@@ -171,6 +171,31 @@ class TestChoosing:
         store.expired(taken)
         assert (status(store, "b"), claimed(store).key) == ("expired", "c")
 
+    def test_what_was_sent_in_time_does_not_expire_before_its_other_steps(self, store: Store, clock: Clock) -> None:
+        """It would be told as not sent, and written to the customer again by hand."""
+        store.add([text("a", expires=clock.at(5), then=[AssignBot(1), AssignBot(2)])])
+        following = store.next_step(sending(store))
+        assert following is not None
+        assert not following.is_overdue(clock.now + 100)
+        store.not_sent(following)
+        clock.now += 100
+        store.expire()
+        assert status(store, "a") == "queued"
+        assert claimed(store).step == 1
+
+    @pytest.mark.parametrize("key", [None, "a"])
+    def test_what_was_sent_is_not_called_cancelled(self, store: Store, key: str | None) -> None:
+        store.add([text("a", then=[AssignBot(1)])])
+        following = store.next_step(sending(store))
+        assert following is not None
+        assert store.cancel("a") == 0
+        store.not_sent(following)
+        assert store.cancel(key) == 1
+        receipt = store.receipt("a")
+        assert receipt is not None
+        assert (receipt.status, receipt.evidence) == ("sent", "answer")
+        assert store.claim() is None
+
     def test_what_expires_behind_others_is_found(self, store: Store, clock: Clock) -> None:
         store.add(
             [

@@ -49,6 +49,10 @@ class Claimed(NamedTuple):
     new_today: bool = False
     """True if the customer got no message for a day, and days are counted."""
 
+    def is_overdue(self, now: float) -> bool:
+        """Return True if the message was not sent in time. What follows a message that was sent is never too late."""
+        return self.step == 0 and self.expires is not None and self.expires <= now
+
 
 class Kept(NamedTuple):
     """A message as evidence is looked for it, or as it is evidence itself."""

@@ -162,7 +162,9 @@ ELECT: Final = _move("elected") + (
 _CANDIDATE: Final = "SELECT number, claim, key, customer, content, step, expires FROM message"
 READY: Final = _CANDIDATE + " WHERE outbox = ? AND state = 'ready' ORDER BY number LIMIT 1{lock}"
 CLAIM: Final = _move("claimed", "claim = claim + 1") + _ONE
-OVERDUE: Final = f"SELECT number, customer FROM message WHERE outbox = ? AND expires <= ? AND {states_in(QUEUED)}"
+OVERDUE: Final = (
+    f"SELECT number, customer FROM message WHERE outbox = ? AND expires <= ? AND step = 0 AND {states_in(QUEUED)}"
+)
 EXPIRE: Final = _move("expired", "ended_at = ?") + _ONE
 SET_EXPIRY: Final = f"UPDATE message SET expires = ? WHERE outbox = ? AND {states_in(QUEUED)}"
 
@@ -244,8 +246,13 @@ WITNESSES_AFTER: Final = f"{_WITNESS} > ? ORDER BY number LIMIT ?"
 
 # By people
 
-CANCEL: Final = _move("cancelled", "ended_at = ?") + _ONE
-CANCEL_ALL: Final = _move("cancelled", "ended_at = ?") + " AND outbox = ?"
+_CANCEL: Final = _move("cancelled", "ended_at = ?") + " AND step = 0"
+CANCEL: Final = _CANCEL + _ONE
+CANCEL_ALL: Final = _CANCEL + " AND outbox = ?"
+# Only what follows the message is cancelled. The customer has it, and "cancelled" would tell that nothing was sent.
+_CUT_SHORT: Final = _move("cut short", "ended_at = ?", "evidence = 'answer'") + " AND step > 0"
+CUT_SHORT: Final = _CUT_SHORT + _ONE
+CUT_ALL_SHORT: Final = _CUT_SHORT + " AND outbox = ?"
 TO_RETRY: Final = (
     "SELECT number, customer FROM message WHERE outbox = ? AND state = 'failed' AND content IS NOT NULL"
     " AND (? IS NULL OR error_status = ?)"

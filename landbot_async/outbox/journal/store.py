@@ -154,7 +154,7 @@ class Store:
                 if row is None:
                     return None
                 found = Claimed(*row)
-                if found.expires is None or found.expires > now:
+                if not found.is_overdue(now):
                     new_today = daily and self._is_new_today(found.customer_id, now)
                     self._run(sql.CLAIM, found.number)
                     return found._replace(claim=found.claim + 1, new_today=new_today)
@@ -342,13 +342,15 @@ class Store:
         return None if found is None else as_kept(found)
 
     def cancel(self, key: str | None) -> int:
-        """Cancel queued messages, or one. Return how many."""
+        """Cancel queued messages, or one; of those that were sent, what follows them. Return how many."""
         with self._transaction():
             now = self.now()
             if key is None:
-                return self._run(sql.CANCEL_ALL, now, self._id).rowcount
+                return sum(self._run(each, now, self._id).rowcount for each in (sql.CANCEL_ALL, sql.CUT_ALL_SHORT))
             kept = self.find(key)
-            if kept is None or self._run(sql.CANCEL, now, kept.number).rowcount != 1:
+            if kept is None:
+                return 0
+            if self._run(sql.CUT_SHORT if kept.step else sql.CANCEL, now, kept.number).rowcount != 1:
                 return 0
             self._elect(kept.customer_id)
             return 1
