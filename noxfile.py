@@ -21,8 +21,8 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE}, key=lambda version: int(version.partition(".")[2]))
 # Programs of the system that the tests in tests/browser use, each with its package in Debian.
 PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
-# Tests in real time share one process, so that they do not disturb each other. They mostly wait, so there is a process
-# more than cores (docs/decisions.md, "Time of the checks").
+# Tests in real time share two processes, so that they hardly disturb each other. They mostly wait, so there is a
+# process more than cores (docs/decisions.md, "Time of the checks").
 IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup")
 
 nox.needs_version = ">=2025.10.14"

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import settings
 from landbot_async.sandbox.clock import VirtualLoop
 
 from .shared.servers import Postgres, Valkey
+
+TESTS = Path(__file__).parent
 
 settings.register_profile("landbot", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("landbot")
@@ -38,11 +41,16 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(f"LANDBOT_{name}", None)
 
 
+# Folders whose tests in real time wait for disks and programs, and for nothing that another process could delay.
+PATIENT = {"outbox", "cli", "sandbox"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests in real time in one process, where they do not compete with each other."""
+    """Keep the tests in real time in two processes, where they hardly compete with each other."""
     for item in items:
         if item.get_closest_marker("real_time"):
-            item.add_marker(pytest.mark.xdist_group("real_time"))
+            folder = item.path.relative_to(TESTS).parts[0]
+            item.add_marker(pytest.mark.xdist_group("patient" if folder in PATIENT else "real_time"))
 
 
 def pytest_collection_finish() -> None:

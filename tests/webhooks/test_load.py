@@ -350,7 +350,8 @@ async def test_stopped_twice_nothing_acknowledged_is_lost(
             to_send.clear()
             with anyio.CancelScope(shield=True):  # other connections may break meanwhile
                 for number in signals:
-                    stopped.process.send_signal(number)
+                    with contextlib.suppress(ProcessLookupError):  # on a busy machine it may have ended by the second
+                        stopped.process.send_signal(number)
                     await sleep(0.1)
 
     with pytest.raises(ExceptionGroup) as raised:
