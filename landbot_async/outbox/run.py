@@ -74,6 +74,12 @@ class Progress:
         per_day = self.rules.per_day
         return per_day is not None and self.contacted + len(self.reserved) >= per_day
 
+    def release(self, customer: int, *, contacted: bool) -> None:
+        """Note that a customer gets no message now, who may be one of those that are counted."""
+        if customer in self.reserved:
+            self.reserved.discard(customer)
+            self.contacted += contacted
+
     def ended(self, receipt: Receipt, error: Exception | None) -> None:
         """Note that a message has ended sent, failed or unknown."""
         self.receipts.append(receipt)

@@ -175,11 +175,14 @@ class Workers:
         return wait
 
     async def _begin(self, progress: Progress) -> None:
-        progress.begun = True
-        self._dry = False
-        await self._journal.do(Store.expire)
-        if progress.rules.per_day is not None:
-            await self._count_contacted(progress)
+        async with self._one_claims:
+            self._dry = False
+            await self._journal.do(Store.expire)
+            if progress.rules.per_day is not None and not progress.begun:
+                # What an earlier run has begun goes on.
+                progress.reserved |= {flight.taken.customer_id for flight in self._flights}
+                await self._count_contacted(progress)
+            progress.begun = True
 
     def _wait(self, progress: Progress) -> float | None:
         """Return the seconds until something may change by itself, or None if the run is over."""
@@ -227,7 +230,7 @@ class Workers:
     def _may_claim(self) -> Progress | None:
         """Return the progress of the run for which a message may be claimed now."""
         progress = self.progress
-        if self._closed or not progress.iterating or progress.stopping or self._dry:
+        if self._closed or not progress.begun or not progress.iterating or progress.stopping or self._dry:
             return None
         if progress.complete(self._on_the_way) or anyio.current_time() < self._paused_until:
             return None
@@ -257,7 +260,7 @@ class Workers:
         self._claiming += 1
         try:
             async with self._one_claims:  # so that each knows of the customers that the others have reserved
-                return await self._claim_alone(progress)
+                return await self._claim_alone(progress) if progress is self.progress else None
         except OutboxError as error:
             progress.fail(error)
             return None
@@ -281,10 +284,11 @@ class Workers:
         return taken
 
     async def _count_contacted(self, progress: Progress) -> None:
-        # No other claim is made meanwhile, but messages may end.
-        reserved = frozenset(progress.reserved)
-        contacted = await self._journal.do(partial(Store.contacted, but=reserved))
-        progress.contacted = contacted if reserved == frozenset(progress.reserved) else progress.contacted
+        # No other claim is made meanwhile, but messages may end: then those who got them are counted too.
+        reserved: set[int] | None = None
+        while reserved != progress.reserved:
+            reserved = progress.reserved.copy()
+            progress.contacted = await self._journal.do(partial(Store.contacted, but=reserved))
         progress.count_again_at = anyio.current_time() + _COUNT_AGAIN
 
     async def _carry(self, flight: Flight, progress: Progress) -> None:
@@ -298,9 +302,8 @@ class Workers:
                     pass
         finally:
             self._flights.discard(flight)
-            if taken.new_today:
-                progress.reserved.discard(taken.customer_id)
-                progress.contacted += flight.reached
+            # If it was an earlier run's, its customer may have got another message today.
+            self.progress.release(taken.customer_id, contacted=flight.reached or progress is not self.progress)
             self.changed()
 
     # An attempt
@@ -336,13 +339,15 @@ class Workers:
         progress = self.progress
         if self._closed or progress.stopping:
             raise NotNowError
-        if step.idempotent or flight.marked_at is not None:
-            return  # marked, and refused with 429 or never written: another attempt of the same call
+        if step.idempotent:
+            return  # it follows a message that was sent, and needs no mark
         if not self._hours(progress):
             raise NotNowError
-        asked_at = time.time()
+        asked_at, is_marked = time.time(), flight.marked_at is not None
         if flight.taken.is_overdue(asked_at):
-            raise TooLateError
+            raise NotNowError if is_marked else TooLateError  # queued again, it expires
+        if is_marked:
+            return  # refused with 429 or never written: another attempt of the same call
         if not await self._journal.do(partial(Store.mark, taken=flight.taken)):
             raise FencedError
         await anyio.lowlevel.checkpoint_if_cancelled()

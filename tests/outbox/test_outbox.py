@@ -133,6 +133,11 @@ class TestQueueing:
                 await receipts(outbox)
         assert said(sandbox) == ["Hello"]
 
+    async def test_a_message_that_is_given_twice_is_queued_once(self, path: Path, landbot: AsyncLandbot) -> None:
+        async with Outbox(path, landbot) as outbox:
+            message = Outgoing.text(1, "Hello", key="a")
+            assert await outbox.add_many([message, message]) == Added(1, 1)
+
     async def test_wrong_arguments_queue_nothing(self, path: Path, landbot: AsyncLandbot) -> None:
         async with Outbox(path, landbot) as outbox:
             with pytest.raises(ValueError, match="customer_id"):
@@ -230,6 +235,73 @@ class TestRunning:
             assert len(await receipts(outbox, per_day=2)) == 5
             assert {each.customer_id for each in sandbox.sent} == {1, 2}
 
+    async def test_a_run_that_is_cancelled_as_it_begins_counts_the_customers_of_the_day_again(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expire = Store.expire
+
+        def slow(store: Store) -> None:
+            clock.sleep(0.1)
+            expire(store)
+
+        async with Outbox(path, landbot) as outbox:
+            await outbox.add_many(texts(*range(1, 31)))
+            assert len(await receipts(outbox, per_day=3)) == 3
+            run = outbox.run(per_day=4)
+            with monkeypatch.context() as patch, anyio.move_on_after(0.02) as scope:
+                patch.setattr(Store, "expire", slow)
+                await anext(run)
+            assert scope.cancelled_caught
+            assert len([receipt async for receipt in run]) == 1
+        assert len({each.customer_id for each in sandbox.sent}) == 4
+
+    async def test_tasks_that_begin_a_run_together_keep_to_the_customers_of_the_day(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        contacted = Store.contacted
+
+        def slow(store: Store, but: set[int]) -> int:
+            clock.sleep(0.05)
+            return contacted(store, but)
+
+        monkeypatch.setattr(Store, "contacted", slow)
+        async with Outbox(path, landbot) as outbox:
+            await outbox.add_many(texts(*range(1, 31)))
+            assert len(await receipts(outbox, per_day=3)) == 3
+            run = outbox.run(per_day=4)
+
+            async def receive() -> None:
+                async for _ in run:
+                    pass
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(receive)
+                group.start_soon(receive)
+        assert len({each.customer_id for each in sandbox.sent}) == 4
+
+    @pytest.mark.parametrize("before", [3, None])
+    async def test_what_an_earlier_run_has_begun_counts_as_customers_of_the_day(
+        self, path: Path, sandbox: Sandbox, before: int | None
+    ) -> None:
+        async with sandbox.client(limiter=TokenBucket(rate=20)) as landbot, Outbox(path, landbot) as outbox:
+            await outbox.add_many(texts(99, *range(1, 31)))
+            await anext(outbox.run(per_day=before))
+            # Others wait for the limiter now.
+            assert outbox._open.workers._flights
+            assert len(await receipts(outbox, per_day=3)) == 3
+        assert len({each.customer_id for each in sandbox.sent}) == 3
+
+    async def test_a_claim_that_waits_for_another_is_not_made_for_an_earlier_run(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot
+    ) -> None:
+        async with Outbox(path, landbot) as outbox:
+            await outbox.add_many(texts(1, 2))
+            opened = outbox._open.workers
+            before = opened.progress
+            outbox.run()
+            assert await opened._claim(before) is None
+            assert await counts(outbox) == {"queued": 2}
+
     async def test_only_between_some_hours(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         now = datetime.now(UTC)
         inside = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time(), UTC)
@@ -297,6 +369,18 @@ class TestRunning:
             await outbox.text(1, "Soon", key="soon", expires=expires, then=[AssignBot(77, launch=False)])
             assert [each.status for each in await receipts(outbox)] == ["sent"]
         assert said(sandbox) == ["Soon"]
+
+    async def test_one_that_expires_while_the_limit_is_refused(self, path: Path, sandbox: Sandbox) -> None:
+        slow = RetryPolicy(base=0.8, cap=0.8)
+        async with (
+            sandbox.client(limiter=TokenBucket(rate=500), retry=slow) as landbot,
+            Outbox(path, landbot) as outbox,
+        ):
+            await outbox.text(1, "Soon", key="soon", expires=datetime.now(UTC) + timedelta(seconds=0.5))
+            sandbox.fault(429, method="POST")
+            assert await receipts(outbox) == []
+            assert await counts(outbox) == {"expired": 1}
+        assert not sandbox.sent
 
     async def test_it_follows_until_it_is_stopped(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         got: list[str] = []
@@ -668,6 +752,38 @@ class TestTheJournal:
         assert opening.cancelled()
         async with Outbox(path, landbot) as outbox:
             assert await outbox.text(1, "Hi", key="a")
+
+    @pytest.mark.parametrize("natively", [False, True])
+    async def test_one_that_is_cancelled_as_it_opens_lets_the_file_go(
+        self,
+        path: Path,
+        landbot: AsyncLandbot,
+        monkeypatch: pytest.MonkeyPatch,
+        anyio_backend_name: str,
+        natively: bool,
+    ) -> None:
+        recover = Store.recover
+
+        def slow(store: Store) -> None:
+            clock.sleep(0.1)
+            recover(store)
+
+        async def enter() -> None:
+            await Outbox(path, landbot).__aenter__()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "recover", slow)
+            if natively and anyio_backend_name == "asyncio":
+                task = asyncio.get_running_loop().create_task(enter())
+                await anyio.sleep(0.03)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            else:
+                with anyio.move_on_after(0.03):
+                    await enter()
+        async with Outbox(path, landbot) as outbox:
+            assert await counts(outbox) == {}
 
     async def test_it_belongs_to_its_token(self, path: Path, landbot: AsyncLandbot) -> None:
         async with Outbox(path, landbot):

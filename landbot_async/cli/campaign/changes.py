@@ -40,7 +40,7 @@ async def reconcile(landbot: AsyncLandbot, file: Path) -> None:
     if key is not None:
         say(
             "What no transcript can tell, you decide, with --sent or --again:"
-            f" landbot campaign resolve {quoted(file)} {key} --sent"
+            f" landbot campaign resolve {quoted(file)} {quoted(key)} --sent"
         )
         raise typer.Exit(ExitCode.SOME_UNKNOWN)
     say(f"Next: {next_command(file, counts)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -72,10 +73,12 @@ def next_command(file: Path, counts: Counts) -> str:
     return f"landbot campaign {verb} {quoted(file)}"
 
 
-def quoted(file: Path) -> str:
-    """Return a path as one types it in a shell."""
-    text = str(file)
-    return text if all(char.isalnum() or char in "._-/\\:" for char in text) else f'"{text}"'
+def quoted(word: Path | str) -> str:
+    """Return a path or a key as one types it in a shell."""
+    text = str(word)
+    if all(char.isalnum() or char in "._-/\\:" for char in text):
+        return text
+    return shlex.quote(text) if set(text) & set('$`"!') else f'"{text}"'
 
 
 def plural(count: int, thing: str) -> str:

@@ -87,10 +87,10 @@ class Store:
                 known.update((key, bytes(digest)) for key, digest in found.fetchall())
             new: list[Outgoing] = []
             for each in messages:
-                digest = known.setdefault(each.key, each.digest)
-                if digest is each.digest:
+                if each.key not in known:
+                    known[each.key] = each.digest
                     new.append(each)
-                elif digest != each.digest:
+                elif known[each.key] != each.digest:
                     raise KeyConflictError(
                         f"The key {each.key!r} is in the journal already, with other content or for another customer."
                         " Nothing was queued with it."

@@ -33,6 +33,8 @@ def test_the_next_command(status: str, verb: str) -> None:
 def test_a_path_is_shown_as_one_types_it() -> None:
     assert quoted(Path("a/spring-1.campaign")) == str(Path("a/spring-1.campaign"))
     assert quoted(Path("my spring.campaign")) == '"my spring.campaign"'
+    assert quoted("spring; date") == '"spring; date"'
+    assert quoted("$(date)") == "'$(date)'"
 
 
 def test_a_summary_has_what_there_is() -> None:
