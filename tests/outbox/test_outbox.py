@@ -949,6 +949,29 @@ class TestAFullDisk:
                 await outbox.counts()
 
 
+class TestNoThread:
+    """A system may have no thread to spare."""
+
+    async def test_a_result_is_written_later(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_sync, failures = anyio.to_thread.run_sync, [1]
+
+        async def run(function: Any, **options: Any) -> Any:
+            if getattr(getattr(function, "func", None), "__name__", "") == "_settled" and failures:
+                raise RuntimeError(f"can't start new thread {failures.pop()}")
+            return await run_sync(function, **options)
+
+        async with Outbox(path, landbot) as outbox:
+            await outbox.add_many(texts(1, 2))
+            monkeypatch.setattr(anyio.to_thread, "run_sync", run)
+            with pytest.raises(OutboxError, match="no thread could be started"):
+                await receipts(outbox)
+            await receipts(outbox)
+            assert await counts(outbox) == {"sent": 2}
+            assert len(sandbox.sent) == 2
+
+
 class TestTheEnd:
     async def test_the_wire_gets_time_to_answer(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         sandbox.fault("latency", latency=0.3, times=None, method="POST")

@@ -120,7 +120,12 @@ class SqliteJournal:
         Raises:
             OutboxError: it cannot be written now.
         """
-        return await self._in_thread(partial(self._settled, function))
+        try:
+            return await self._in_thread(partial(self._settled, function))
+        except OutboxError as error:
+            if isinstance(error.__cause__, RuntimeError):  # there was no thread that could have kept it
+                self._results.append(function)
+            raise
 
     async def forget(self, before: float | None) -> int:
         """Delete the contents of ended messages, and have nothing of them left in the file. Return how many."""
@@ -131,7 +136,12 @@ class SqliteJournal:
         await self._in_thread(self._closed)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await uninterrupted(partial(anyio.to_thread.run_sync, function, limiter=self._thread))
+        try:
+            return await uninterrupted(partial(anyio.to_thread.run_sync, function, limiter=self._thread))
+        except RuntimeError as error:
+            raise OutboxError(
+                f"The journal {self._path} cannot be used now, because no thread could be started ({error})."
+            ) from error
 
     def _checked(self, function: Callable[[Store], T], room: int) -> T:
         with told(self._path):
