@@ -55,7 +55,7 @@ class Progress:
         self.stop_reason: Stop | None = None
         self.failure: Exception | None = None
         """The error that the run ends with."""
-        self.contacted = 0
+        self.contacted: int = 0
         """Customers who got a message within a day, where they are counted."""
         self.count_again_at: float = 0.0
         """When to count them again, on the event loop's clock."""
