@@ -1,9 +1,10 @@
-"""Awaiting something to its end, whoever cancels."""
+"""What is begun is brought to its end, whoever cancels: by `uninterrupted` in a task, by `Opening` in a thread."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 
@@ -32,3 +33,42 @@ async def uninterrupted(function: Callable[..., Awaitable[T]], *args: object) ->
     if errors:
         raise errors[0]
     return results[0]
+
+
+class Opening(Generic[T]):
+    """The opening of something in a thread, for a caller who may be cancelled meanwhile.
+
+    asyncio's own cancellation leaves the thread running, and nobody knows then of what it opens: so it is closed by the
+    thread itself.
+
+    Args:
+        opening: opens it.
+        close: closes it.
+    """
+
+    def __init__(self, opening: Callable[[], T], close: Callable[[T], object]) -> None:
+        self._opening = opening
+        self._close = close
+        self._lock = threading.Lock()
+        self._left = False
+        self._opened: list[T] = []
+
+    @property
+    def opened(self) -> T:
+        """What `run` has opened."""
+        return self._opened[0]
+
+    def run(self) -> None:
+        """Open it. Call this in the thread."""
+        opened = self._opening()
+        with self._lock:
+            self._opened.append(opened)
+            if self._left:
+                self._close(opened)
+
+    def leave(self) -> None:
+        """Close it, now or as soon as it is open."""
+        with self._lock:
+            self._left = True
+            for opened in self._opened:
+                self._close(opened)

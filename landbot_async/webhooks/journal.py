@@ -27,7 +27,7 @@ from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.event_loop import Notifier
 from landbot_async._core.log import log
 from landbot_async._core.sqlite import FileError, FileInUseError, FileKind, OwnedFile, open_owned
-from landbot_async._core.tasks import uninterrupted
+from landbot_async._core.tasks import Opening, uninterrupted
 
 T = TypeVar("T")
 
@@ -184,7 +184,7 @@ async def open_if_free(path: Path, source: str, *, window: float) -> tuple[Journ
     """
     # A thread of its own: an application's busy threads must not hold up acknowledgements.
     thread = anyio.CapacityLimiter(1)
-    opening = _Opening(path, source, window)
+    opening = Opening(partial(_open, path, source, window=window), _close)
     try:
         await anyio.to_thread.run_sync(opening.run, limiter=thread)
     except FileInUseError:
@@ -197,38 +197,9 @@ async def open_if_free(path: Path, source: str, *, window: float) -> tuple[Journ
         opening.leave()
         raise
     else:
-        file, entries = opening.opened[0]
+        file, entries = opening.opened
         return Journal(file, thread), entries
     raise ConfigurationError(f"The inbox's file {path} {fault}.")
-
-
-class _Opening:
-    """The opening of a file in a thread. asyncio's own cancellation leaves the thread running: nobody closes the file
-    then but the thread itself.
-    """
-
-    def __init__(self, path: Path, source: str, window: float) -> None:
-        self._open = partial(_open, path, source, window=window)
-        self._lock = threading.Lock()
-        self._left = False
-        self.opened: list[tuple[File, list[Entry]]] = []
-
-    def run(self) -> None:
-        opened = self._open()
-        with self._lock:
-            self.opened.append(opened)
-            if self._left:
-                self._close()
-
-    def leave(self) -> None:
-        """Close the file, now or when it is open."""
-        with self._lock:
-            self._left = True
-            self._close()
-
-    def _close(self) -> None:
-        for file, _ in self.opened:
-            file.close()
 
 
 def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]:
@@ -241,6 +212,10 @@ def _open(path: Path, source: str, *, window: float) -> tuple[File, list[Entry]]
         if isinstance(error, sqlite3.Error):
             raise FileError(f"cannot be used: {error}") from None
         raise
+
+
+def _close(opened: tuple[File, list[Entry]]) -> None:
+    opened[0].close()
 
 
 class File:

@@ -3,7 +3,7 @@ import asyncio
 import anyio
 import pytest
 
-from landbot_async._core.tasks import uninterrupted
+from landbot_async._core.tasks import Opening, uninterrupted
 
 pytestmark = pytest.mark.anyio
 
@@ -61,3 +61,21 @@ async def test_asyncio_s_own_cancellation_waits_for_its_end_however_often() -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == ["work"]
+
+
+def test_what_is_left_before_it_is_open_is_closed_by_the_thread() -> None:
+    closed = list[str]()
+    opening = Opening(lambda: "file", closed.append)
+    opening.leave()
+    assert closed == []
+    opening.run()
+    assert closed == ["file"]
+
+
+def test_what_is_left_when_it_is_open_is_closed_at_once() -> None:
+    closed = list[str]()
+    opening = Opening(lambda: "file", closed.append)
+    opening.run()
+    assert (opening.opened, closed) == ("file", [])
+    opening.leave()
+    assert closed == ["file"]

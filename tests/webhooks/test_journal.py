@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import pytest
 
 from landbot_async import ConfigurationError
 from landbot_async._core.sqlite import open_owned
+from landbot_async._core.tasks import Opening
 from landbot_async.webhooks import journal as module
 from landbot_async.webhooks.journal import Add, Entry, File, Journal, Outcome, open_journal
 from tests.helpers import breath
@@ -325,7 +327,7 @@ async def test_asyncio_s_own_cancellation_leaves_nobody_without_a_result(path: P
         go_on.wait(10)
         return write(adds)
 
-    journal._file.write = slow  # type: ignore[method-assign]
+    journal._file.write = slow  # type: ignore[method-assign]  # a slow disk
     writer = asyncio.create_task(journal.run())
     asker = asyncio.create_task(journal.add(["d:1"], "d1", b"one", outcomes.append))
     await until(writing.is_set)
@@ -497,7 +499,7 @@ async def test_a_file_whose_opening_is_cancelled_is_free_again(path: Path, monke
 
 
 async def test_a_file_whose_opening_is_cancelled_when_it_is_open_is_free_again(path: Path) -> None:
-    opening = module._Opening(path, "platform", 60)
+    opening = Opening(partial(module._open, path, "platform", window=60), module._close)
     opening.run()
     with pytest.raises(ConfigurationError, match="in use"):
         await open_journal(path, "platform", window=60)

@@ -32,7 +32,7 @@ from landbot_async._core.sqlite import (
     OwnedFile,
     open_owned,
 )
-from landbot_async._core.tasks import uninterrupted
+from landbot_async._core.tasks import Opening, uninterrupted
 
 from .statements import SQLITE, tables
 from .store import Store
@@ -202,19 +202,14 @@ async def open_journal(path: Path, name: str, account: Account, *, moved: bool) 
     """
     # A thread of its own: an application's busy threads must not hold up what is sent.
     thread = anyio.CapacityLimiter(1)
-    opened: list[tuple[OwnedFile, Store]] = []
-
-    def run() -> None:
-        opened.append(_open(path, name, account, moved=moved))
-
+    opening = Opening(partial(_open, path, name, account, moved=moved), _close)
     try:
-        await uninterrupted(partial(anyio.to_thread.run_sync, limiter=thread), run)
+        # To its end, so that the file is free again once a cancelled caller goes on.
+        await uninterrupted(partial(anyio.to_thread.run_sync, limiter=thread), opening.run)
     except BaseException:
-        for owned, _ in opened:  # the caller was cancelled meanwhile, and nobody else knows of the file
-            owned.close()
+        opening.leave()
         raise
-    owned, store = opened[0]
-    return SqliteJournal(path, owned, store, thread)
+    return SqliteJournal(path, *opening.opened, thread)
 
 
 def _open(path: Path, name: str, account: Account, *, moved: bool) -> tuple[OwnedFile, Store]:
@@ -275,3 +270,7 @@ def told(path: Path) -> Generator[None]:
         raise OutboxError(f"The journal {path} cannot be used: {error}.") from error
     except OSError as error:
         raise OutboxError(f"The journal {path} cannot be opened: {error.strerror}.") from None
+
+
+def _close(opened: tuple[OwnedFile, Store]) -> None:
+    opened[0].close()
