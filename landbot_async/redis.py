@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
-import secrets
 from collections.abc import Sequence
 from string import Template
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 from ._core.arguments import methods
 from ._core.errors import ConfigurationError
@@ -28,8 +25,9 @@ from ._core.extras import extra_required
 from ._core.secret import Secret
 from ._core.shared_limiter import CONSTANTS, DEADLINE, Operation, SharedTokenBucket, limiter_key, store_key
 from ._core.shared_store import StoreAwayError, Threads, on_asyncio, within
-from ._core.tasks import uninterrupted
-from .webhooks.claims import Claim
+from .webhooks.shared_claims import DEADLINE as CLAIMS_DEADLINE
+from .webhooks.shared_claims import Operation as ClaimOperation
+from .webhooks.shared_claims import SharedClaims
 
 with extra_required("landbot_async.redis", "redis"):
     from redis import Redis
@@ -44,9 +42,6 @@ with extra_required("landbot_async.redis", "redis"):
     from redis.retry import Retry
 
 __all__ = ["RedisClaims", "RedisTokenBucket", "limiter_key"]
-
-# Seconds that a command about a claim may take. A delivery has more time than a call of the API.
-_CLAIMS_DEADLINE: Final = 2.0
 
 # Calls of a blocking client at a time, for each bucket or memory of claims.
 _CONNECTIONS: Final = 4
@@ -172,7 +167,6 @@ if operation == 'claim' and held == 0 then
 end
 return held
 """
-_CLAIMS: Final = (Claim.NEW, Claim.HELD, Claim.SEEN)
 
 
 class RedisTokenBucket(SharedTokenBucket):
@@ -206,7 +200,7 @@ class RedisTokenBucket(SharedTokenBucket):
         super().__init__(_Limits(client_or_url, key), rate=rate, per=per, on_store_error=on_store_error)
 
 
-class RedisClaims:
+class RedisClaims(SharedClaims):
     """A memory of messages that the inboxes of several processes share: `Inbox(token, claims=RedisClaims(client))`.
 
     It connects when it is first used, and works without `async with`.
@@ -220,58 +214,22 @@ class RedisClaims:
     """
 
     def __init__(self, client_or_url: Any, *, key: str = "inbox") -> None:
-        self._client = _Client(client_or_url, _CLAIMS_DEADLINE)
-        self._prefix = f"landbot:{{{store_key(key)}}}:"
-        self._name = secrets.token_hex(8)
+        super().__init__(_ClaimStore(client_or_url), f"landbot:{{{store_key(key)}}}:")
 
-    def __repr__(self) -> str:
-        return "RedisClaims()"
 
-    async def __aenter__(self) -> Self:
-        return self
+class _ClaimStore:
+    """Claims in Redis, as `SharedClaims` needs them."""
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    def __init__(self, client_or_url: Any) -> None:
+        self._client = _Client(client_or_url, CLAIMS_DEADLINE)
+
+    async def ask(self, operation: ClaimOperation, keys: Sequence[bytes], owner: str, seconds: float) -> int:
+        """Return the outcome."""
+        return int(await self._client.run(_CLAIM, keys, operation, owner, max(1, round(seconds * 1000))))
 
     async def aclose(self) -> None:
-        """Close the connections made for a URL. Using it again makes new ones."""
-        await uninterrupted(self._client.aclose)
-
-    async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
-        """Claim the message with these keys for `seconds`, unless any of them is seen or held.
-
-        Raises:
-            ConnectionError: Redis is away.
-            ConfigurationError: Redis refuses this user.
-        """
-        return _CLAIMS[await self._run("claim", keys, seconds)]
-
-    async def keep(self, keys: Sequence[str], seconds: float) -> None:
-        """Note that the message was taken: its keys are seen for `seconds`, whoever holds the claim by now.
-
-        Raises:
-            ConnectionError: Redis is away.
-            ConfigurationError: Redis refuses this user.
-        """
-        await self._run("keep", keys, seconds)
-
-    async def release(self, keys: Sequence[str]) -> None:
-        """Give up a claim, because the message was not taken. Keys that are seen, or claimed by another process, stay.
-
-        Raises:
-            ConnectionError: Redis is away.
-            ConfigurationError: Redis refuses this user.
-        """
-        await self._run("release", keys, 0)
-
-    async def _run(self, operation: str, keys: Sequence[str], seconds: float) -> int:
-        # Half a character, which JSON can bring, has to be a key as well.
-        names = [(self._prefix + key).encode("utf-8", "surrogatepass") for key in keys]
-        # The process's number, because a server may have forked after this was made.
-        owner = f"{self._name}:{os.getpid()}"
-        return int(await self._client.run(_CLAIM, names, operation, owner, max(1, round(seconds * 1000))))
+        """Close the connections made for a URL."""
+        await self._client.aclose()
 
 
 class _Limits:

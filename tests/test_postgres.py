@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import random
 import secrets
 import signal
@@ -327,39 +326,6 @@ class TestAway:
 
 
 class TestClaims:
-    async def test_a_release_leaves_the_claim_of_another(self, postgres: Postgres) -> None:
-        one, other, key = PostgresClaims(postgres.url), PostgresClaims(postgres.url), fresh()
-        async with one, other:
-            await one.claim([key], 0.05)
-            await anyio.sleep(0.1)
-            assert await other.claim([key], 10) is Claim.NEW
-            await one.release([key])
-            assert await one.claim([key], 10) is Claim.HELD
-            await one.keep([key], 10)
-            await other.release([key])
-            assert await other.claim([key], 10) is Claim.SEEN
-
-    async def test_of_a_forked_process_too(self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-        key = fresh()
-        async with PostgresClaims(postgres.url) as claims:
-            await claims.claim([key], 10)
-            monkeypatch.setattr(os, "getpid", lambda: 1)
-            await claims.release([key])
-            assert await claims.claim([key], 10) is Claim.HELD
-
-    async def test_programs_with_names_of_their_own_share_nothing(self, postgres: Postgres) -> None:
-        key = fresh()
-        async with PostgresClaims(postgres.url) as one, PostgresClaims(postgres.url, key="another bot") as other:
-            assert await one.claim([key], 10) is Claim.NEW
-            assert await other.claim([key], 10) is Claim.NEW
-
-    async def test_odd_characters_and_copies_are_keys(self, postgres: Postgres) -> None:
-        async with PostgresClaims(postgres.url) as claims:
-            for key in (f"{fresh()} \udce4", f"{fresh()} \0"):
-                assert await claims.claim([key, key], 10) is Claim.NEW
-                assert await claims.claim([key], 10) is Claim.HELD
-                await claims.keep([key, key], 10)
-
     async def test_of_many_processes_one_wins_each_message(self, postgres: Postgres) -> None:
         run, found = fresh(), Counter[str]()
         stores = [PostgresClaims(postgres.url) for _ in range(4)]

@@ -24,8 +24,7 @@ import enum
 import hashlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
-from typing import Final, Literal, Protocol, Self, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -37,7 +36,7 @@ from .log import log
 from .priority import Priority, PrioritySemaphore
 from .schedule import LEAST_MARGIN, MOST_MARGIN, NARROW, WIDEN, WIDEN_SHARE
 from .secret import Secret, checked_token
-from .shared_store import StoreAwayError
+from .shared_store import StoreAwayError, StoreUser
 from .tasks import uninterrupted
 from .urls import normalised_base_url
 
@@ -161,11 +160,11 @@ class SharedTicket:
             self._start = fresh._start  # noqa: SLF001  # the other is not in use
 
 
-class SharedTokenBucket:
+class SharedTokenBucket(StoreUser[LimitStore]):
     """The base class of buckets that several processes share. See `RedisTokenBucket` and `PostgresTokenBucket`."""
 
     def __init__(self, store: LimitStore, *, rate: int, per: float, on_store_error: Literal["raise", "wait"]) -> None:
-        self._store = store
+        super().__init__(store)
         self._on_store_error = choice("on_store_error", on_store_error, ("raise", "wait"))
         self.rate: int = whole_number("rate", rate, at_least=1, at_most=_MOST_RATE)
         self.per: float = finite_number("per", per, at_least=0.001)
@@ -188,18 +187,6 @@ class SharedTokenBucket:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(rate={self.rate}, per={self.per})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections that the bucket has made itself. Using it again makes new ones."""
-        await uninterrupted(self._store.aclose)
 
     async def acquire(self, priority: Priority = "normal") -> SharedTicket:
         """Wait for a turn. Cancelled at any moment, it takes no turn and leaves no gap in the queue.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from types import TracebackType
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import current_token
+
+from .tasks import uninterrupted
 
 T = TypeVar("T")
 
@@ -18,6 +21,40 @@ _STEPS: Final = 4
 
 class StoreAwayError(ConnectionError):
     """The store did not respond in time, or cannot be reached. The text names no host and no secret."""
+
+
+class Closable(Protocol):
+    """A store, as far as closing goes."""
+
+    async def aclose(self) -> None:
+        """Close the connections made for a URL."""
+        ...
+
+
+S = TypeVar("S", bound=Closable)
+
+
+class StoreUser(Generic[S]):
+    """What keeps something in a shared store. It works with and without `async with`.
+
+    Args:
+        store: the store.
+    """
+
+    def __init__(self, store: S) -> None:
+        self._store = store
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections made for a URL. Using it again makes new ones."""
+        await uninterrupted(self._store.aclose)
 
 
 async def within(seconds: float, function: Callable[..., Awaitable[T]], *args: object) -> T:

@@ -13,16 +13,14 @@ See docs/deployment.md.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal
 
 from landbot_async._core.extras import extra_required
 from landbot_async._core.shared_limiter import DEADLINE, Operation, SharedTokenBucket, limiter_key, store_key
-from landbot_async._core.tasks import uninterrupted
-from landbot_async.webhooks.claims import Claim
+from landbot_async.webhooks.shared_claims import DEADLINE as CLAIMS_DEADLINE
+from landbot_async.webhooks.shared_claims import Operation as ClaimOperation
+from landbot_async.webhooks.shared_claims import SharedClaims
 
 from .statements import CLAIMS_PART, LIMITS_PART
 
@@ -30,10 +28,6 @@ with extra_required("landbot_async.postgres", "postgres"):
     from .database import Database
 
 __all__ = ["PostgresClaims", "PostgresTokenBucket", "limiter_key"]
-
-# Seconds that a call about a claim may take. A delivery has more time than a call of the API.
-_CLAIMS_DEADLINE: Final = 2.0
-_CLAIMS: Final = (Claim.NEW, Claim.HELD, Claim.SEEN)
 
 
 class PostgresTokenBucket(SharedTokenBucket):
@@ -68,7 +62,7 @@ class PostgresTokenBucket(SharedTokenBucket):
         super().__init__(_Limits(url_or_pool, key), rate=rate, per=per, on_store_error=on_store_error)
 
 
-class PostgresClaims:
+class PostgresClaims(SharedClaims):
     """A memory of messages that the inboxes of several processes share: `Inbox(token, claims=PostgresClaims(url))`.
 
     It connects when it is first used, and works without `async with`.
@@ -83,58 +77,23 @@ class PostgresClaims:
     """
 
     def __init__(self, url_or_pool: Any, *, key: str = "inbox") -> None:
-        self._database = Database(url_or_pool, CLAIMS_PART, _CLAIMS_DEADLINE)
-        self._prefix = f"{store_key(key)}:"
-        self._name = secrets.token_hex(8)
+        super().__init__(_ClaimStore(url_or_pool), f"{store_key(key)}:")
 
-    def __repr__(self) -> str:
-        return "PostgresClaims()"
 
-    async def __aenter__(self) -> Self:
-        return self
+class _ClaimStore:
+    """Claims in Postgres, as `SharedClaims` needs them."""
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    def __init__(self, url_or_pool: Any) -> None:
+        self._database = Database(url_or_pool, CLAIMS_PART, CLAIMS_DEADLINE)
+
+    async def ask(self, operation: ClaimOperation, keys: Sequence[bytes], owner: str, seconds: float) -> int:
+        """Return the outcome."""
+        [found] = await self._database.call(operation, [*keys], owner, float(seconds))
+        return int(found)
 
     async def aclose(self) -> None:
-        """Close the connections made for a URL. Using it again makes new ones."""
-        await uninterrupted(self._database.aclose)
-
-    async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
-        """Claim the message with these keys for `seconds`, unless any of them is seen or held.
-
-        Raises:
-            ConnectionError: Postgres is away.
-            ConfigurationError: Postgres refuses this user, or has tables of a later version.
-        """
-        return _CLAIMS[await self._run("claim", keys, seconds)]
-
-    async def keep(self, keys: Sequence[str], seconds: float) -> None:
-        """Note that the message was taken: its keys are seen for `seconds`, whoever holds the claim by now.
-
-        Raises:
-            ConnectionError: Postgres is away.
-            ConfigurationError: Postgres refuses this user, or has tables of a later version.
-        """
-        await self._run("keep", keys, seconds)
-
-    async def release(self, keys: Sequence[str]) -> None:
-        """Give up a claim, because the message was not taken. Keys that are seen, or claimed by another process, stay.
-
-        Raises:
-            ConnectionError: Postgres is away.
-            ConfigurationError: Postgres refuses this user, or has tables of a later version.
-        """
-        await self._run("release", keys, 0)
-
-    async def _run(self, operation: str, keys: Sequence[str], seconds: float) -> int:
-        # Half a character, which JSON can bring, has to be a key as well.
-        names = [(self._prefix + key).encode("utf-8", "surrogatepass") for key in keys]
-        # The process's number, because a server may have forked after this was made.
-        [found] = await self._database.call(operation, names, f"{self._name}:{os.getpid()}", float(seconds))
-        return int(found)
+        """Close the connections made for a URL."""
+        await self._database.aclose()
 
 
 class _Limits:

@@ -7,6 +7,7 @@ small `SHORT`.
 
 from __future__ import annotations
 
+import os
 import secrets
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -136,3 +137,47 @@ class ClaimsConformance(ABC):
                 assert await store.claim([key], self.LONG) is Claim.NEW
             for key in odd:
                 assert await store.claim([key], self.LONG) is Claim.HELD
+
+
+class SharedClaimsConformance(ClaimsConformance):
+    """The promises of claims that several processes share."""
+
+    @abstractmethod
+    def named(self, key: str) -> AbstractAsyncContextManager[Claims]:
+        """Open claims as another process does, under a name."""
+
+    def store(self) -> AbstractAsyncContextManager[Claims]:
+        return self.named("inbox")
+
+    async def test_a_release_leaves_the_claim_of_another(self) -> None:
+        (key,) = keys("key")
+        async with self.store() as one, self.store() as other:
+            await one.claim([key], 0.05)
+            await anyio.sleep(0.1)
+            assert await other.claim([key], self.LONG) is Claim.NEW
+            await one.release([key])
+            assert await one.claim([key], self.LONG) is Claim.HELD
+            await one.keep([key], self.LONG)
+            await other.release([key])
+            assert await other.claim([key], self.LONG) is Claim.SEEN
+
+    async def test_a_release_leaves_the_claim_of_a_forked_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        (key,) = keys("key")
+        async with self.store() as claims:
+            await claims.claim([key], self.LONG)
+            monkeypatch.setattr(os, "getpid", lambda: 1)
+            await claims.release([key])
+            assert await claims.claim([key], self.LONG) is Claim.HELD
+
+    async def test_programs_with_names_of_their_own_share_nothing(self) -> None:
+        (key,) = keys("key")
+        async with self.store() as one, self.named("another bot") as other:
+            assert await one.claim([key], self.LONG) is Claim.NEW
+            assert await other.claim([key], self.LONG) is Claim.NEW
+
+    async def test_odd_characters_and_copies_are_keys(self) -> None:
+        async with self.store() as claims:
+            for key in keys("\udce4", "\0"):
+                assert await claims.claim([key, key], self.LONG) is Claim.NEW
+                assert await claims.claim([key], self.LONG) is Claim.HELD
+                await claims.keep([key, key], self.LONG)

@@ -303,7 +303,7 @@ class PriorityConformance(LimiterConformance):
         async with self.limiter() as limiter:
             assert takes_priority(limiter)
             with pytest.raises(ValueError, match="priority must be 'normal' or 'low', not 'high'"):
-                await limiter.acquire(priority="high")  # type: ignore[arg-type]
+                await limiter.acquire(priority="high")  # type: ignore[arg-type]  # what is wrong is the test
 
     async def test_a_normal_call_has_at_most_one_of_a_thousand_low_ones_before_it(self) -> None:
         async with self.limiter() as limiter:

@@ -12,7 +12,7 @@ from landbot_async.redis import RedisClaims
 from landbot_async.webhooks import Claims, MemoryClaims
 from tests.shared.servers import Postgres, Valkey
 
-from .claims import ClaimsConformance
+from .claims import ClaimsConformance, SharedClaimsConformance
 
 
 class TestMemoryClaims(ClaimsConformance):
@@ -22,7 +22,7 @@ class TestMemoryClaims(ClaimsConformance):
 
 
 @pytest.mark.real_time
-class TestRedisClaims(ClaimsConformance):
+class TestRedisClaims(SharedClaimsConformance):
     SHORT = 0.2
 
     @pytest.fixture(autouse=True)
@@ -30,13 +30,13 @@ class TestRedisClaims(ClaimsConformance):
         self.valkey = valkey
 
     @asynccontextmanager
-    async def store(self) -> AsyncGenerator[RedisClaims]:
-        async with RedisClaims(self.valkey.url) as claims:
+    async def named(self, key: str) -> AsyncGenerator[RedisClaims]:
+        async with RedisClaims(self.valkey.url, key=key) as claims:
             yield claims
 
 
 @pytest.mark.real_time
-class TestPostgresClaims(ClaimsConformance):
+class TestPostgresClaims(SharedClaimsConformance):
     SHORT = 0.2
 
     @pytest.fixture(autouse=True)
@@ -44,6 +44,6 @@ class TestPostgresClaims(ClaimsConformance):
         self.postgres = postgres
 
     @asynccontextmanager
-    async def store(self) -> AsyncGenerator[PostgresClaims]:
-        async with PostgresClaims(self.postgres.url) as claims:
+    async def named(self, key: str) -> AsyncGenerator[PostgresClaims]:
+        async with PostgresClaims(self.postgres.url, key=key) as claims:
             yield claims

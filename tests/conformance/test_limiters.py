@@ -30,7 +30,7 @@ class Simple:
 
     async def acquire(self) -> None:
         async with self._turn:
-            while anyio.current_time() < self._next:  # noqa: ASYNC110
+            while anyio.current_time() < self._next:  # noqa: ASYNC110  # a pause may move it
                 await anyio.sleep_until(self._next)
             self._next = anyio.current_time() + self._gap
 
