@@ -121,7 +121,7 @@ class Pyrate:
     async def acquire(self) -> None:
         if self._limiter is None:
             from pyrate_limiter import Limiter, Rate, RedisBucket  # noqa: PLC0415  # in its own processes alone
-            from redis.asyncio import Redis  # noqa: PLC0415
+            from redis.asyncio import Redis  # noqa: PLC0415  # as above
 
             bucket: Any = RedisBucket.init([Rate(RATE, 1000)], Redis.from_url(self._url), "landbot")
             self._limiter = Limiter(await bucket)
@@ -134,8 +134,8 @@ class Pyrate:
 def work(condition: Condition, url: str, base_url: str, number: int) -> None:
     """Ask for a customer as often as it may: the life of a process."""
     from landbot_async import AsyncLandbot, LandbotError, RetryPolicy  # noqa: PLC0415  # in the processes alone
-    from landbot_async.postgres import PostgresTokenBucket  # noqa: PLC0415
-    from landbot_async.redis import RedisTokenBucket  # noqa: PLC0415
+    from landbot_async.postgres import PostgresTokenBucket  # noqa: PLC0415  # as above
+    from landbot_async.redis import RedisTokenBucket  # noqa: PLC0415  # as above
 
     async def run() -> None:
         limiter: Any
@@ -188,7 +188,8 @@ async def measure(condition: Condition, server: Server, seconds: float) -> Resul
     for worker in workers:
         worker.start()
     try:
-        while len({arrival.process for arrival in landbot.arrivals}) < condition.processes:  # noqa: ASYNC110
+        # The server notes arrivals and tells nobody.
+        while len({arrival.process for arrival in landbot.arrivals}) < condition.processes:  # noqa: ASYNC110  # as said
             await asyncio.sleep(0.05)
         await asyncio.sleep(WARM_UP)
         begun = asyncio.get_running_loop().time()

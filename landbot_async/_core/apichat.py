@@ -203,7 +203,7 @@ def _customer_of(response: Response, _route: Route, decoding: Decoding) -> ChatC
     The send was accepted, so a customer that cannot be read is an error only if decoding is strict.
     """
     from .converter import read_model  # noqa: PLC0415  # models take long to import, so they come when needed
-    from .models import ChatCustomer  # noqa: PLC0415
+    from .models import ChatCustomer  # noqa: PLC0415  # as above
 
     found = envelope(response).get("customer") if response.body.strip() else None
     if found is None:

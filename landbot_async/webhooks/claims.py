@@ -76,7 +76,6 @@ class MemoryClaims:
         now = _now()
         for key in keys:
             self._held.pop(key, None)
-        now = _now()
         _add(self._seen, keys, now, now + seconds, self._most)
 
     async def release(self, keys: Sequence[str]) -> None:

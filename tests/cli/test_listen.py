@@ -205,7 +205,7 @@ def test_what_is_no_message_says_so() -> None:
 
 
 def test_a_message_without_words_has_no_content() -> None:
-    assert content(object()) == ""  # type: ignore[arg-type]
+    assert content(object()) == ""  # type: ignore[arg-type]  # no message has so few words
 
 
 @pytest.mark.parametrize(

@@ -662,7 +662,7 @@ class TestServersThatMakeThingsUp:
         def more(offset: int, limit: int, *, now: float = 0.0) -> Rows:
             return page(offset, limit, now=now)._replace(total=1000)
 
-        reader.listing.page = more  # type: ignore[method-assign]
+        reader.listing.page = more  # type: ignore[method-assign]  # a server that differs
         assert reader.read() == list(range(150))
         assert reader.walk.incomplete == "empty page"
         assert len(reader.asks) == 2 + MOST_EMPTY
@@ -675,7 +675,7 @@ class TestServersThatMakeThingsUp:
         def less(offset: int, limit: int, *, now: float = 0.0) -> Rows:
             return page(offset, limit, now=now)._replace(total=told)
 
-        reader.listing.page = less  # type: ignore[method-assign]
+        reader.listing.page = less  # type: ignore[method-assign]  # a server that differs
         assert reader.read() == list(range(1000))
         assert reader.walk.incomplete is None
 
@@ -694,7 +694,7 @@ class TestServersThatMakeThingsUp:
             found = page(offset, limit, now=now)
             return found._replace(items=[row for row in found.items if row.id % 10])
 
-        there.page = filtered  # type: ignore[method-assign]
+        there.page = filtered  # type: ignore[method-assign]  # a server that differs
         assert reader.read() == [id_ for id_ in range(1000) if id_ % 10]
 
     @pytest.mark.parametrize("cap", [20, 100])
@@ -717,7 +717,7 @@ class TestServersThatMakeThingsUp:
             found = page(offset, limit, now=now)
             return Rows([row for row in found.items if row.id < 100 or row.id % 2], None)
 
-        there.page = filtered  # type: ignore[method-assign]
+        there.page = filtered  # type: ignore[method-assign]  # a server that differs
         assert reader.read() == [id_ for id_ in range(4000) if id_ < 100 or id_ % 2]
 
     def test_rows_appended_as_fast_as_they_are_read(self) -> None:

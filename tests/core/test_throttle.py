@@ -151,7 +151,7 @@ class TestLimiters:
         assert takes_priority(Keyword())
         assert not takes_priority(Plain())
         assert not takes_priority(Anything())
-        Anything.acquire.__signature__ = "none"  # type: ignore[attr-defined]
+        Anything.acquire.__signature__ = "none"  # type: ignore[attr-defined]  # what is wrong is the test
         assert not takes_priority(Anything()), "one that inspect cannot read, as of some builtins"
 
     async def test_one_that_takes_a_priority_gets_it(self) -> None:
@@ -264,7 +264,7 @@ class TestCalls:
     def test_an_unknown_priority(self) -> None:
         landbot = AsyncLandbot(TOKEN)
         with pytest.raises(ValueError, match="priority must be 'normal' or 'low', not 'high'"):
-            landbot.with_options(priority="high")  # type: ignore[arg-type]
+            landbot.with_options(priority="high")  # type: ignore[arg-type]  # what is wrong is the test
 
 
 class SlowToConnect(httpx.AsyncBaseTransport):

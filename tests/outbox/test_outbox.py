@@ -396,7 +396,7 @@ class TestRunning:
             soon = datetime.now(UTC) + timedelta(seconds=0.3)
             await outbox.text(1, "Two", key="two", send_after=soon)
             with anyio.fail_after(10):
-                while len(got) < 2:  # noqa: ASYNC110
+                while len(got) < 2:  # noqa: ASYNC110  # nobody tells
                     await anyio.sleep(0.01)
             assert datetime.now(UTC) >= soon
             outbox.stop()
@@ -456,7 +456,7 @@ class TestRunning:
                 group.start_soon(follow)
                 await anyio.sleep(0.05)
                 await outbox.add_many(texts(1, 2))
-                while await counts(outbox) != {"sent": 2}:  # noqa: ASYNC110
+                while await counts(outbox) != {"sent": 2}:  # noqa: ASYNC110  # nobody tells
                     await anyio.sleep(0.01)
                 await anyio.wait_all_tasks_blocked()
                 assert ended == []
@@ -1047,7 +1047,7 @@ class TestTheEnd:
                 group.cancel_scope.cancel()
 
         task = asyncio.create_task(send())
-        while not any(each.attempts and each.attempts.on_the_wire for one in opened for each in one._flights):  # noqa: ASYNC110
+        while not any(each.attempts and each.attempts.on_the_wire for one in opened for each in one._flights):  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0.01)
         if leaving:
             leave.set()
@@ -1369,7 +1369,7 @@ async def test_what_is_queued_can_be_given_another_end(path: Path, landbot: Asyn
         assert [receipt async for receipt in outbox.run()] == []
         assert (await outbox.counts())["expired"] == 2
         with pytest.raises(TypeError, match="expires must be a datetime"):
-            await outbox.set_expiry(None)  # type: ignore[arg-type]
+            await outbox.set_expiry(None)  # type: ignore[arg-type]  # what is wrong is the test
         with pytest.raises(ValueError, match="time zone"):
             await outbox.set_expiry(datetime(2026, 5, 1))
     assert [each.customer_id for each in sandbox.sent] == [1]

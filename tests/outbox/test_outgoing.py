@@ -72,9 +72,9 @@ def test_the_options_are_checked(options: dict[str, Any], error: type[Exception]
     [
         (lambda: SetFields({"No": 1}), ValueError),
         (lambda: SetFields({"a": object()}), TypeError),
-        (lambda: SetFields([("a", 1)]), TypeError),  # type: ignore[arg-type]
+        (lambda: SetFields([("a", 1)]), TypeError),  # type: ignore[arg-type]  # what is wrong is the test
         (lambda: AssignBot(0), ValueError),
-        (lambda: AssignBot(1, launch=1), TypeError),  # type: ignore[arg-type]
+        (lambda: AssignBot(1, launch=1), TypeError),  # type: ignore[arg-type]  # what is wrong is the test
         (lambda: AssignBot(1, node=""), ValueError),
     ],
 )

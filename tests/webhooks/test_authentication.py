@@ -120,7 +120,7 @@ def test_what_can_be_no_token(token: Any, what: str) -> None:
 def test_no_frame_has_what_was_given(token: Any) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Tokens(token)
-    frames = [entry.frame for entry in raised.traceback if entry.frame.code.path.name == "authentication.py"]  # type: ignore[union-attr]
+    frames = [entry.frame for entry in raised.traceback if entry.frame.code.path.name == "authentication.py"]  # type: ignore[union-attr]  # Python code has a path
     assert frames
     assert "s3cret" not in repr([frame.f_locals for frame in frames])
 

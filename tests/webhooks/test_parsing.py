@@ -93,9 +93,9 @@ def test_the_token_is_checked_before_anything_else(body: Any, headers: dict[str,
 
 def test_a_hook_without_a_token_has_to_be_said() -> None:
     with pytest.raises(TypeError, match="token"):
-        parse(encoded(platform()), {})  # type: ignore[call-arg]
+        parse(encoded(platform()), {})  # type: ignore[call-arg]  # what is wrong is the test
     with pytest.raises(TypeError, match="positional"):
-        parse(encoded(platform()), {}, None)  # type: ignore[call-arg]
+        parse(encoded(platform()), {}, None)  # type: ignore[call-arg]  # what is wrong is the test
     assert type(parse(encoded(platform()), {}, token=None)) is TextMessage
 
 
@@ -580,12 +580,13 @@ def test_what_cannot_be_read_among_others_is_left_out_with_a_line_in_the_log(cap
 
 
 def test_several_are_divided_into_deliveries_that_read_alike() -> None:
-    for source, delivery in zip(("platform", "apichat"), several(), strict=True):
-        found = read_deliveries(source, encoded(delivery), "t", 5.0)  # type: ignore[arg-type]
+    sources: tuple[Source, Source] = ("platform", "apichat")
+    for source, delivery in zip(sources, several(), strict=True):
+        found = read_deliveries(source, encoded(delivery), "t", 5.0)
         assert [each.id for each in found] == ["t", "t#1", "t#2"]
-        whole = parsing.read_all(source, encoded(delivery), "t", 5.0)  # type: ignore[arg-type]
+        whole = parsing.read_all(source, encoded(delivery), "t", 5.0)
         for one, message in zip(found, whole, strict=True):
-            alone = parsing.read_delivery(source, one)  # type: ignore[arg-type]
+            alone = parsing.read_delivery(source, one)
             assert alone.envelope == {**delivery, "messages": [delivery["messages"][message.position]]}
             assert (alone.position, alone.data, alone.delivery_id) == (0, message.data, message.delivery_id)
             assert len({key for each in found for key in each.keys}) == 3

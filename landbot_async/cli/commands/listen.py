@@ -50,9 +50,10 @@ def listen(
     """
     try:
         with extra_required("landbot listen", "sandbox"):
-            from landbot_async.cli.listen import Listening  # noqa: PLC0415  # needs uvicorn
-            from landbot_async.cli.listen import listen as run  # noqa: PLC0415
+            from landbot_async.cli import listen as listener  # noqa: PLC0415  # needs uvicorn
     except MissingExtraError as missing:
         session.end(ExitCode.USAGE, str(missing))
-    listening = Listening(channel, public_url, forward_to, port, os.environ.get(HOOK_TOKEN, "").strip() or None)
-    session.run(lambda client: run(client, listening), about=f"channel {channel}", sends=True)
+    listening = listener.Listening(
+        channel, public_url, forward_to, port, os.environ.get(HOOK_TOKEN, "").strip() or None
+    )
+    session.run(lambda client: listener.listen(client, listening), about=f"channel {channel}", sends=True)

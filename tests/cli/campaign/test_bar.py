@@ -38,12 +38,12 @@ def tally(sent: int, *, queued: int, target: int | None = None, every: float = 0
 
 
 def drawn(made: Tally, width: int, name: str = "spring") -> str:
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    shown = io.StringIO()
+    console = Console(file=shown, width=width, force_terminal=True, color_system=None, legacy_windows=False)
     console.print(Line(name, made))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    [line] = text.splitlines()
+    [line] = shown.getvalue().splitlines()
     assert len(line) <= width
-    return str(line).rstrip()
+    return line.rstrip()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Files of JSON Lines that survive whatever ends their writer."""
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,13 @@ def test_wherever_the_last_write_was_cut_the_whole_lines_stay_and_the_rest_goes(
     "hole", [b"\0" * 40, b"x", b"\n", b"\xff\n", b"[1]\n", b'{"id": "1"}\n', b'{"customer_id": 0, "messages": []}\n']
 )
 @pytest.mark.parametrize("identify", [customer_id, transcript_id])
-def test_what_follows_a_hole_is_asked_for_again(hole: bytes, identify: object, tmp_path: Path) -> None:
+def test_what_follows_a_hole_is_asked_for_again(
+    hole: bytes, identify: Callable[[bytes], int | None], tmp_path: Path
+) -> None:
     whole = b'{"id": 7, "name": "Zo\xc3\xab"}\n' if identify is customer_id else WHOLE[: WHOLE.index(b"\n") + 1]
     path = tmp_path / "lines.jsonl"
     path.write_bytes(whole + hole + whole)
-    with LinesFile(path, identify) as file:  # type: ignore[arg-type]
+    with LinesFile(path, identify) as file:
         assert file.ids == [7 if identify is customer_id else 1]
     assert path.read_bytes() == whole
 

@@ -232,7 +232,7 @@ def test_a_status_in_quotes_is_refused_with_what_would_be_right() -> None:
     with pytest.raises(
         ValueError, match=r"^what must be a status \(a whole number\) or one of 'refused', .*, not '503'$"
     ):
-        Sandbox().fault("503")  # type: ignore[arg-type]
+        Sandbox().fault("503")  # type: ignore[arg-type]  # what is wrong is the test
 
 
 def test_a_late_response_without_its_seconds_is_refused_with_the_argument_that_is_missing() -> None:
