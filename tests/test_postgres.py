@@ -24,14 +24,13 @@ from landbot_async import ConfigurationError, LimiterError
 from landbot_async._core.extras import MissingExtraError
 from landbot_async._core.shared_limiter import Operation
 from landbot_async._core.shared_store import StoreAwayError
-from landbot_async.postgres import PostgresClaims, PostgresTokenBucket, limiter_key
+from landbot_async.postgres import PostgresClaims, PostgresTokenBucket
 from landbot_async.postgres.statements import CLAIMS_PART, LIMITS_PART
 from landbot_async.webhooks import Claim
 
-from .conformance.limiters import most_in
 from .shared.differential import compare
+from .shared.promises import goes_on_after_a_restart, two_processes_share_it
 from .shared.servers import Postgres
-from .shared.worker import other_process, take_turns
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -292,29 +291,8 @@ class TestAway:
             await bucket.aclose()
 
     async def test_one_that_crashes_and_is_back(self, own: Postgres) -> None:
-        per = 0.5
-        bucket, starts = PostgresTokenBucket(own.url, key=fresh(), per=per, on_store_error="wait"), list[float]()
-
-        async def send() -> None:
-            while True:
-                await bucket.acquire()
-                starts.append(current_time())
-
-        killed = back = 0.0
-        async with anyio.create_task_group() as group:
-            for _ in range(3):
-                group.start_soon(send)
-            await anyio.sleep(0.5)
-            own.kill()
-            killed = current_time()
-            own.start()
-            back = current_time()
-            await anyio.sleep(1.6)
-            group.cancel_scope.cancel()
-        assert [at for at in starts if killed + 0.05 < at < back] == []
-        assert min(at for at in starts if at > back) - back <= SOON
-        assert most_in(starts, per - 0.05) <= 10
-        await bucket.aclose()
+        bucket = PostgresTokenBucket(own.url, key=fresh(), per=0.5, on_store_error="wait")
+        await goes_on_after_a_restart(bucket, own, away=0.0, soon=SOON)
 
     async def test_claims_fail_while_it_is_away(self, own: Postgres) -> None:
         async with PostgresClaims(own.url) as claims:
@@ -346,15 +324,7 @@ class TestClaims:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_real_processes_share_the_limit(postgres: Postgres, capsys: pytest.CaptureFixture[str]) -> None:
-    key = limiter_key("f00dface", "https://api.landbot.io/v1/")
-    arguments = ("postgres.PostgresTokenBucket", postgres.url, key, 5, 2.0)
-    async with other_process(arguments) as other:
-        await take_turns(*arguments)
-    starts = [[int(line) / 1e6 for line in text.split()] for text in (capsys.readouterr().out, *other)]
-    together = sorted(at for each in starts for at in each)
-    assert most_in(together, 1.0) <= 10
-    assert len(together) >= 8
-    assert min(map(len, starts)) >= 2
+    await two_processes_share_it("postgres.PostgresTokenBucket", postgres.url, capsys)
 
 
 def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,12 @@ from landbot_async import ConfigurationError, LimiterError
 from landbot_async._core.extras import MissingExtraError
 from landbot_async._core.shared_limiter import CONSTANTS, Operation, store_key
 from landbot_async._core.shared_store import StoreAwayError
-from landbot_async.redis import LIMIT, RedisClaims, RedisTokenBucket, limiter_key
+from landbot_async.redis import LIMIT, RedisClaims, RedisTokenBucket
 from landbot_async.webhooks import Claim
 
-from .conformance.limiters import most_in
 from .shared.differential import compare
+from .shared.promises import goes_on_after_a_restart, two_processes_share_it
 from .shared.servers import Valkey, free_port
-from .shared.worker import other_process, take_turns
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -215,30 +214,9 @@ class TestAway:
 
     @on("asyncio asyncio", "trio url")
     async def test_one_that_is_killed_and_back_empty(self, kind: str, own: Valkey) -> None:
-        client, per = client_of(kind, own.url), 0.5
-        bucket, starts = RedisTokenBucket(client, key="k", per=per, on_store_error="wait"), list[float]()
-
-        async def send() -> None:
-            while True:
-                await bucket.acquire()
-                starts.append(current_time())
-
-        killed = back = 0.0
-        async with anyio.create_task_group() as group:
-            for _ in range(3):
-                group.start_soon(send)
-            await anyio.sleep(0.5)
-            own.kill()
-            killed = current_time()
-            await anyio.sleep(0.5)
-            own.start()
-            back = current_time()
-            await anyio.sleep(1.6)
-            group.cancel_scope.cancel()
-        assert [at for at in starts if killed + 0.05 < at < back] == []
-        assert min(at for at in starts if at > back) - back <= SOON
-        assert most_in(starts, per - 0.05) <= 10
-        await bucket.aclose()
+        client = client_of(kind, own.url)
+        bucket = RedisTokenBucket(client, key="k", per=0.5, on_store_error="wait")
+        await goes_on_after_a_restart(bucket, own, away=0.5, soon=SOON)
         await close(client)
 
     async def test_claims_fail_while_it_is_away(self, own: Valkey) -> None:
@@ -282,15 +260,7 @@ class TestClaims:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_real_processes_share_the_limit(valkey: Valkey, capsys: pytest.CaptureFixture[str]) -> None:
-    url = "https://api.landbot.io/v1/"
-    arguments = ("redis.RedisTokenBucket", valkey.url, limiter_key("f00dface", url), 5, 2.0)
-    async with other_process(arguments) as other:
-        await take_turns(*arguments)
-    starts = [[int(line) / 1e6 for line in text.split()] for text in (capsys.readouterr().out, *other)]
-    together = sorted(at for each in starts for at in each)
-    assert most_in(together, 1.0) <= 10
-    assert len(together) >= 8
-    assert min(map(len, starts)) >= 2
+    await two_processes_share_it("redis.RedisTokenBucket", valkey.url, capsys)
 
 
 def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
