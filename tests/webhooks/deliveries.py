@@ -8,6 +8,8 @@ from typing import Any
 
 import anyio
 
+from landbot_async.webhooks import Inbox
+
 TOKEN = "hook-secret-0123456789"
 NOON = 1747943104.0
 
@@ -65,3 +67,8 @@ async def until(condition: Callable[[], object]) -> None:
             if condition():
                 return
             await anyio.sleep(0.005)
+
+
+async def post(inbox: Inbox, body: bytes, trace: str | None = None) -> None:
+    """Make a delivery, which the inbox takes."""
+    assert await inbox.receive(body, headers(trace)) == 200

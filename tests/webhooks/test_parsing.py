@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import json
-import pickle
-import re
 import subprocess
 import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
-import httpx
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
-from starlette.datastructures import Headers
 
-from landbot_async import ConfigurationError, WebhookAuthenticationError, WebhookError, WebhookPayloadError
+from landbot_async import WebhookPayloadError
 from landbot_async.webhooks import (
     ButtonMessage,
-    Message,
     MessageChannel,
     MessageSender,
     TextMessage,
     UnknownMessage,
-    parse,
     parse_all,
     parse_all_apichat,
-    parse_apichat,
     parsing,
 )
-from landbot_async.webhooks.delivery import customer_key, read_headers
+from landbot_async.webhooks.delivery import customer_key
 from landbot_async.webhooks.messages import Source
 from landbot_async.webhooks.parsing import read_deliveries
 
@@ -52,189 +37,9 @@ from .payloads import (
     apichat,
     encoded,
     is_understandable,
-    places,
     platform,
 )
-
-Read = Callable[[Any], Message]
-
-
-def hooked(body: Any) -> Message:
-    return parse(body, HEADERS, token=TOKEN)
-
-
-def chatted(body: Any) -> Message:
-    return parse_apichat(body, HEADERS)
-
-
-both = pytest.mark.parametrize("read", [hooked, chatted])
-
-
-def complaint(read: Read, body: Any) -> str:
-    with pytest.raises(WebhookPayloadError) as raised:
-        read(body)
-    of, _, what = str(raised.value).partition(": ")
-    assert of == f"The delivery is no message of {'a message hook' if read is hooked else 'APIchat'}"
-    return what
-
-
-# The token
-
-
-@pytest.mark.parametrize("body", [b"", b"rubbish", encoded(platform()), encoded(apichat()), None, "text"])
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Token wrong"}, {"X-Authorization": f"Token {TOKEN}"}])
-def test_the_token_is_checked_before_anything_else(body: Any, headers: dict[str, str]) -> None:
-    with pytest.raises(WebhookAuthenticationError) as raised:
-        parse(body, headers, token=TOKEN)
-    assert str(raised.value) == (
-        "The delivery does not carry the hook's token. Answer 401, and check the token that the hook has."
-    )
-
-
-def test_a_hook_without_a_token_has_to_be_said() -> None:
-    with pytest.raises(TypeError, match="token"):
-        parse(encoded(platform()), {})  # type: ignore[call-arg]  # what is wrong is the test
-    with pytest.raises(TypeError, match="positional"):
-        parse(encoded(platform()), {}, None)  # type: ignore[call-arg]  # what is wrong is the test
-    assert type(parse(encoded(platform()), {}, token=None)) is TextMessage
-
-
-@pytest.mark.parametrize("token", [TOKEN, (TOKEN,), ("other", TOKEN), [TOKEN, "other"]])
-def test_one_or_several(token: Any) -> None:
-    assert type(parse(encoded(platform()), HEADERS, token=token)) is TextMessage
-    with pytest.raises(WebhookAuthenticationError):
-        parse(encoded(platform()), {**HEADERS, "Authorization": "Token others"}, token=token)
-
-
-@pytest.mark.parametrize("token", ["", (), [], "Token x", ["x", None], b"hook-secret"])
-def test_a_token_that_can_be_none_lets_nobody_in(token: Any) -> None:
-    with pytest.raises(ConfigurationError):
-        parse(encoded(platform()), HEADERS, token=token)
-
-
-# The headers
-
-AUTHORIZATION, TRACE = f"Token {TOKEN}", "trace-1"
-
-
-@pytest.mark.parametrize("respell", [str.lower, str.upper, str.title, str.swapcase])
-@pytest.mark.parametrize(
-    "kind",
-    [
-        dict,
-        MappingProxyType,
-        httpx.Headers,
-        Headers,
-        CIMultiDict,
-        lambda pairs: CIMultiDictProxy(CIMultiDict(pairs)),
-        lambda pairs: {name.encode(): value.encode() for name, value in pairs.items()},
-    ],
-)
-def test_headers_of_every_framework_in_every_case(kind: Any, respell: Callable[[str], str]) -> None:
-    headers = kind({respell("authorization"): AUTHORIZATION, "x": "y", respell("sentry-trace"): TRACE})
-    assert parse(encoded(platform()), headers, token=TOKEN).delivery_id == TRACE
-    assert parse_apichat(encoded(apichat()), headers).delivery_id == TRACE
-
-
-TWICE = [("Authorization", AUTHORIZATION), ("authorization", AUTHORIZATION), ("sentry-trace", TRACE)]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        dict(TWICE),
-        httpx.Headers(TWICE),
-        Headers(raw=[(name.lower().encode(), value.encode()) for name, value in TWICE]),
-        CIMultiDict(TWICE),
-    ],
-    ids=["dict", "httpx", "starlette", "aiohttp"],
-)
-def test_two_authorizations_are_none(headers: Any) -> None:
-    with pytest.raises(WebhookAuthenticationError):
-        parse(encoded(platform()), headers, token=TOKEN)
-
-
-def test_two_traces_are_none() -> None:
-    headers = CIMultiDict([("Authorization", AUTHORIZATION), ("sentry-trace", "a"), ("Sentry-Trace", "b")])
-    assert parse(encoded(platform()), headers, token=TOKEN).delivery_id is None
-
-
-@pytest.mark.parametrize("value", [None, 5, ["Token", TOKEN], ("x",), "Token \ud800", "Token \u5370", b"\xff", ""])
-def test_odd_values_are_no_token(value: Any) -> None:
-    headers: dict[Any, Any] = {"Authorization": value, None: AUTHORIZATION}
-    with pytest.raises(WebhookAuthenticationError):
-        parse(encoded(platform()), headers, token=TOKEN)
-
-
-def test_a_token_beyond_ascii_as_frameworks_decode_it() -> None:
-    for token, value in [("señal", "Token señal"), ("señal", "Token seÃ±al"), ("印", "Token 印")]:
-        assert type(parse(encoded(platform()), {"Authorization": value}, token=token)) is TextMessage
-
-
-@pytest.mark.parametrize("headers", [None, 5, "Authorization: Token s3cret", [("Authorization", "Token s3cret")]])
-def test_headers_that_are_none(headers: Any) -> None:
-    for read in (parse_apichat, lambda body, headers: parse(body, headers, token="s3cret")):
-        with pytest.raises(TypeError) as raised:
-            read(encoded(platform()), headers)
-        assert str(raised.value) == f"headers must be a mapping of names to values, not {type(headers).__name__}"
-        assert "s3cret" not in _shown(raised.value)
-
-
-def test_a_message_without_a_uuid_or_a_trace_has_no_id() -> None:
-    message = parse(encoded(platform(_raw=None)), {"sentry-trace": ""}, token=None)
-    assert (message.id, message.delivery_id, message.raw) == (None, None, {})
-    for uuid in ("", 5, None):
-        message = parse(encoded(platform(_raw={"uuid": uuid})), {"sentry-trace": "t"}, token=None)
-        assert (message.id, message.raw) == ("t", {"uuid": uuid})
-
-
-# No token is seen
-
-
-def _shown(error: BaseException) -> str:
-    """All that a log with every frame's locals shows of an error: our frames, their chain included."""
-    ours = "landbot_async/"
-    chain: list[BaseException | None] = [error, error.__cause__, error.__context__]
-    frames = [
-        frame.f_locals
-        for each in chain
-        if each is not None
-        for frame, _ in traceback.walk_tb(each.__traceback__)
-        if ours in frame.f_code.co_filename and "/tests/" not in frame.f_code.co_filename
-    ]
-    assert frames
-    return repr([str(error), repr(error), error.__dict__, frames])
-
-
-@pytest.mark.parametrize(
-    ("body", "presented", "token", "error"),
-    [
-        (b"rubbish", "Token s3cret-1", "s3cret-1", WebhookPayloadError),
-        (b"{}", "Token s3cret-1", ("s3cret-1", "s3cret-2"), WebhookPayloadError),
-        (b"[" * 100_000, "Token s3cret-1", "s3cret-1", WebhookPayloadError),
-        (b"{}", "Token s3cret-3", ("s3cret-1", "s3cret-2"), WebhookAuthenticationError),
-        (b"{}", "Token s3cret-1", "Token s3cret-1", ConfigurationError),
-        (b"{}", "Token s3cret-1", ["s3cret-1", None], ConfigurationError),
-        (b"{}", "Token s3cret-1", b"s3cret-1", ConfigurationError),
-    ],
-)
-def test_no_error_and_no_frame_shows_a_token(
-    body: bytes, presented: str, token: Any, error: type[Exception], caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(error) as raised:
-        parse(body, {"Authorization": presented}, token=token)
-    assert "s3cret" not in _shown(raised.value)
-    again = pickle.loads(pickle.dumps(raised.value))
-    assert (type(again), str(again)) == (error, str(raised.value))
-    assert caplog.text == ""
-
-
-def test_what_the_headers_say_shows_no_token() -> None:
-    authorization, delivery_id = read_headers({"Authorization": "Token s3cret", "sentry-trace": "t"})
-    assert delivery_id == "t"
-    assert (b"s3cret" in authorization, len(authorization)) == (False, 32)
-    assert read_headers({}) == read_headers({"Authorization": ""})
-
+from .readers import Read, both, chatted, complaint, hooked
 
 # The envelopes
 
@@ -703,171 +508,6 @@ def test_reading_one_delivery_changes_no_other() -> None:
     assert second.raw == {}
 
 
-# Whatever arrives
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["text", "image", "dialog", "messages", "customer", "bot", "$0"]),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.text(max_size=5)
-            | st.sampled_from(["id", "type", "messages", "data", "body", "customer", "channel", "sender", "timestamp"]),
-            inner,
-            max_size=5,
-        )
-    ),
-    max_leaves=20,
-)
-REAL = st.sampled_from([*PLATFORM.values(), *APICHAT.values()])
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    """Draw a real delivery in which parts, and perhaps bytes, were replaced, removed or doubled."""
-    holder = {"delivery": copy.deepcopy(draw(REAL))}
-    for _ in range(draw(st.integers(1, 3))):
-        *way, last = draw(st.sampled_from(places(holder)[1:]))
-        parent: Any = holder
-        for key in way:
-            parent = parent[key]
-        change = draw(st.sampled_from(["replace", "remove", "double"]))
-        if change == "replace":
-            parent[last] = draw(JSON)
-        elif change == "double" and isinstance(parent, list):
-            parent.append(copy.deepcopy(parent[last]))
-        elif len(way) > 0:
-            del parent[last]
-    body = bytearray(encoded(holder["delivery"]))
-    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 3]))):
-        body[draw(st.integers(0, len(body) - 1))] = draw(st.integers(0, 255))
-    return bytes(body)
-
-
-def survives(read: Read, body: bytes) -> None:
-    """Check that it becomes a message that holds all of it, or the one error."""
-    try:
-        message = read(body)
-    except WebhookPayloadError:
-        return
-    came = json.loads(body.decode(json.detect_encoding(body), "replace"))
-    # repr, because nan is not equal to itself.
-    assert repr(message.envelope) == repr(came)
-    sent = came["messages"][message.position]
-    holder = sent if message.source == "platform" else came
-    assert repr(message.data) == repr(_object(sent, "data") if message.source == "platform" else sent)
-    for name in ("customer", "channel"):
-        _kept(getattr(message, name), _object(holder, name))
-    _kept(message.sender, _object(holder, "sender" if message.source == "platform" else "agent"))
-    assert repr(message)
-    assert hash(message) is not None
-    assert isinstance(message, Message)
-
-
-def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:
-    value = holder.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _kept(part: Any, sent: dict[str, Any]) -> None:
-    """Each value is an attribute as it came, or stands in `extra`."""
-    for name, value in sent.items():
-        if name in part.extra:
-            assert repr(part.extra[name]) == repr(value)
-        elif name == "register_date":
-            date: Any = getattr(part, name)
-            assert value is None or date.timestamp() == value
-        elif name in ("id", "agent_id") and not isinstance(value, int):
-            assert getattr(part, name) == (None if value is None else int(value))
-        elif not isinstance(part, MessageSender) or name != "type":
-            assert getattr(part, name) is value or (getattr(part, name), type(getattr(part, name))) == (
-                value,
-                type(value),
-            )
-    for name in part.extra:
-        assert name in sent
-
-
-@both
-@given(body=st.binary(max_size=200))
-@example(body=b"")
-def test_any_bytes(read: Read, body: bytes) -> None:
-    survives(read, body)
-
-
-@both
-@given(value=JSON)
-def test_any_json(read: Read, value: Any) -> None:
-    survives(read, encoded(value))
-
-
-@both
-@given(body=mutated())
-def test_any_mutation_of_a_real_delivery(read: Read, body: bytes) -> None:
-    survives(read, body)
-
-
-@given(
-    st.dictionaries(st.text(), st.text() | st.binary() | st.none()),
-    st.text() | st.binary() | st.none() | st.lists(st.text()),
-)
-def test_any_headers(headers: dict[Any, Any], authorization: Any) -> None:
-    for kind in (dict, MappingProxyType):
-        with pytest.raises(WebhookAuthenticationError):
-            parse(b"", kind({**headers, "authorization": authorization}), token="s3cret")
-        with pytest.raises(WebhookPayloadError):
-            parse_apichat(b"", kind({**headers, "sentry-trace": authorization}))
-
-
-@given(st.dictionaries(st.text(max_size=10), JSON, max_size=6), st.text(max_size=10))
-def test_nothing_of_a_content_is_lost(content: dict[str, Any], type_: str) -> None:
-    message = hooked(encoded(platform(type_, content)))
-    assert repr(message.data) == repr(json.loads(encoded(content)))
-    assert message.type == type_
-
-
-# What it takes
-
-
-def _seconds(read: Read, body: bytes) -> float:
-    """Return its processor time, whatever else runs: the least of several."""
-
-    def once() -> float:
-        began = time.thread_time()
-        with contextlib.suppress(WebhookError):
-            read(body)
-        return time.thread_time() - began
-
-    return min(once() for _ in range(7))
-
-
-GROWING: dict[str, Callable[[int], tuple[Read, bytes]]] = {
-    "keys of a customer": lambda n: (hooked, encoded(platform(customer={"id": 5, **{f"k{i}": i for i in range(n)}}))),
-    "a text": lambda n: (hooked, encoded(platform("text", {"body": "x\u00e9" * 20 * n}))),
-    "escapes": lambda n: (hooked, encoded(platform("text", {"body": '"\\\n' * 10 * n}))),
-    "buttons of a card": lambda n: (hooked, encoded(platform("card", {"body": "b", "buttons": [{}] * 5 * n}))),
-    "messages": lambda n: (chatted, encoded(apichat(messages=[{}] * 5 * n))),
-    "keys of an envelope": lambda n: (chatted, encoded({**apichat(), **{f"k{i}": [i] for i in range(n)}})),
-    "long numbers": lambda n: (chatted, encoded(apichat(numbers=[10**4000] * (n // 100)))),
-    "one long fraction": lambda n: (chatted, b'{"messages": 0.' + b"1" * 40 * n + b"}"),
-    "brackets": lambda n: (hooked, b"[" * 40 * n),
-    "white space": lambda n: (hooked, b" " * 40 * n),
-    "not UTF-8": lambda n: (hooked, b'"' + b"x" * 40 * n + b"\xff"),
-}
-
-
-@pytest.mark.real_time
-@pytest.mark.parametrize("what", GROWING)
-def test_time_is_linear_in_the_body(what: str) -> None:
-    """Eight times the body takes eight times as long, and not 64: with room for a busy machine's caches."""
-    small, large = GROWING[what](1000), GROWING[what](8000)
-    assert any(_seconds(*large) < 24 * _seconds(*small) for _ in range(3))
-
-
 def test_it_imports_no_framework() -> None:
     unwanted = ("sqlite3", "aiohttp", "starlette", "redis", "trio", "landbot_async.sandbox")
     code = f"import landbot_async.webhooks, sys; print([name for name in {unwanted!r} if name in sys.modules])"
@@ -879,49 +519,3 @@ def test_the_package_does_not_import_it() -> None:
     code = "import landbot_async, sys; print('landbot_async.webhooks' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-def agree(source: Source, body: bytes) -> None:
-    """Check that reading the routing fields agrees with reading the message, and refuses what that refuses."""
-    try:
-        messages = parsing.read_all(source, body, "d1", 5.0)
-    except WebhookPayloadError as error:
-        with pytest.raises(WebhookPayloadError, match=f"^{re.escape(str(error))}$"):
-            read_deliveries(source, body, "d1", 5.0)
-        return
-    found = read_deliveries(source, bytearray(body), "d1", 5.0)
-    for message, each in zip(messages, found, strict=True):
-        uuid = message.raw.get("uuid")
-        assert repr(each[1:]) == repr(
-            (
-                message.delivery_id,
-                uuid if isinstance(uuid, str) else None,
-                message.sender.type,
-                customer_key(message.customer.id, message.customer.token),
-                message.timestamp,
-                message.seq or 0,
-                0,
-                False,
-            )
-        )
-        assert type(each.body) is bytes
-        again = parsing.read_delivery(source, each)
-        assert repr(again) == repr(message)
-    if len(json.loads(body.decode(json.detect_encoding(body), "replace"))["messages"]) == 1:
-        assert found[0].body == body
-
-
-@pytest.mark.parametrize("source", ["platform", "apichat"])
-@given(body=mutated())
-@settings(max_examples=500)
-def test_the_short_reading_agrees_with_the_whole(source: Source, body: bytes) -> None:
-    agree(source, body)
-
-
-@pytest.mark.parametrize(
-    "timestamp", [-1, -0.5, 0, 100_000_000_000, 99_999_999_999, 253402300799, 253402300800, 10**300, True, 10**400]
-)
-def test_the_short_reading_agrees_at_the_ends_of_time(timestamp: float) -> None:
-    body = copy.deepcopy(platform())
-    body["messages"][0]["timestamp"] = timestamp
-    agree("platform", json.dumps(body).encode())
