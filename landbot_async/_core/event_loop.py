@@ -86,7 +86,7 @@ def running_loop() -> Any:
 
 def clock() -> Callable[[], float]:
     """Return the clock of the running event loop: a function that returns its time in seconds, at little cost."""
-    time: Callable[[], float] = getattr(current_token().native_token, "time", anyio.current_time)
+    time: Callable[[], float] = getattr(running_loop(), "time", anyio.current_time)
     return time
 
 

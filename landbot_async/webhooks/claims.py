@@ -10,13 +10,11 @@ Reasons: docs/decisions.md, "Shared claims".
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-import anyio
-
-from landbot_async._core.event_loop import running_loop
+from landbot_async._core.event_loop import clock
 
 
 class Claim(Enum):
@@ -63,7 +61,7 @@ class MemoryClaims:
 
     async def claim(self, keys: Sequence[str], seconds: float) -> Claim:
         """Claim the message with these keys for `seconds`, unless any of them is seen or held."""
-        now = _now()
+        now = clock()()  # `anyio.current_time` takes longer than all else that a claim does
         for known, claim in ((self._seen, Claim.SEEN), (self._held, Claim.HELD)):
             for key in keys:
                 if key in known and known[key] > now:
@@ -73,7 +71,7 @@ class MemoryClaims:
 
     async def keep(self, keys: Sequence[str], seconds: float) -> None:
         """Note that the message was taken: its keys are seen for `seconds`, also if the claim has expired."""
-        now = _now()
+        now = clock()()
         for key in keys:
             self._held.pop(key, None)
         _add(self._seen, keys, now, now + seconds, self._most)
@@ -82,12 +80,6 @@ class MemoryClaims:
         """Give up a claim, because the message was not taken. Keys that are seen stay seen."""
         for key in keys:
             self._held.pop(key, None)
-
-
-def _now() -> float:
-    # Not `anyio.current_time`, which takes longer than all else that a claim does.
-    time: Callable[[], float] = getattr(running_loop(), "time", anyio.current_time)
-    return time()
 
 
 def _add(known: OrderedDict[str, float], keys: Sequence[str], now: float, until: float, most: int) -> None:
