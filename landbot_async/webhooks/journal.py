@@ -47,6 +47,7 @@ _SEEN = "SELECT key FROM seen WHERE key IN ([?])"
 _REMEMBER = "INSERT INTO seen VALUES [(?, ?)]"
 _ADD = "INSERT INTO message VALUES [(?, ?, ?)]"
 _FINISH = "DELETE FROM message WHERE number IN ([?])"
+_UNSEE = "DELETE FROM seen WHERE key = ?"
 _FORGET_OLDEST = "DELETE FROM seen WHERE key IN (SELECT key FROM seen ORDER BY until LIMIT ?)"
 # Requests in a transaction: far fewer values than SQLite allows in a statement.
 _MOST_AT_ONCE = 1000
@@ -84,6 +85,7 @@ class Journal:
         self._thread = thread
         self._adds: list[tuple[Add, Callable[[Outcome], None]]] = []
         self._handled: list[int] = []
+        self._moved: list[str] = []
         self._news = Notifier()
 
     async def run(self) -> None:
@@ -121,6 +123,11 @@ class Journal:
         self._handled.append(number)
         self._news.notify()
 
+    def hand_over(self, number: int, keys: Sequence[str]) -> None:
+        """Delete a message that another file has now, as `finish` does. Its keys are forgotten, as it may come back."""
+        self._moved += keys
+        self.finish(number)
+
     async def aclose(self) -> None:
         """Write what is left, and let the file go."""
         await uninterrupted(self._close)
@@ -133,7 +140,8 @@ class Journal:
     async def _write(self) -> None:
         adds, self._adds = self._adds[:_MOST_AT_ONCE], self._adds[_MOST_AT_ONCE:]
         handled, self._handled = self._handled, []
-        self._file.forget(handled)
+        moved, self._moved = self._moved, []
+        self._file.forget(handled, moved)
         outcomes: Sequence[Outcome]
         try:
             outcomes = await self._in_thread(partial(self._file.write, [add for add, _ in adds]))
@@ -239,6 +247,7 @@ class File:
         self._window = window
         self._most = most
         self._handled: list[int] = []  # to be deleted
+        self._moved: list[str] = []  # keys of messages that another file has now
         self._failing = False
         known: list[str] = [name for (name,) in self._execute("SELECT name FROM source")]
         if not known:
@@ -265,9 +274,10 @@ class File:
             for number, id_, body in rows
         ]
 
-    def forget(self, numbers: Sequence[int]) -> None:
-        """Note handled messages. They are deleted with the next write."""
+    def forget(self, numbers: Sequence[int], moved: Sequence[str] = ()) -> None:
+        """Note handled messages, and the keys of those that another file has. They are deleted with the next write."""
         self._handled += numbers
+        self._moved += moved
 
     def write(self, adds: Sequence[Add]) -> Sequence[Outcome]:
         """Add messages, all or none, and delete handled ones. Return the result of each that was to be added.
@@ -299,6 +309,9 @@ class File:
             refusal = self._refusal(adds) if adds else None
             self._execute("BEGIN IMMEDIATE")
             outcomes = [refusal] * len(adds) if refusal else self._add(adds)
+            # Keys go before the bodies do, or with them: a key without a body keeps a message from coming back.
+            moved = [(key,) for key in self._moved]
+            self._remembered -= self._owned.connection.executemany(_UNSEE, moved).rowcount if moved else 0
             gone = self._handled[: _FEW if self._owned.little_room else _MOST_AT_ONCE]
             self._execute(_many(_FINISH, len(gone)), *gone)
             self._execute("COMMIT")
@@ -309,6 +322,7 @@ class File:
             outcomes = [error] * len(adds)
             self._fail(error)
         else:
+            del self._moved[: len(moved)]
             del self._handled[: len(gone)]
             self.unfinished, self._failing = bool(self._handled), False
         self._owned.relieve()

@@ -118,7 +118,7 @@ async def _move(
     async def move(delivery: Delivery) -> None:
         outcome = await journal.add(delivery.keys, delivery.id, delivery.body, expect(delivery))
         if not isinstance(outcome, Exception):
-            left.finish(delivery.number)
+            left.hand_over(delivery.number, delivery.keys)
 
     try:
         async with anyio.create_task_group() as group:  # all at once: one write

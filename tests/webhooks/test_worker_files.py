@@ -1,7 +1,9 @@
 """Files are opened in threads, which virtual time would race past: so these tests run in real time."""
 
+import asyncio
 import contextlib
 import logging
+import random
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -157,6 +159,60 @@ async def test_a_message_that_was_seen_is_not_handled_again(tmp_path: Path) -> N
         await anyio.sleep(0.1)
     assert again.got == [("2", True)]
     assert bodies(tmp_path / "inbox-2.db") == 0
+
+
+@on_asyncio
+async def test_a_message_that_comes_back_to_its_first_file_is_handled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two reloads before it is handled: from the first file to the second and back."""
+    monkeypatch.setattr(module, "_LOOK_AGAIN", 0.02)
+    first, second, third = Stuck(tmp_path), Stuck(tmp_path), Worker(tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        async with killed(first):
+            await first.post("1")
+            await stack.enter_async_context(killed(second))
+        await until(lambda: [bodies(tmp_path / name) for name in files(tmp_path)] == [0, 1])
+    async with third.inbox:
+        await until(lambda: third.got)
+        await third.inbox.idle()
+    assert third.got == [("1", True)]
+    assert [bodies(tmp_path / name) for name in files(tmp_path)] == [0, 0]
+
+
+@pytest.mark.parametrize("cancel", ["anyio", "asyncio"])
+@on_asyncio
+async def test_workers_that_are_cancelled_at_any_moment_lose_nothing(tmp_path: Path, cancel: str) -> None:
+    """Their openings and their moves, again and again; the last worker handles all."""
+    chance = random.Random(5)
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(3):
+            worker = Stuck(tmp_path)
+            await stack.enter_async_context(killed(worker))
+            for text in range(10):
+                await worker.post(str(10 * number + text))
+
+    async def run() -> None:
+        async with Stuck(tmp_path, owner_wait=0.2).inbox:
+            await anyio.sleep_forever()
+
+    for _ in range(30):
+        moment = chance.uniform(0, 0.03)
+        if cancel == "anyio":
+            with anyio.move_on_after(moment):
+                await run()
+        else:
+            task = asyncio.create_task(run())
+            await asyncio.sleep(moment)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    last = Worker(tmp_path)
+    async with last.inbox:
+        await until(lambda: len(last.got) >= 30)
+        await last.inbox.idle()
+    assert {text for text, _ in last.got} == {str(number) for number in range(30)}
+    assert sum(bodies(tmp_path / name) for name in files(tmp_path)) == 0
 
 
 async def test_what_cannot_be_moved_stays(tmp_path: Path) -> None:
