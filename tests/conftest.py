@@ -37,7 +37,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if not starts_others:
         os.environ.pop("COVERAGE_PROCESS_START", None)
     # No test uses the developer's own tokens and servers.
-    for name in ("API_TOKEN", "BASE_URL", "OPT_IN_BASE_URL", "CHANNEL_TOKEN", "CHAT_BASE_URL"):
+    for name in (
+        "API_TOKEN",
+        "BASE_URL",
+        "OPT_IN_BASE_URL",
+        "CHANNEL_TOKEN",
+        "CHAT_BASE_URL",
+        "LIMITER_URL",
+        "JOURNAL_URL",
+    ):
         os.environ.pop(f"LANDBOT_{name}", None)
 
 

@@ -38,7 +38,7 @@ class StoreUser(Generic[S]):
     """What keeps something in a shared store. It works with and without `async with`.
 
     Args:
-        store: the store.
+        store: keeps it. Closing this closes the connections that the store has made itself.
     """
 
     def __init__(self, store: S) -> None:

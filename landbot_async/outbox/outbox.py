@@ -350,7 +350,7 @@ class Outbox:
     # Changing
 
     async def retry(self, error: int | None = None) -> int:
-        """Queue failed messages again, or those that failed with this HTTP status. Return how many.
+        """Queue failed messages again: all, or those that failed with the HTTP status `error`. Return how many.
 
         A message with further steps goes on with the step that failed.
         """

@@ -35,8 +35,8 @@ class SharedClaims(StoreUser[ClaimStore]):
     """The base class of claims that several processes share. See `RedisClaims` and `PostgresClaims`.
 
     Args:
-        store: the store.
-        prefix: begins each key in the store.
+        store: keeps the claims.
+        prefix: the beginning of each key in the store.
     """
 
     def __init__(self, store: ClaimStore, prefix: str) -> None:

@@ -35,7 +35,7 @@ _CREATES = 3
 
 
 class Fields(Resource):
-    """The custom fields of customers. Landbot takes one at a time."""
+    """The custom fields of customers. Landbot sets or deletes one field a request."""
 
     async def get(self, customer_id: int, name: str) -> Field:
         """Return one field.

@@ -251,7 +251,7 @@ def journal_path(journal: object) -> Path:
 
 @contextlib.contextmanager
 def told(path: Path) -> Generator[None]:
-    """Raise what goes wrong with the file as an error of the Outbox."""
+    """Raise errors of the file as an `OutboxError`."""
     try:
         yield
     except FileInUseError:

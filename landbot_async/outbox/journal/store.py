@@ -287,7 +287,7 @@ class Store:
         return _kept(self._run(sql.ON_THE_WAY, customer))
 
     def forgotten(self, customer: int, start: float, end: float) -> bool:
-        """Return True if a customer was reached in this time by a message whose content is forgotten."""
+        """Return True if a customer got a message between `start` and `end` whose content has been deleted."""
         return self._run(sql.FORGOTTEN, customer, start, end).fetchone() is not None
 
     def witnesses(self, kind: str, number: int, how_many: int) -> list[Kept]:
