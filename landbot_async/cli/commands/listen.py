@@ -50,10 +50,11 @@ def listen(
     """
     try:
         with extra_required("landbot listen", "sandbox"):
-            from landbot_async.cli import listen as listener  # noqa: PLC0415  # needs uvicorn
+            from landbot_async.cli.listen import Listening  # noqa: PLC0415  # needs uvicorn
+            from landbot_async.cli.listen import listen as run  # noqa: PLC0415  # as above
     except MissingExtraError as missing:
         session.end(ExitCode.USAGE, str(missing))
-    listening = listener.Listening(
+    listening = Listening(
         channel, public_url, forward_to, port, os.environ.get(HOOK_TOKEN, "").strip() or None
     )
-    session.run(lambda client: listener.listen(client, listening), about=f"channel {channel}", sends=True)
+    session.run(lambda client: run(client, listening), about=f"channel {channel}", sends=True)
