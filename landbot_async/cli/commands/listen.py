@@ -54,7 +54,5 @@ def listen(
             from landbot_async.cli.listen import listen as run  # noqa: PLC0415  # as above
     except MissingExtraError as missing:
         session.end(ExitCode.USAGE, str(missing))
-    listening = Listening(
-        channel, public_url, forward_to, port, os.environ.get(HOOK_TOKEN, "").strip() or None
-    )
+    listening = Listening(channel, public_url, forward_to, port, os.environ.get(HOOK_TOKEN, "").strip() or None)
     session.run(lambda client: run(client, listening), about=f"channel {channel}", sends=True)
