@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http.cookiejar import Cookie
+from traceback import walk_tb
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -57,6 +58,8 @@ _HEADERS: Final = {
 PLACES: Final = 32
 # Errors that are raised before anything could have been sent, by the names of their classes.
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+# The packages that speak the protocols. An error of any kind that comes from within one is a fault of the wire.
+_PROTOCOLS: Final = frozenset({"httpcore", "httpcore2", "h11", "h2", "hpack", "hyperframe"})
 # Errors of the wire, by the names of their base classes. The last three come of a Location, and of a hook's own call.
 _OF_THE_WIRE: Final = frozenset({"RequestError", "OSError", "InvalidURL", "IDNAError", "HTTPStatusError"})
 
@@ -251,7 +254,8 @@ class Wire:
             trace.stop()
             # Without a trace it queues in the pool, or is not there yet. Only a connection or the pool's time-out ends
             # it safely; twice that is for a queue behind the pool's, that of the streams of an HTTP/2 connection.
-            return 2 * (timeout["pool"] or math.inf) if self._loses_connections and not trace.last else 0.0
+            queues = self._loses_connections and not trace.last
+            return 2 * (timeout["pool"] or math.inf) if queues or trace.beginning else 0.0
 
         attempt = functools.partial(self._attempt, method, url, content, timeout, trace)
         try:
@@ -327,7 +331,7 @@ class Wire:
             # httpx looks at the Location of a redirect even if it does not follow it.
             return Response(trace.status, self._library.Headers(trace.headers), b"")
         closed = self.closed and isinstance(error, RuntimeError) and not trace.last
-        if not (closed or names & _OF_THE_WIRE or isinstance(error, zlib.error)):
+        if not (closed or names & _OF_THE_WIRE or isinstance(error, zlib.error) or _is_fault(error)):
             return None
         # By its name, unless the trace knows better.
         before_writing = (ours and bool(names & _NEVER_SENT)) or isinstance(error, TicketExpiredError)
@@ -377,6 +381,13 @@ class Content:
 
 
 NO_CONTENT: Final = Content(None)
+
+
+def _is_fault(error: Exception) -> bool:
+    """Return True for an error that a package of the protocols raises by mistake; a hook's own comes from elsewhere."""
+    names = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    packages = [name for name in names if name not in ("anyio", "trio") and name not in sys.stdlib_module_names]
+    return packages != [] and packages[-1] in _PROTOCOLS
 
 
 def _library_of(client: object) -> Any:

@@ -126,6 +126,15 @@ class Trace:
         """True if the trace proves that nothing of the request was written. The absence of a trace proves nothing."""
         return not self.sent and self.last != "" and not self.last.endswith(".started")
 
+    @property
+    def beginning(self) -> bool:
+        """True while an HTTP/2 connection is begun for this request.
+
+        httpcore counts the streams of the connection then. Cancelled in the middle of that, it counts one too many for
+        good, and other requests on the connection fail with ValueError ("semaphore released too many times").
+        """
+        return self.last.startswith("http2.send_connection_init.")
+
     def stop(self) -> None:
         """Let nothing be written any more, by transports that tell nothing either."""
         self.stopped = True

@@ -9,8 +9,9 @@ import json
 import random
 import re
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import h11
 import pytest
 from anyio import create_task_group
 from anyio.abc import SocketStream
@@ -34,6 +36,7 @@ from landbot_async import (
     ResponseError,
     RetryPolicy,
 )
+from landbot_async._core.trace import Trace
 from tests.helpers import HTTP, TOKEN, Unlimited
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -230,6 +233,18 @@ class TestFaults:
                 await landbot.customers.archive(1)
             assert not connections(landbot), "its connection cannot be used again"
         assert 67 <= sent < 80
+
+    @pytest.mark.parametrize("lent", [False, True], ids=["ours", "lent"])
+    async def test_a_mistake_of_a_library_leaves_the_outcome_unknown(
+        self, lent: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with server(silence) as url, lendable(5 if lent else None) as client:
+            landbot = borrower(client, url, retry=ONCE)
+            monkeypatch.setattr(h11.Connection, "send", staticmethod(partial(int, "a TypeError")))
+            with pytest.raises(APIConnectionError) as caught:
+                await landbot.customers.send_text(1, "Hi")
+            assert isinstance(caught.value.__cause__, TypeError)
+            assert not caught.value.safe_to_retry
 
 
 class TestMixedUp:
@@ -517,6 +532,26 @@ class TestHTTP2:
         else:
             with pytest.raises(APIConnectionError):
                 await landbot.with_options(timeout=0.05, retry=ONCE).customers.send_text(1, "Hi")
+
+    @pytest.mark.parametrize("moment", ["started", "complete"])
+    async def test_a_call_that_is_cancelled_while_its_connection_begins_harms_no_other(
+        self, moment: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Httpcore counts the streams of a new connection then, and once counted one too many."""
+        told, scope = Trace.__call__, anyio.CancelScope()
+
+        async def tell(trace: Trace, name: str, info: Mapping[str, Any]) -> None:
+            await told(trace, name, info)
+            if name == f"http2.send_connection_init.{moment}":
+                scope.cancel()
+
+        monkeypatch.setattr(Trace, "__call__", tell)
+        async with server(H2().handle) as url, http2() as client:
+            landbot = borrower(client, url)
+            with scope:
+                await landbot.customers.send_text(1, "Hi")
+            assert scope.cancelled_caught
+            await all_work(landbot, 10)
 
     async def test_a_call_that_finds_no_stream_was_never_sent(self) -> None:
         peer = H2()
