@@ -5,15 +5,45 @@ Reasons: docs/decisions.md, "Plain help".
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+
+# Typer shows Python's type behind the name of an argument, as in `CUSTOMER <int>`.
+_TYPE: Final = re.compile(r" <\S+>$")
+
+
+class Command(TyperCommand):
+    """A command whose help names its arguments as everybody does: without Python's types, and without braces."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the line that shows how to use it."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and the options, each with its help."""
+        for kind, title in (("argument", "Arguments"), ("option", "Options")):
+            records = [each.get_help_record(ctx) for each in self.get_params(ctx) if each.param_type_name == kind]
+            rows = [(_TYPE.sub("", name) if kind == "argument" else name, text) for name, text in filter(None, records)]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+class App(typer.Typer):
+    """A group of commands whose help is plain."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Return a decorator that adds a command; the options are typer's."""
+        return super().command(name, cls=Command, **options)
 
 
 def new_app(**options: Any) -> typer.Typer:
     """Return an empty group of commands; the options are typer's."""
-    return typer.Typer(
+    return App(
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

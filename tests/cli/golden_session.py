@@ -5,18 +5,32 @@ The responses are fixed, so that what is shown depends on the command alone.
 
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import httpx
 import pytest
+from typer.main import get_command
 
 from landbot_async import AsyncLandbot
 from landbot_async.cli import session
 from landbot_async.cli.app import app
 from landbot_async.sandbox.clock import VirtualLoop
 from tests.helpers import TOKEN
+
+
+def every_command() -> list[tuple[str, ...]]:
+    """Return the words of every command and every group of commands."""
+
+    def below(group: Any, *words: str) -> Iterator[tuple[str, ...]]:
+        for name, command in getattr(group, "commands", {}).items():
+            yield *words, name
+            yield from below(command, *words, name)
+
+    return list(below(get_command(app)))
+
 
 COMMANDS: Final = (
     ["--version"],
@@ -63,13 +77,7 @@ COMMANDS: Final = (
     ["campaign", "cancel", "spring.campaign"],
     ["campaign", "forget", "spring.campaign"],
     ["campaign", "run", "other.campaign"],
-    ["-h"],
-    ["export", "-h"],
-    ["listen", "-h"],
-    ["sandbox", "-h"],
-    ["demo", "-h"],
-    ["campaign", "-h"],
-    *(["campaign", verb, "-h"] for verb in ("prepare", "run", "status", "report", "retry", "reconcile", "resolve")),
+    *([*words, "-h"] for words in ((), *every_command())),
 )
 SPREADSHEET: Final = (
     "customer_id;name\n473548616;Ava\n;\n2;Dmitri\n3;Eve\n3,47E+10;Bo\n2;Dmitri again\n99;\x1b[31mNobody\n"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from .golden_session import COMMANDS, main
+from .golden_session import COMMANDS, every_command, main
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]
@@ -95,3 +95,19 @@ def test_every_command_shows_what_it_showed(name: str, tmp_path: Path) -> None:
 def test_the_session_ends_with_these_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert Counter(main(monkeypatch)) == {0: len(COMMANDS) - 10, 1: 1, 2: 2, 4: 5, 5: 1, 9: 1}
+
+
+# They end by a signal only, or take most of a minute: tests/cli/test_listen.py, test_sandbox.py, demo/test_screen.py.
+NOT_RUN = {("demo",), ("listen",), ("sandbox",)}
+
+
+def test_the_session_has_every_command() -> None:
+    run = [words for words in COMMANDS if "-h" not in words]
+    groups = {words[:-1] for words in every_command()}
+    assert {("campaign", "forget"), ("whoami",), ("hooks", "list")} <= set(every_command())
+    for words in every_command():
+        assert [*words, "-h"] in COMMANDS
+        if words not in groups and words not in NOT_RUN:
+            # The word `list` may be left out.
+            shown = [word for word in words if word != "list"]
+            assert any(each[: len(shown)] == shown for each in run), words

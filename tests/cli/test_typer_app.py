@@ -20,3 +20,19 @@ def test_its_help_stays(words: list[str]) -> None:
 
 def test_a_group_without_words_shows_its_help() -> None:
     assert "ensure" in "".join(landbot("hooks", code=2))
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["customer"], "CUSTOMER"),
+        (["campaign", "cancel"], "FILE [KEY]"),
+        (["send-template"], "CUSTOMER TEMPLATE LANGUAGE [PARAM]..."),
+    ],
+)
+def test_the_help_of_a_command_names_arguments_without_their_types(words: list[str], usage: str) -> None:
+    shown = landbot(*words, "-h")[0]
+    assert f"Usage: root {' '.join(words)} [OPTIONS] {usage}\n" in shown
+    arguments = shown.partition("Arguments:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in arguments] == usage.replace("[", "").replace("]", "").replace("...", "").split()
+    assert "<" not in "".join(arguments)

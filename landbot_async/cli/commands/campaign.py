@@ -237,7 +237,7 @@ def resolve(
 @app.command("cancel")
 def cancel(
     file: CampaignFile,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", show_default=False, help="One message only.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", show_default=False, help="One message only.")] = None,
 ) -> None:
     """Take back what is queued. What was sent stays sent."""
     session.run(lambda client: changes.cancel(client, file, key))

@@ -41,7 +41,9 @@ def listen(
             metavar="URL", parser=web_address, show_default=False, help="Your program; without it, messages are shown."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes any.")] = 8001,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on; 0 takes any.")
+    ] = 8001,
 ) -> None:
     """Show a channel's messages as they come, and pass them on.
 

@@ -56,7 +56,7 @@ def send_template(
         typer.Argument(metavar="LANGUAGE", show_default=False, callback=encodable, help="Such as en or es_MX."),
     ],
     params: Annotated[
-        list[str] | None, typer.Argument(metavar="[PARAM]...", show_default=False, help="The texts for its gaps.")
+        list[str] | None, typer.Argument(metavar="PARAM", show_default=False, help="The texts for its gaps.")
     ] = None,
 ) -> None:
     """Send a WhatsApp template to a customer who has opted in.
@@ -88,7 +88,7 @@ async def send_filled(
 def assign(
     customer_id: CustomerId,
     agent_id: Annotated[
-        int | None, id_argument("[AGENT]", "The agent's id; by default the agent whose token this is.")
+        int | None, id_argument("AGENT", "The agent's id; by default the agent whose token this is.")
     ] = None,
 ) -> None:
     """Assign a customer to an agent."""
