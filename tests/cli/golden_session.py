@@ -21,6 +21,10 @@ from landbot_async.sandbox.clock import VirtualLoop
 from tests.helpers import TOKEN
 
 
+# Typer would build it anew each time.
+COMMAND: Final = get_command(app)
+
+
 def every_command() -> list[tuple[str, ...]]:
     """Return the words of every command and every group of commands."""
 
@@ -29,7 +33,7 @@ def every_command() -> list[tuple[str, ...]]:
             yield *words, name
             yield from below(command, *words, name)
 
-    return list(below(get_command(app)))
+    return list(below(COMMAND))
 
 
 COMMANDS: Final = (
@@ -190,7 +194,7 @@ def run(patch: pytest.MonkeyPatch, words: list[str]) -> int:
     options: dict[str, Any] = {} if words[0] == "campaign" else {"backend_options": {"loop_factory": VirtualLoop}}
     patch.setattr(anyio, "run", functools.partial(RUN, **options))
     with pytest.raises(SystemExit) as ended:
-        app(words, prog_name="landbot")
+        COMMAND.main(words, prog_name="landbot")
     code = int(ended.value.code or 0)
     sys.stderr.flush()
     print(f"[{code}]", flush=True)
