@@ -20,7 +20,6 @@ from landbot_async.cli.app import app
 from landbot_async.sandbox.clock import VirtualLoop
 from tests.helpers import TOKEN
 
-
 # Typer would build it anew each time.
 COMMAND: Final = get_command(app)
 
