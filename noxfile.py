@@ -169,15 +169,18 @@ def _oldest() -> list[str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on each supported Python; every branch of the package and of the tests has to run.
+    """Run the tests on each supported Python; on the one that runs nox, every branch has to run.
 
-    `nox -s tests-3.13 -- tests/core` runs some of them, without coverage.
+    That one also runs the long tests of what does not depend on the Python. `nox -s tests-3.13 -- tests/core` runs
+    some tests, without coverage.
     """
     session.install("-e", ".[all]", *_group("test"))
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
-        return
-    _measure(session, ["-q", *IN_PARALLEL])
+    elif session.python == HERE:
+        _measure(session, ["-q", *IN_PARALLEL])
+    else:
+        session.run("python", "-m", "pytest", "-q", *IN_PARALLEL, "-m", "not once")
 
 
 def _measure(

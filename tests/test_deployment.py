@@ -60,6 +60,7 @@ async def four_workers(folder: Path, settings: dict[str, str]) -> AsyncGenerator
         await anyio.to_thread.run_sync(process.wait)
 
 
+@pytest.mark.once
 async def test_each_message_is_answered_once_and_all_keep_to_the_limit(valkey: Valkey, tmp_path: Path) -> None:
     statuses = Counter[int]()
 

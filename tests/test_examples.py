@@ -74,6 +74,7 @@ async def test_the_conversation(bridge: Any, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == CONVERSATION
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_it_is_one_command() -> None:
     done = await anyio.run_process([sys.executable, str(BRIDGE)], env=_environment())

@@ -40,6 +40,7 @@ class Crowd:
             self.added.add(added.id)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("changes", [1, 10])
 async def test_an_export_is_whole_and_fast(anyio_backend_name: str, changes: int) -> None:
     """100,000 customers with most changes on asyncio, otherwise a fifth of them."""
@@ -72,6 +73,7 @@ async def test_an_export_is_whole_and_fast(anyio_backend_name: str, changes: int
     assert sandbox.received <= 1.04 * size / (PAGE - 1) + 2 * PREFETCH
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_an_export_is_flat() -> None:
     """The walk keeps little more than the ids of customers: 90 bytes each, where a whole customer takes 1,900."""

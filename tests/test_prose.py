@@ -3,12 +3,15 @@
 import ast
 import re
 
+import pytest
+
 from .documents import PACKAGE, ROOT
 
 QUESTIONS = {"what", "who", "whom", "whose", "where", "whether", "which", "when", "how", "as", "nobody", "nor"}
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@pytest.mark.once
 def test_at_most_three_in_a_hundred_docstrings_open_with_a_question_word() -> None:
     opened = {
         f"{folder.name}/{path.relative_to(folder)}: {text}": text

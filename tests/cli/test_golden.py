@@ -79,6 +79,7 @@ SHOWN = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", list(SHOWN))
 def test_every_command_shows_what_it_showed(name: str, tmp_path: Path) -> None:
     shown = TIME.sub("2026-05-01 10:00:00", FRAMES.sub("", SHOWN[name](tmp_path))).replace("\x1b", "␛")
@@ -92,6 +93,7 @@ def test_every_command_shows_what_it_showed(name: str, tmp_path: Path) -> None:
     assert colours == (name in ("80", "120"))
 
 
+@pytest.mark.once
 def test_the_session_ends_with_these_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert Counter(main(monkeypatch)) == {0: len(COMMANDS) - 10, 1: 1, 2: 2, 4: 5, 5: 1, 9: 1}

@@ -14,6 +14,7 @@ KILLS = int(os.environ.get("OUTBOX_KILLS", "2"))
 MESSAGES = int(os.environ.get("OUTBOX_MESSAGES", "120"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_killed_at_any_moment_nothing_is_lost_or_doubled(anyio_backend: Any, loop: str, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ async def outcome(landbot: AsyncLandbot, customer_id: int = 1) -> str:
 # The main job
 
 
+@pytest.mark.once
 @pytest.mark.anyio
 @pytest.mark.parametrize("window", ["sliding", "counting", "fixed", "gcra", "off"])
 async def test_everybody_is_written_to_once(window: WindowName) -> None:

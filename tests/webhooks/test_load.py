@@ -90,6 +90,7 @@ class Handled:
             yield
 
 
+@pytest.mark.once
 async def test_a_starlette_application_in_virtual_time() -> None:
     handled = Handled()
     app = Starlette(lifespan=handled.lifespan)
@@ -185,6 +186,7 @@ async def aiohttp_application(handled: Handled) -> AsyncGenerator[int]:
     await runner.cleanup()
 
 
+@pytest.mark.once
 @pytest.mark.real_time
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 @pytest.mark.parametrize("serving", [starlette_application, aiohttp_application])
@@ -257,6 +259,7 @@ class Killed:
         return [(text, redelivered == "True") for kind, text, redelivered in found if kind == what]
 
 
+@pytest.mark.once
 @pytest.mark.real_time
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 @pytest.mark.parametrize("after", [150, 1500])

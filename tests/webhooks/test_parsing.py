@@ -311,6 +311,7 @@ def test_a_type_may_be_in_landbots_record_only() -> None:
 # A message whenever there is a customer and a message
 
 
+@pytest.mark.once
 def test_whatever_has_a_customer_and_a_message_is_a_message() -> None:
     reads: dict[Source, Read] = {"platform": hooked, "apichat": chatted}
     counts = Counter[bool]()

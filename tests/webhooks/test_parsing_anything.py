@@ -219,6 +219,7 @@ def agree(source: Source, body: bytes) -> None:
         assert found[0].body == body
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("source", ["platform", "apichat"])
 @given(body=mutated())
 @settings(max_examples=500)

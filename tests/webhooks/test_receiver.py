@@ -142,6 +142,7 @@ async def test_full_is_503_and_said_once_until_it_has_room_again(caplog: pytest.
     assert len(got) == 10
 
 
+@pytest.mark.once
 async def test_a_customers_flood_costs_nobody_else_anything(caplog: pytest.LogCaptureFixture) -> None:
     """One customer writes twice a second, and their handler takes a minute; ten others write once a minute."""
     inbox, handled = Inbox(TOKEN, queue_size=1000), list[int]()
@@ -238,6 +239,7 @@ async def test_whatever_is_dropped_is_logged_once_a_kind(caplog: pytest.LogCaptu
     assert len(told) == 100
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("source", ["platform", "apichat"])
 async def test_a_message_or_a_line_in_the_log(source: Source, caplog: pytest.LogCaptureFixture) -> None:
     """Each node of the documented envelopes removed, retyped or misspelled: a message, or a line in the log."""

@@ -122,6 +122,7 @@ def test_without_the_extra_of_the_sandbox_the_campaign_is_left_out(monkeypatch: 
     assert "2. Left out: A campaign that is killed needs uvicorn, which is not installed: pip install" in result.output
 
 
+@pytest.mark.once
 @pytest.mark.anyio
 async def test_on_a_terminal_it_draws() -> None:
     console, shown = a_console(terminal=True)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.real_time
 SHORT = evolve(KILLED, customers=14, latency=0.1, sending=KILLED.sending[:2])
 
 
+@pytest.mark.once
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_killed_half_way_it_loses_and_doubles_nothing(anyio_backend: Any) -> None:

@@ -77,6 +77,7 @@ class EvenlySpaced:
     async def pause(self, seconds: float) -> None: ...
 
 
+@pytest.mark.once
 @pytest.mark.anyio
 async def test_killed_ten_times_it_is_complete_and_asks_for_nothing_twice_but_what_was_in_flight(
     tmp_path: Path,
@@ -151,6 +152,7 @@ def test_a_folder_that_cannot_be_used_ends_it(sandbox: Sandbox, tmp_path: Path) 
     assert sandbox.received == 0
 
 
+@pytest.mark.once
 def test_a_kill_loses_nothing(tmp_path: Path) -> None:
     """Real processes and SIGKILL; the sandbox's limit is raised, so that it takes no minute."""
     program = (

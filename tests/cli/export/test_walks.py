@@ -75,6 +75,7 @@ async def test_nothing_is_asked_for_twice_if_nothing_moved(listing: Listing) -> 
     assert sandbox.received - whole <= 5  # 401 rows, one of them known
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("what", ["arrival", "jump", "deletion behind", "deletion and jump", "deletion of the rest"])
 async def test_whatever_moved_meanwhile_nobody_is_lost(what: str, listing: Listing) -> None:
     sandbox = Sandbox(customers=1000)

@@ -349,6 +349,7 @@ async def race(it: Room, wishes: list[Said], seed: int) -> list[MessageHook]:
     return ended
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("wish", WISHES, ids=repr)
 @pytest.mark.parametrize("old", [(), (Said(V, "S", "N"),), (Said(U, "S", None), Said(U, None, "N"), Said(V, "T", "M"))])
 async def test_racing_callers_leave_exactly_one(wish: Said, old: tuple[Said, ...], anyio_backend_name: str) -> None:
@@ -372,6 +373,7 @@ async def test_racing_callers_leave_exactly_one(wish: Said, old: tuple[Said, ...
             }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("old", [(), (Said(U, "A", "N"),), (Said(U, "B", "N"), Said(V, "A", "N"))])
 async def test_callers_who_want_different_things_never_leave_none(
     old: tuple[Said, ...], anyio_backend_name: str

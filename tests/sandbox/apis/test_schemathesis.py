@@ -20,6 +20,7 @@ from tests.sandbox.server.serving import served
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
+@pytest.mark.once
 @pytest.mark.anyio
 @pytest.mark.real_time
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
