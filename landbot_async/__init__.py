@@ -133,9 +133,8 @@ else:
     _NAMES = {
         "apichat": ("AsyncApichat",),
         "limiter": ("Limiter", "Ticket", "TokenBucket"),
-        # The converter brings the records, and what `to_dict` needs.
-        "converter": (
-            "converter",
+        "converter": ("converter",),
+        "models": (
             "Agent",
             "Channel",
             "ChatCustomer",

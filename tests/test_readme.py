@@ -109,6 +109,7 @@ async def test_fastapi(sandbox: Sandbox) -> None:
     ):
         assert (await browser.post("/hello/3")).json() == {"status": "accepted"}
         assert (await browser.post("/hello/99")).status_code == 404
+        assert (await browser.get("/customers/3")).json()["id"] == 3
         sandbox.fault("cut")
         lost = await browser.post("/hello/4")
         sandbox.fault("refused", times=5)

@@ -1,4 +1,4 @@
-"""JSON to models and back, through one cattrs converter that casts nothing.
+"""JSON to models and back, through one cattrs converter that casts nothing. `models` registers its classes here.
 
 By default cattrs turns `5` into `"5"` and `"false"` into `True`; here every value must have the type of its field.
 
@@ -20,19 +20,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origi
 import attrs
 from cattrs import Converter
 
-from . import models
 from .decoding import DATETIME, KINDS, LENIENT, DecodeError, Decoding, Mismatch, kind_of
-from .models import (
-    Agent,
-    Channel,
-    ChatCustomer,
-    Customer,
-    CustomField,
-    Field,
-    MessageHook,
-    Template,
-    TranscriptMessage,
-)
 
 T = TypeVar("T")
 
@@ -176,7 +164,7 @@ class _Model:
         if news is not None:
             layout, shape = news
             layout.shapes.add(shape)
-        return self._cls(*values, extra, absent)
+        return self._cls(*values, extra, _absent=absent)
 
     def write(self, value: Any) -> dict[str, Any]:
         """Return the JSON that `value` was read from, with the changes made by `attrs.evolve`.
@@ -195,16 +183,16 @@ class _Model:
 
 
 def _field(converter: Converter, attribute: attrs.Attribute[Any]) -> _Field:
-    kind = _plain(attribute.type)
+    kind = plain_type(attribute.type)
     hook = converter.get_structure_hook(kind)
-    mapping = kind == Mapping[str, CustomField]
+    read, write = _mapping_of(get_args(kind)[1]) if get_origin(kind) is Mapping else (hook, None)
     return _Field(
         name=attribute.name,
         expected=KINDS.get(kind, "an object"),
         required=attribute.default is attrs.NOTHING,
-        read=_read_custom_fields if mapping else hook,
-        write=_write_custom_fields if mapping else _to_unix_seconds if kind is DATETIME[0] else None,
-        empty=dict if mapping else lambda: None,
+        read=read,
+        write=_to_unix_seconds if kind is DATETIME[0] else write,
+        empty=(lambda: None) if write is None else dict,
     )
 
 
@@ -239,7 +227,7 @@ def _compile(
     return build
 
 
-def _plain(kind: Any) -> Any:
+def plain_type(kind: Any) -> Any:
     """Return the type without `| None` or `| Any`, and without the literals that are only hints.
 
     A stand-in for `datetime`, of a test that freezes time, is `datetime`.
@@ -284,37 +272,41 @@ def _to_unix_seconds(time: datetime) -> int | float:
 _USUAL = ["name", "type", "value"]
 
 
-def _read_custom_fields(value: Any, decoding: Decoding) -> dict[str, CustomField]:
-    if type(value) is not dict:
-        raise _InexactError
-    usual = _model(CustomField).usual
-    read = {
-        name: usual(tuple(item.values()), {}, decoding)
-        # By far the most frequent row of all, so it has a way of its own.
-        if [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
-        else _read_custom_field(name, item, decoding)
-        for name, item in value.items()
-        if type(item) is dict
-    }
-    if len(read) < len(value):
-        odd = next(name for name in value if name not in read)
-        raise _InexactError(read, inner=(_step(odd), value[odd]))
-    return read
+def _mapping_of(cls: type) -> tuple[Callable[[Any, Decoding], Any], Callable[[Any], Any]]:
+    """Return the functions that read and write the custom fields of a customer: objects of `cls` by name."""
+
+    def read(value: Any, decoding: Decoding) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise _InexactError
+        usual = _model(cls).usual
+        found = {
+            name: usual(tuple(item.values()), {}, decoding)
+            # By far the most frequent row of all, so it has a way of its own.
+            if [*item] == _USUAL and type(item["name"]) is str and type(item["type"]) is str
+            else _read_item(cls, name, item, decoding)
+            for name, item in value.items()
+            if type(item) is dict
+        }
+        if len(found) < len(value):
+            odd = next(name for name in value if name not in found)
+            raise _InexactError(found, inner=(_step(odd), value[odd]))
+        return found
+
+    def write(items: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _model(cls).write(item) for name, item in items.items()}
+
+    return read, write
 
 
-def _read_custom_field(name: str, item: dict[str, Any], decoding: Decoding) -> Any:
+def _read_item(cls: type, name: str, item: dict[str, Any], decoding: Decoding) -> Any:
     try:
-        return _model(CustomField).read(item, decoding)
+        return _model(cls).read(item, decoding)
     except DecodeError as unreadable:
         raise unreadable.under(_step(name)) from None
 
 
 def _step(name: str) -> str:
     return f".{name}" if name.isidentifier() else f"[{json.dumps(name)}]"
-
-
-def _write_custom_fields(fields: Mapping[str, CustomField]) -> dict[str, Any]:
-    return {name: _model(CustomField).write(field) for name, field in fields.items()}
 
 
 _models: dict[type, _Model] = {}
@@ -333,10 +325,17 @@ converter: Final = Converter(detailed_validation=False)
 for _kind in (int, float, str, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
 converter.register_structure_hook(DATETIME[0], _from_unix_seconds)
-for _cls in (Agent, Channel, ChatCustomer, Customer, CustomField, Field, MessageHook, Template, TranscriptMessage):
-    converter.register_structure_hook(_cls, lambda data, cls: _model(cls).read(data, LENIENT))
-    converter.register_unstructure_hook(_cls, lambda value: _model(type(value)).write(value))
-models._json_of = lambda record: _model(type(record)).write(record)  # noqa: SLF001  # it does not import this module
+
+
+def register(cls: type) -> None:
+    """Teach `converter` to read and write a class of records."""
+    converter.register_structure_hook(cls, lambda data, cls: _model(cls).read(data, LENIENT))
+    converter.register_unstructure_hook(cls, json_of)
+
+
+def json_of(record: Any) -> dict[str, Any]:
+    """Return the JSON of a record as it came, with tokens."""
+    return _model(type(record)).write(record)
 
 
 def read_model(data: Any, cls: type[T], decoding: Decoding) -> T:

@@ -5,7 +5,8 @@ attrs would generate the same for each class, and take longer over it than httpx
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -28,6 +29,24 @@ class Record:
         shown = [(each, getattr(self, each.name)) for each in _fields(self) if each.repr]
         parts = [f"{each.name}={each.repr(value) if callable(each.repr) else repr(value)}" for each, value in shown]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+@attrs.frozen(eq=False, repr=False)
+class JSONRecord(Record):
+    """The base of records that are read from JSON objects: it knows which keys were missing, as opposed to null."""
+
+    if TYPE_CHECKING:
+        pass
+    else:
+        # Only `attrs.evolve` passes it, so it is in no signature that a type checker or `help` shows.
+        _absent: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False, alias="_absent", kw_only=True)
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        init: Any = cls.__init__
+        signature = inspect.signature(init)
+        shown = [each for each in signature.parameters.values() if each.name != "_absent"]
+        init.__signature__ = signature.replace(parameters=shown)
 
 
 def _fields(record: Any) -> tuple[attrs.Attribute[Any], ...]:

@@ -9,7 +9,7 @@ from typing import Any, final
 from .errors import ConfigurationError
 
 MASK = "***"
-_SECRET_WORDS = ("token", "secret", "password", "authorization", "api_key", "api-key", "apikey")
+_SECRET_WORDS = re.compile("token|secret|password|authorization|api[_-]?key", re.IGNORECASE)
 # Levels of nesting that are shown.
 _DEEPEST = 20
 # Shorter than any real token: masked inside other words, it would garble every text.
@@ -132,4 +132,4 @@ def token_repr(value: str | None) -> str:
 
 def secret_name(name: object) -> bool:
     """Return True if a value of this name must not be shown."""
-    return isinstance(name, str) and any(word in name.lower() for word in _SECRET_WORDS)
+    return isinstance(name, str) and _SECRET_WORDS.search(name) is not None

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeGuard
 import attrs
 from attrs import field, frozen
 
-from landbot_async._core.record import Record
+from landbot_async._core.record import JSONRecord, Record
 from landbot_async._core.secret import masked_repr, token_repr
 
 Source: TypeAlias = Literal["platform", "apichat"]
@@ -34,12 +34,8 @@ def _extra() -> Any:
     return field(factory=dict, repr=masked_repr, hash=False)
 
 
-def _absent() -> Any:
-    return field(default=frozenset(), repr=False, eq=False, alias="_absent")
-
-
 @frozen(eq=False, repr=False)
-class MessageCustomer(Record):
+class MessageCustomer(JSONRecord):
     """The customer of the conversation, as the delivery shows them.
 
     `id` is None only if a delivery of APIchat shows nothing but the token. (Its annotation lets you pass it on without
@@ -59,7 +55,6 @@ class MessageCustomer(Record):
     webchat_type: str | None = None
     register_date: datetime | None = None
     extra: Mapping[str, Any] = _extra()
-    _absent: frozenset[str] = _absent()
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -71,18 +66,17 @@ _CUSTOMER_KEYS: Final = frozenset(each.name for each in attrs.fields(MessageCust
 
 
 @frozen(eq=False, repr=False)
-class MessageChannel(Record):
+class MessageChannel(JSONRecord):
     """The channel of the conversation. APIchat does not tell its type."""
 
     id: int | None = None
     name: str | None = None
     type: str | None = None
     extra: Mapping[str, Any] = _extra()
-    _absent: frozenset[str] = _absent()
 
 
 @frozen(eq=False, repr=False)
-class MessageSender(Record):
+class MessageSender(JSONRecord):
     """The sender of the message: on APIchat its `agent`, which is a `bot` or a `human`.
 
     If a delivery of the Platform does not tell the type, it is read from `_raw.author_type`. `user`, in either place,
@@ -94,7 +88,6 @@ class MessageSender(Record):
     name: str | None = None
     email: str | None = None
     extra: Mapping[str, Any] = _extra()
-    _absent: frozenset[str] = _absent()
 
 
 @frozen(eq=False, repr=False)

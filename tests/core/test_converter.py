@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landbot_async._core import converter as module
-from landbot_async._core.converter import _plain, converter, read_model
+from landbot_async._core.converter import converter, plain_type, read_model
 from landbot_async._core.decoding import LENIENT, DecodeError, Decoding, Mismatch, kind_of
 from landbot_async._core.models import (
     Channel,
@@ -474,4 +474,4 @@ def test_a_stand_in_for_datetime_is_datetime() -> None:
     class FakeDatetime(datetime):
         pass
 
-    assert _plain(FakeDatetime | None) is _plain(datetime | None) is datetime
+    assert plain_type(FakeDatetime | None) is plain_type(datetime | None) is datetime

@@ -1,6 +1,7 @@
 """The models: frozen, slotted values that compare, travel and show no token."""
 
 import copy
+import inspect
 import json
 import pickle
 from datetime import UTC, datetime
@@ -50,7 +51,9 @@ def test_it_travels_whole(model: Any, travel: Any) -> None:
     assert arrived == model
     assert hash(arrived) == hash(model)
     assert repr(arrived) == repr(model)
-    # What was absent stays absent.
+    # What was absent stays absent, although no signature names it.
+    assert "_absent" not in f"{inspect.signature(type(model))} {type(model).__match_args__}"
+    assert converter.unstructure(attrs.evolve(model, extra=model.extra)) == converter.unstructure(model)
     assert converter.unstructure(arrived) == converter.unstructure(model)
 
 
@@ -132,6 +135,10 @@ def test_a_repr_has_no_token_and_no_bookkeeping() -> None:
     assert "_absent" not in repr(converter.structure({"id": 1}, Customer))
 
 
+def _customer(*fields: str) -> Customer:
+    return Customer(1, custom_fields={name: CustomField(name, "string", name) for name in fields})
+
+
 class TestToDict:
     RAW: ClassVar[dict[str, Any]] = {
         "id": 1,
@@ -163,6 +170,40 @@ class TestToDict:
         }
         assert "phone" in row
         assert "custom_fields" not in row
+
+    def test_a_field_is_in_the_same_column_in_every_row(self) -> None:
+        columns = {
+            tuple(names): list(_customer(*names).to_dict(flat=True).items())[len(attrs.fields(Customer)) - 3 :]
+            for names in (
+                ["email"],
+                ["field_email", "email"],
+                ["email", "field_email", "extra", "custom_fields", "field_x"],
+            )
+        }
+        assert list(columns.values()) == [
+            [("field_email", "email")],
+            [("field_field_email", "field_email"), ("field_email", "email")],
+            [
+                ("field_email", "email"),
+                ("field_field_email", "field_email"),
+                ("extra", "extra"),
+                ("custom_fields", "custom_fields"),
+                ("field_x", "field_x"),
+            ],
+        ]
+
+    def test_every_row_has_every_attribute(self) -> None:
+        for record in MODELS:
+            names = [each.name for each in attrs.fields(type(record)) if each.name not in ("custom_fields", "extra")]
+            assert list(record.to_dict(flat=True))[: len(names) - 1] == names[1:]
+            times = {name for name in names if isinstance(getattr(record, name), datetime)}
+            row = record.to_dict(flat=True)
+            assert {name: row[name] for name in times} == {name: getattr(record, name) for name in times}
+
+    def test_a_messages_time_is_a_datetime_too(self) -> None:
+        row = TranscriptMessage(message_datetime="2026-03-04 05:06:07").to_dict(flat=True)
+        assert row["message_datetime"] == datetime(2026, 3, 4, 5, 6, 7)
+        assert TranscriptMessage(message_datetime="soon").to_dict(flat=True)["message_datetime"] is None
 
     def test_other_records(self) -> None:
         assert Channel(8, token="secret").to_dict() == {
