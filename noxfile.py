@@ -248,6 +248,20 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def daily(session: nox.Session) -> None:
+    """Kill a campaign of 3,000 rows and an export of 20,000 customers again and again. Takes a quarter of an hour."""
+    session.install("-e", ".[all]", *_group("test"))
+    long = {
+        "CAMPAIGN_ROWS": "3000",
+        "CAMPAIGN_KILLS": "5",
+        "CAMPAIGN_PATIENCE": "301",
+        "EXPORT_CUSTOMERS": "20000",
+    }
+    files = ("tests/cli/campaign/test_whole.py", "tests/cli/export/test_run.py")
+    session.run("python", "-m", "pytest", "-q", "-s", *files, env=long)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Run the benchmarks, which print tables and draw pictures."""
     session.install(".[all]", *_group("benchmarks"))

@@ -56,4 +56,6 @@ def duration(requests: int) -> str:
     minutes = requests / A_SECOND / 60
     if minutes < 1:
         return "less than a minute"
+    if minutes < 1.5:
+        return "about a minute"
     return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"

@@ -37,6 +37,8 @@ def test_progress_is_shown_on_a_terminal_for_long_walks(
     [
         (0, "less than a minute"),
         (599, "less than a minute"),
+        (600, "about a minute"),
+        (900, "about 2 minutes"),
         (3000, "about 5 minutes"),
         (20_000, "about 33 minutes"),
         (100_000, "about 2.8 hours"),
