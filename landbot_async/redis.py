@@ -64,7 +64,7 @@ local starts = {}
 if values[1] then
   for index = 1, #names - 1 do it[names[index]] = tonumber(values[index]) end
   for start in string.gmatch(values[#names], '%d+') do starts[#starts + 1] = tonumber(start) end
-  if it.rate ~= rate or it.per ~= per then return {2, it.rate, it.per} end
+  if it.rate ~= rate or it.per ~= per then return {2, it.rate, it.per, 0} end
 end
 -- The clock went back: so do all times, or nobody would start until it is there again.
 local back = math.max(0, it.seen - now)
@@ -77,7 +77,7 @@ end
 
 local function earliest()
   local at = math.max(now, it.paused)
-  if #starts > 0 then at = math.max(at, starts[#starts] + gap) end
+  if #starts > 0 then at = math.max(at, starts[#starts] + gap * $GAP_SHARE) end
   if #starts == rate then at = math.max(at, starts[1] + per * (1 + $WINDOW_SHARE * it.margin)) end
   return math.ceil(at)
 end
@@ -97,33 +97,33 @@ local function uncount(at)
   end
 end
 
-local outcome, value = 0, 0
+local outcome, wait, start = 0, 0, 0
 if operation == 'reserve' then
-  value = reserve(math.max(now, it.paused))
+  wait = reserve(math.max(now, it.paused))
 elseif operation == 'confirm' then
-  local at = earliest()
-  if at <= now then
-    outcome, value = 1, now
-    count(now)
+  local at = math.max(earliest(), now + first)
+  if at <= now + $AHEAD then
+    outcome, wait, start = 1, at - now, at
+    count(at)
     it.count = it.count + 1
     it.margin = it.margin - $NARROW * (it.margin - $LEAST_MARGIN)
   elseif at - now <= gap then
-    value = at - now
+    wait = at - now
   else
-    value = reserve(at)
+    wait = reserve(at)
   end
 elseif operation == 'renew' then
   if now < first + per and now >= it.paused then
-    outcome, value = 1, now
+    outcome, start = 1, now
     uncount(first)
     count(now)
   else
     outcome = 3
   end
 elseif operation == 'written' then
-  outcome, value = 1, now - second
+  outcome, start = 1, now - second
   uncount(first)
-  count(value)
+  count(start)
 else
   local echo = now < it.paused
   if second > 0 then echo = second <= it.learned end
@@ -132,6 +132,7 @@ else
     it.margin = math.min($MOST_MARGIN, it.margin + math.max($WIDEN, $WIDEN_SHARE * it.margin))
   end
   it.paused = math.max(it.paused, now + first)
+  if #starts > 0 then wait = math.max(0, starts[#starts] - now) end
 end
 
 -- What is known now
@@ -144,7 +145,7 @@ end
 redis.call('HSET', KEYS[1], unpack(fields))
 local kept = math.max(now, it.next, it.paused) - now + 2 * per + $KEPT
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(kept / 1000)))
-return {outcome, value, it.count}
+return {outcome, wait, start, it.count}
 """
 
 # The keys of one message: `seen`, or the process that holds them.

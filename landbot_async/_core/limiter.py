@@ -10,6 +10,8 @@ cancelled task costs nobody a turn.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
@@ -188,11 +190,11 @@ class TokenBucket:
         ahead += self._queue.ahead()
         return max(0.0, self._schedule.earliest_behind(ahead, now) - now)
 
-    def _due(self) -> float | None:
-        """Return the time of the next start, or None if it may be now."""
+    def _due(self) -> Callable[[], Awaitable[object]] | None:
+        """Return what waits for the next start, or None if it may be now."""
         now = self._now()
         slot = self._schedule.earliest(now)
-        return slot if now < slot else None
+        return partial(anyio.sleep_until, slot) if now < slot else None
 
     def _now(self) -> float:
         now = anyio.current_time()

@@ -10,7 +10,7 @@ import anyio
 from .event_loop import Notifier
 
 Priority: TypeAlias = Literal["normal", "low"]
-Due: TypeAlias = Callable[[], float | None]
+Due: TypeAlias = Callable[[], Callable[[], Awaitable[object]] | None]
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("normal", "low")
 # Normal turns after which a waiting low task has the next one. With the turn that is taken when it comes, its own is
@@ -64,8 +64,8 @@ class PrioritySemaphore:
 
         Args:
             priority: the queue.
-            due: returns the time before which the place cannot be taken, on the event loop's clock, or None if it can
-                be taken now. A task that waits for that time holds nothing, so a normal one may still go before it.
+            due: returns a function that waits for what the place needs, such as its time, or None if the place can be
+                taken now. A task that waits for that holds nothing, so a normal one may still go before it.
         """
         head = self._heads[priority]
         self._waiting[priority] += 1
@@ -75,10 +75,10 @@ class PrioritySemaphore:
                 while True:
                     if self._turn() != priority:
                         await self._changed.wait()
-                    elif due is None or (time := due()) is None:
+                    elif due is None or (wait := due()) is None:
                         break
                     else:
-                        await anyio.sleep_until(time)
+                        await wait()
                 self._held[priority] += 1
                 self._in_a_row = self._in_a_row + 1 if priority == "normal" and self._waiting["low"] else 0
             finally:

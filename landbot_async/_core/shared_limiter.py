@@ -5,10 +5,14 @@ waiting, which is the same for every store:
 
 1. The head of a process's queue *reserves* the next slot. A process holds at most one, and it belongs to the process:
    if the head is cancelled, the next task takes the slot over. So processes take turns, however many tasks each has.
-2. It sleeps until then.
-3. It *confirms* the start. The store knows the last `rate` real starts and the pause, and either counts the start now
-   or says how long to wait. A slot alone would be worth nothing: after a stall, old slots would all start at once, and
-   a pause would not hold for slots given before.
+2. It sleeps until shortly before (`LEAD`).
+3. It *confirms* the start. The store knows the last `rate` real starts and the pause, and either counts the start at
+   its time or says how long to wait. A slot alone would be worth nothing: after a stall, old slots would all start at
+   once, and a pause would not hold for slots given before.
+4. It sleeps until the start. So neither the way to the store nor a busy machine moves the starts of the others.
+
+What comes next is a function of the state (`_due`). The turn itself is taken when the start has come, so a normal task
+still goes before a low one that waits.
 
 Store calls run to their end, whoever is cancelled, and leave what they brought (a slot or a start) to the process. So
 cancellation loses nothing; it waits for the call, at most `DEADLINE`.
@@ -24,7 +28,8 @@ import enum
 import hashlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Literal, Protocol, TypeAlias
+from functools import partial
+from typing import Final, Literal, Protocol, TypeAlias, cast
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -34,7 +39,7 @@ from .errors import ConfigurationError, LimiterError
 from .event_loop import LoopBinding
 from .log import log
 from .priority import Priority, PrioritySemaphore
-from .schedule import LEAST_MARGIN, MOST_MARGIN, NARROW, WIDEN, WIDEN_SHARE
+from .schedule import LEAST_MARGIN, MOST_DELAY, MOST_MARGIN, WIDEN_SHARE
 from .secret import Secret, checked_token
 from .shared_store import StoreAwayError, StoreUser
 from .tasks import uninterrupted
@@ -44,52 +49,65 @@ Operation: TypeAlias = Literal["reserve", "confirm", "renew", "written", "pause"
 
 # Seconds that a call of the store may take.
 DEADLINE: Final = 0.4
+# Seconds before its slot at which a process confirms its start: more than a call takes on a busy machine.
+LEAD: Final = 0.02
+# Seconds that a start may lie ahead when the store counts it. It is more than `LEAD`, for starts that were late.
+AHEAD: Final = 0.05
 # Seconds between two attempts to reach a store that is away.
 RETRY: Final = 0.1
 # Seconds for which a store keeps what it knows, beyond the last start and pause.
 KEPT: Final = 60
 # A start that is written within this share of `per` after it was counted needs no correction: the margin covers it.
-_SOON: Final = LEAST_MARGIN / 4
+_SOON: Final = LEAST_MARGIN / 2
 _MOST_RATE: Final = 1_000
 
-# What the scripts of the stores compute with: a window that is wider by three quarters of the margin (the even spacing
-# has the whole of it already), and the constants of `schedule`.
+# What the scripts of the stores compute with. The window is wider by three quarters of the margin (the even spacing has
+# the whole of it already). A start that comes late moves the next ones only by what exceeds `MOST_DELAY` of a gap, or
+# many small delays would add up. The margin is learned in smaller steps than in one process, because processes that
+# begin, or that have no processor for a moment, cause refusals that say little about the network.
 CONSTANTS: Final = {
     "LEAST_MARGIN": LEAST_MARGIN,
     "MOST_MARGIN": MOST_MARGIN,
-    "NARROW": NARROW,
-    "WIDEN": WIDEN,
+    "NARROW": 0.002,
+    "WIDEN": 0.006,
     "WIDEN_SHARE": WIDEN_SHARE,
     "WINDOW_SHARE": 0.75,
+    "GAP_SHARE": 1 - MOST_DELAY,
     "KEPT": KEPT * 1_000_000,
+    "AHEAD": round(AHEAD * 1e6),
 }
 
 
 class Outcome(enum.IntEnum):
-    """The first of the three numbers that a store replies; the other two are told here."""
+    """The first of the four numbers that a store replies. The others are told here; 0 where nothing is said.
+
+    The second is a wait in microseconds, the third a time in microseconds of the store's clock, and the fourth the
+    number of starts so far.
+    """
 
     WAIT = 0
-    """Wait for this many microseconds; the number of starts so far."""
+    """Wait and ask again. After a pause, the last start that was counted before it is over by then."""
     COUNTED = 1
-    """The time of the start, in microseconds of the store's clock; the number of starts so far."""
+    """The start is counted: wait until it comes; its time."""
     CONFLICT = 2
     """Another rate is in use under this key: that rate, and its window in microseconds."""
     INVALID = 3
-    """The start is too old, or there is a pause: 0; the number of starts so far."""
+    """The start is too old, or there is a pause."""
 
 
 class LimitStore(Protocol):
     """A store that keeps limits. It is asked for one operation at a time or several, in any order."""
 
     async def ask(self, operation: Operation, *numbers: int) -> Sequence[int]:
-        """Return the three numbers of the outcome.
+        """Return the four numbers of the outcome.
 
         Args:
             operation: `reserve` the next slot, `confirm` a start, `renew` one that is about to be written late, report
                 one that was `written` late, or `pause`.
             numbers: the rate; the window in microseconds; the number of starts that this process knows of; then, of
-                `renew` and `written` the time of the start and the microseconds since it was written, of `pause` the
-                microseconds and the time of the start that was refused (0 if unknown), and 0 otherwise.
+                `confirm` the microseconds before which it shall not be, of `renew` and `written` the time of the start
+                and the microseconds since it was written, of `pause` the microseconds and the time of the start that
+                was refused (0 if unknown), and 0 otherwise.
 
         Raises:
             StoreAwayError: it is away.
@@ -171,8 +189,9 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         self._gap = per / rate
         self._queue = PrioritySemaphore(1)
         self._loop = LoopBinding(f"This {type(self).__name__}")
-        # The slot that the process holds, in seconds of the event loop's clock, and the start that a cancelled task
-        # has left. At most one of the two is there.
+        self._asking = anyio.Lock(fast_acquire=True)  # the heads of both queues ask the store one after the other
+        # What the process holds: a slot, in seconds of the event loop's clock, or a start that is counted and that no
+        # task has taken yet. At most one of the two is there.
         self._slot: float | None = None
         self._start: _Start | None = None
         self._last = -math.inf  # the time of this process's last start
@@ -203,15 +222,9 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         """
         self._loop.bind()
         await checkpoint_if_cancelled()
-        failures = self._failures
-        async with self._queue.turn(priority):
-            while True:
-                if self._failures > failures:
-                    # The store was found to be away while this task waited: the others need not find out again.
-                    raise _away()
-                start = await self._step()
-                if start is not None:
-                    return SharedTicket(self, start, priority)
+        async with self._queue.turn(priority, partial(self._due, self._failures)):
+            start, self._start = cast("_Start", self._start), None
+            return SharedTicket(self, start, priority)
 
     async def pause(self, seconds: float) -> None:
         """Let nobody start before `seconds` from now, in any process, those already waiting included.
@@ -228,10 +241,12 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         until = anyio.current_time() + seconds
         self._paused_until = max(self._paused_until, until)
         try:
-            await uninterrupted(self._ask, "pause", math.ceil(seconds * 1e6), refused.at if refused else 0)
+            _, wait, _ = await uninterrupted(self._ask, "pause", math.ceil(seconds * 1e6), refused.at if refused else 0)
         except StoreAwayError as error:
             self._silent_until = max(self._silent_until, until)
             raise _away() from error
+        # Another process may have a start that comes in a moment: when this returns, it is over.
+        await anyio.sleep(wait / 1e6)
 
     def expected_wait(self, ahead: int = 0) -> float:
         """Return the seconds that a normal caller has to wait at the least, as far as this process knows.
@@ -240,46 +255,59 @@ class SharedTokenBucket(StoreUser[LimitStore]):
             ahead: calls that go before it, besides those that wait for this bucket now.
         """
         now = anyio.current_time()
-        ahead += self._queue.ahead() + self._queue.held
+        ahead += self._queue.ahead()
         first = self._last + self._gap if self._slot is None else self._slot
+        if self._start is not None:
+            first = self._start.counted
         return max(now, first, self._paused_until, self._silent_until) + ahead * self._gap - now
 
     # The head of the queue
 
-    async def _step(self) -> _Start | None:
-        """Do the next thing on the way to a start, and return the start if there is one."""
-        now = anyio.current_time()
-        if now < self._silent_until:
-            await anyio.sleep_until(self._silent_until)
-        elif self._start is not None:
-            # A cancelled task has left it.
-            start = self._start
-            if await self._renewed(start):
-                self._start = None
-                return start
-            self._start = None
-        elif self._slot is None or now >= self._slot + self.per:
-            await self._try(self._reserve)
-        elif now < self._slot:
-            await anyio.sleep_until(self._slot)
-        else:
-            await self._try(self._confirm)
-            # One who is cancelled by now has no use for the start, and leaves it to the next task.
-            await checkpoint_if_cancelled()
-            return self._taken_start()
-        return None
+    def _due(self, failures: int) -> Callable[[], Awaitable[object]] | None:
+        """Return what waits for the next step on the way to a start, or None if a start is there to be taken.
 
-    def _taken_start(self) -> _Start | None:
-        start, self._start = self._start, None
-        return start
+        Raises:
+            LimiterError: there were more than `failures` by now, so the store is away.
+        """
+        if self._failures > failures:
+            # Found out while this task waited: the others need not find out again.
+            raise _away()
+        at = self._next_at()
+        if anyio.current_time() < at:
+            return partial(anyio.sleep_until, at)
+        return None if self._is_ready() else partial(self._advance, failures)
+
+    def _next_at(self) -> float:
+        """Return the time of the next step: when the silence ends, the start comes, or the slot is to be confirmed."""
+        at = -math.inf
+        if self._start is not None:
+            at = self._start.counted
+        elif self._slot is not None:
+            at = self._slot - LEAD
+        return max(at, self._silent_until)
+
+    def _is_ready(self) -> bool:
+        """Return true if there is a start whose request may be written now."""
+        return self._start is not None and self._is_fresh(self._start)
+
+    async def _advance(self, failures: int) -> None:
+        """Ask the store for the next step, unless the head of the other queue has just done so."""
+        async with self._asking:
+            if self._failures == failures and anyio.current_time() >= self._next_at() and not self._is_ready():
+                await self._try(self._ask_next)
+        # One who is cancelled by now has no use for a start, and leaves it to the next task.
+        await checkpoint_if_cancelled()
 
     async def _renewed(self, start: _Start) -> bool:
         """Return true if the request of `start` may be written now."""
+        return self._is_fresh(start) or (self._is_valid(start) and await self._try(self._renew, start))
+
+    def _is_valid(self, start: _Start) -> bool:
         now = anyio.current_time()
-        age = now - start.counted
-        if now < self._paused_until or age >= self.per:
-            return False
-        return age <= _SOON * self.per or await self._try(self._renew, start)
+        return now >= self._paused_until and now < start.counted + self.per
+
+    def _is_fresh(self, start: _Start) -> bool:
+        return self._is_valid(start) and anyio.current_time() <= start.counted + _SOON * self.per
 
     async def _try(self, operation: Callable[..., Awaitable[bool]], *args: object) -> bool:
         """Return the result of an operation. Where the store is away, raise, or wait a moment and return false."""
@@ -294,38 +322,48 @@ class SharedTokenBucket(StoreUser[LimitStore]):
 
     # Operations, which run to their end
 
-    async def _reserve(self) -> bool:
-        _, microseconds = await self._ask("reserve")
-        if not self._is_silent():
-            self._slot = anyio.current_time() + microseconds / 1e6
+    async def _ask_next(self) -> bool:
+        start, slot = self._start, self._slot
+        if start is not None:
+            # A cancelled task has left it some time ago.
+            if not (self._is_valid(start) and await self._renew(start)):
+                self._start = None
+        elif slot is None or anyio.current_time() >= slot + self.per:
+            await self._reserve()
+        else:
+            await self._confirm(slot)
         return True
 
-    async def _confirm(self) -> bool:
+    async def _reserve(self) -> None:
+        _, wait, _ = await self._ask("reserve")
+        if not self._is_silent():
+            self._slot = anyio.current_time() + wait / 1e6
+
+    async def _confirm(self, slot: float) -> None:
         while self._late:
             start, at = self._late[0]
             await self._ask("written", start.at, round((anyio.current_time() - at) * 1e6))
             del self._late[0]
-        outcome, value = await self._ask("confirm")
-        now = anyio.current_time()
+        outcome, wait, at = await self._ask("confirm", max(0, round((slot - anyio.current_time()) * 1e6)))
+        then = anyio.current_time() + wait / 1e6
         if self._is_silent():
             pass  # a start that was counted is left unused
         elif outcome == Outcome.COUNTED:
-            self._slot, self._start, self._last = None, _Start(value, now), now
+            self._slot, self._start, self._last = None, _Start(at, then), then
         else:
-            self._slot = now + value / 1e6
-        return True
+            self._slot = then
 
     async def _renew(self, start: _Start) -> bool:
-        outcome, value = await self._ask("renew", start.at)
+        outcome, _, at = await self._ask("renew", start.at)
         if outcome != Outcome.COUNTED or self._is_silent():
             return False
-        start.at, start.counted = value, anyio.current_time()
+        start.at, start.counted = at, anyio.current_time()
         return True
 
-    async def _ask(self, operation: Operation, first: int = 0, second: int = 0) -> tuple[int, int]:
+    async def _ask(self, operation: Operation, first: int = 0, second: int = 0) -> tuple[int, int, int]:
         known = self._count if anyio.current_time() < self._counted_at + self.per else 0
         try:
-            outcome, value, count = await self._store.ask(
+            outcome, wait, at, count = await self._store.ask(
                 operation, self.rate, round(self.per * 1e6), known, first, second
             )
         except StoreAwayError as error:
@@ -336,7 +374,7 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         if outcome == Outcome.CONFLICT:
             raise ConfigurationError(
                 f"Two rates under one key: this limiter has rate={self.rate} and per={self.per:g}, another one has"
-                f" rate={value} and per={count / 1e6:g}. Use one rate, or another key; a rate that nobody uses is"
+                f" rate={wait} and per={at / 1e6:g}. Use one rate, or another key; a rate that nobody uses is"
                 f" forgotten after {KEPT} seconds."
             )
         now = anyio.current_time()
@@ -346,7 +384,7 @@ class SharedTokenBucket(StoreUser[LimitStore]):
             self._away = False
             self._silent_until = max(self._silent_until, now + self.per)
             self._slot = self._start = None
-        return outcome, value
+        return outcome, wait, at
 
     def _is_silent(self) -> bool:
         return anyio.current_time() < self._silent_until

@@ -29,7 +29,7 @@ CREATE TABLE landbot_limits (
 
 CREATE FUNCTION landbot_limit(
   operation text, name text, its_rate integer, its_per bigint, known bigint, first bigint, second bigint,
-  OUT outcome bigint, OUT value bigint, OUT count bigint
+  OUT outcome bigint, OUT wait bigint, OUT start bigint, OUT count bigint
 ) LANGUAGE plpgsql AS $$$$
 DECLARE
   it landbot_limits%ROWTYPE;
@@ -37,6 +37,7 @@ DECLARE
   moment bigint;
   back bigint;
   place integer;
+  slot bigint;
   earliest float8;
   echo boolean;
 BEGIN
@@ -61,8 +62,9 @@ BEGIN
     it.starts := '{}';
   ELSIF it.rate <> its_rate OR it.per <> its_per THEN
     outcome := 2;
-    value := it.rate;
-    count := it.per;
+    wait := it.rate;
+    start := it.per;
+    count := 0;
     RETURN;
   END IF;
   -- The clock went back: so do all times, or nobody would start until it is there again.
@@ -71,7 +73,7 @@ BEGIN
   it.next := it.next - back;
   it.paused := it.paused - back;
   it.learned := it.learned - back;
-  it.starts := ARRAY(SELECT start - back FROM unnest(it.starts) AS start ORDER BY start);
+  it.starts := ARRAY(SELECT each - back FROM unnest(it.starts) AS each ORDER BY each);
   -- Starts were forgotten.
   IF known > it.total THEN
     it.total := known;
@@ -79,43 +81,44 @@ BEGIN
   END IF;
 
   outcome := 0;
-  value := 0;
+  wait := 0;
+  start := 0;
   IF operation = 'reserve' THEN
-    earliest := greatest(moment, it.paused);
-    value := greatest(earliest, it.next);
-    it.next := ceil(value + gap * (1 + it.margin));
-    value := value - moment;
+    slot := greatest(moment, it.paused, it.next);
+    it.next := ceil(slot + gap * (1 + it.margin));
+    wait := slot - moment;
   ELSIF operation = 'confirm' THEN
-    earliest := greatest(moment, it.paused);
+    earliest := greatest(moment + first, it.paused);
     IF cardinality(it.starts) > 0 THEN
-      earliest := greatest(earliest, it.starts[cardinality(it.starts)] + gap);
+      earliest := greatest(earliest, it.starts[cardinality(it.starts)] + gap * $GAP_SHARE);
     END IF;
     IF cardinality(it.starts) = its_rate THEN
       earliest := greatest(earliest, it.starts[1] + its_per * (1 + $WINDOW_SHARE * it.margin));
     END IF;
     earliest := ceil(earliest);
-    IF earliest <= moment THEN
+    IF earliest <= moment + $AHEAD THEN
       outcome := 1;
-      value := moment;
+      wait := earliest - moment;
+      start := earliest;
       it.total := it.total + 1;
       it.margin := it.margin - $NARROW * (it.margin - $LEAST_MARGIN);
     ELSIF earliest - moment <= gap THEN
-      value := earliest - moment;
+      wait := earliest - moment;
     ELSE
-      value := greatest(earliest, it.next);
-      it.next := ceil(value + gap * (1 + it.margin));
-      value := value - moment;
+      slot := greatest(earliest, it.next);
+      it.next := ceil(slot + gap * (1 + it.margin));
+      wait := slot - moment;
     END IF;
   ELSIF operation = 'renew' THEN
     IF moment < first + its_per AND moment >= it.paused THEN
       outcome := 1;
-      value := moment;
+      start := moment;
     ELSE
       outcome := 3;
     END IF;
   ELSIF operation = 'written' THEN
     outcome := 1;
-    value := moment - second;
+    start := moment - second;
   ELSE
     echo := CASE WHEN second > 0 THEN second <= it.learned ELSE moment < it.paused END;
     IF NOT echo THEN
@@ -123,6 +126,7 @@ BEGIN
       it.margin := least($MOST_MARGIN, it.margin + greatest($WIDEN, $WIDEN_SHARE * it.margin));
     END IF;
     it.paused := greatest(it.paused, moment + first);
+    wait := greatest(0, coalesce(it.starts[cardinality(it.starts)], 0) - moment);
   END IF;
   IF outcome = 1 THEN
     -- A start that was counted before counts from its new time.
@@ -131,8 +135,8 @@ BEGIN
       it.starts := it.starts[: place - 1] || it.starts[place + 1 :];
     END IF;
     it.starts := ARRAY(
-      SELECT start FROM (SELECT unnest(it.starts || value) AS start ORDER BY start DESC LIMIT its_rate) AS last
-      ORDER BY start
+      SELECT each FROM (SELECT unnest(it.starts || start) AS each ORDER BY each DESC LIMIT its_rate) AS last
+      ORDER BY each
     );
   END IF;
 

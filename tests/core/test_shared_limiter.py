@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landbot_async import AsyncLandbot, ConfigurationError, LimiterError
+from landbot_async._core.priority import Priority
 from landbot_async._core.shared_limiter import KEPT, RETRY, SharedTicket, SharedTokenBucket, limiter_key, store_key
 from landbot_async.sandbox.clock import VirtualLoop
 from tests.conformance.limiters import Client, PriorityConformance, most_in
@@ -108,10 +109,10 @@ class TestProcesses:
             ticket.done()
             await limiter.pause(0)
             # The refusal of a request that was on its way already teaches nothing.
-            assert limit.margin == pytest.approx(0.034)
+            assert limit.margin == pytest.approx(0.022)
         for _ in range(5):
             await other.acquire()
-        assert limit.margin < 0.034
+        assert limit.margin < 0.022
 
     async def test_one_that_is_suspended_gives_its_share_to_the_others(self) -> None:
         remote, begun = Remote(), current_time()
@@ -119,13 +120,90 @@ class TestProcesses:
             await sleep(3)
             # It holds a slot, and does nothing for five seconds.
             stopped = processes[0].limiter
-            original, stopped._step = stopped._step, partial(_suspended, stopped._step, begun + 8)
+            original, stopped._ask_next = stopped._ask_next, partial(_suspended, stopped._ask_next, begun + 8)
             await anyio.sleep_until(begun + 8)
-            stopped._step = original
+            stopped._ask_next = original
         starts = all_starts(processes)
         assert most_in(starts, 1.0) <= 10
         assert len([at for at in starts if begun + 3 <= at < begun + 8]) >= 47
         assert len([at for at in processes[0].times if at >= begun + 9]) >= 8
+
+    @pytest.mark.parametrize("count", [4, 16])
+    async def test_a_noisy_way_to_the_store_costs_neither_share_nor_fairness(self, count: int) -> None:
+        """The starts of others are not moved by the way to the store, or late ones would race each other."""
+        begun, remote = current_time(), Remote()
+        remote.noise = 0.002
+        async with running(remote, count, seconds=23) as processes:
+            pass
+        starts = all_starts(processes)
+        assert most_in(starts, 1.0) <= 10
+        steady = [[at for at in process.times if at >= begun + 3] for process in processes]
+        assert sum(map(len, steady)) >= 0.98 * 200 - 1
+        assert min(map(len, steady)) >= 0.9 * sum(map(len, steady)) / count - 1
+        assert len(remote.calls) <= 2.3 * len(starts)
+
+    async def test_when_a_pause_returns_the_last_start_is_over(self) -> None:
+        remote = Remote()
+        one, other = bucket(remote), bucket(remote)
+        await one.acquire()
+        begun, client = current_time(), Client(one)
+        async with create_task_group() as group:
+            group.start_soon(client.send, 0)
+            await sleep(GAP - 0.01)
+            assert remote.calls == ["reserve", "confirm"] * 2
+            assert GAP < one.expected_wait() <= GAP + 0.012
+            await other.pause(1)
+            assert len(client.starts) == 1
+            assert current_time() == pytest.approx(client.times[0], abs=0.001)
+            await other.acquire()
+        assert current_time() - begun >= 1
+
+
+class TestPriorities:
+    async def test_a_normal_task_takes_the_slot_for_which_a_low_one_has_waited(self) -> None:
+        remote = Remote()
+        # The slots of this process are far from each other.
+        async with running(remote, 4, seconds=3):
+            client = Client(bucket(remote))
+            await client.send("low 0", "low")
+            async with create_task_group() as group:
+                for number in (1, 2):
+                    group.start_soon(client.send, f"low {number}", "low")
+                    await checkpoint()
+                await sleep(0.1)
+                group.start_soon(client.send, "normal")
+        assert client.order == ["low 0", "normal", "low 1", "low 2"]
+
+    async def test_the_heads_of_both_queues_ask_for_one_slot(self) -> None:
+        remote = Remote(delay=0.1)
+        client = Client(bucket(remote))
+        async with create_task_group() as group:
+            group.start_soon(client.send, "low", "low")
+            await sleep(0.05)
+            group.start_soon(client.send, "normal")
+            await sleep(0.17)
+            assert remote.calls == ["reserve", "confirm"]
+        assert client.order == ["normal", "low"]
+        assert remote.calls == ["reserve", "confirm"] * 2
+
+    @pytest.mark.parametrize("mode", ["raise", "wait"])
+    async def test_both_are_told_at_once_that_the_store_is_away(self, mode: str) -> None:
+        remote, times = Remote(delay=0.4), list[float]()
+        remote.away = True
+        limiter, begun = bucket(remote, on_store_error=mode), current_time()
+
+        async def call(priority: Priority) -> None:
+            with contextlib.suppress(LimiterError):
+                await limiter.acquire(priority)
+            times.append(current_time() - begun)
+
+        async with create_task_group() as group:
+            group.start_soon(call, "low")
+            await sleep(0.05)
+            group.start_soon(call, "normal")
+            await sleep(0.05)
+            remote.away = mode == "raise"
+        assert max(times) <= (0.41 if mode == "raise" else 3)
 
 
 async def _suspended(step: Callable[[], Awaitable[Any]], until: float) -> Any:
@@ -246,7 +324,7 @@ class TestTicket:
         assert remote.calls == ["reserve", "confirm", "renew"]
         begun = current_time()
         await other.acquire()
-        assert current_time() - begun >= GAP - 0.002
+        assert current_time() - begun >= 0.95 * GAP - 0.002
 
     @pytest.mark.parametrize("later", [1.0, 5.0])
     async def test_one_that_is_too_old_waits_for_another_turn(self, later: float) -> None:
@@ -274,7 +352,7 @@ class TestTicket:
         begun = current_time()
         await limiter.acquire()
         assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm", "confirm"]
-        assert current_time() - begun >= GAP - 0.001
+        assert current_time() - begun >= 0.95 * GAP - 0.002
 
     async def test_one_whose_writing_takes_long_counts_from_its_end(self) -> None:
         remote = Remote()
@@ -286,8 +364,8 @@ class TestTicket:
         ticket.written()
         end = current_time()
         await limiter.acquire()
-        assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm", "confirm"]
-        assert current_time() - end >= GAP - 0.001
+        assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm"]
+        assert current_time() - end >= 0.95 * GAP - 0.002
 
     async def test_of_one_whose_response_is_there_nothing_more_is_told(self) -> None:
         remote = Remote()

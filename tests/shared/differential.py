@@ -36,11 +36,11 @@ def compare(ask: Ask, chance: random.Random, *, steps: int = 60) -> None:
         numbers = (RATE, PER, known, first, second)
         expected = model.ask("k", operation, *numbers)
         assert list(ask(now, operation, numbers)) == list(expected), (operation, numbers)
-        outcome, value, count = expected
+        outcome, wait, start, count = expected
         if outcome == 1:
-            starts.append(value)
+            starts.append(start)
         elif operation in ("reserve", "confirm"):
-            waits.append(value)
+            waits.append(wait)
 
 
 def _operations(chance: random.Random, steps: int) -> Iterator[tuple[Operation, int | None]]:
@@ -58,4 +58,4 @@ def _numbers(operation: Operation, chance: random.Random, starts: Sequence[int])
         return chance.choice(starts[-6:]), 0
     if operation == "written":
         return chance.choice(starts[-6:]), chance.randrange(300_000)
-    return 0, 0
+    return chance.choice([0, 0, chance.randrange(20_000)]) if operation == "confirm" else 0, 0
