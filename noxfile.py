@@ -30,7 +30,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 # Only the interpreters that are installed. Looking for others on the network takes 12 seconds.
 nox.options.download_python = "never"
-nox.options.sessions = ["programs", "lint", "types", "names", "plain", "tests", "browser"]
+nox.options.sessions = ["programs", "lint", "types", "names", "plain", "docs", "tests", "browser"]
 
 
 def _group(*names: str) -> list[str]:
@@ -96,6 +96,18 @@ def names(session: nox.Session) -> None:
     """Check that public names and signatures changed only where the changelog says so; `-- --write` with a release."""
     session.install(*_group("names"))
     session.run("python", ".ci/public_names.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documents as a site in site/, and check every link; `nox -s docs -- serve` shows it instead."""
+    session.install(*_group("docs"))
+    session.run("python", ".ci/site.py", "pages")
+    if session.posargs:
+        session.run("zensical", *session.posargs)
+        return
+    session.run("zensical", "build", "--strict", "--clean")
+    session.run("python", ".ci/site.py", "check")
 
 
 @nox.session

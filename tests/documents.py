@@ -51,13 +51,13 @@ def settle_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 async def run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:
-    """Run an example: the block itself, then its `main` and its tests if it has any."""
+    """Run an example: the block itself, then its `main` and its tests if it has any that are async."""
     names: dict[str, Any] = {"__name__": "example", "landbot": landbot}
     compiled = compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     pending = eval(compiled, names)
     if inspect.isawaitable(pending):
         await pending
     for name, value in list(names.items()):
-        if name == "main" or name.startswith("test_"):
+        if (name == "main" or name.startswith("test_")) and inspect.iscoroutinefunction(value):
             await value()
     return names

@@ -1,5 +1,6 @@
 """The recipes do what they say, whole: a customer writes in the sandbox, the hook fires, the program answers."""
 
+import io
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -13,7 +14,7 @@ import pytest
 import respx
 from aiohttp.test_utils import TestServer, unused_port
 
-from landbot_async import MessageHook
+from landbot_async import APIConnectionError, MessageHook, PreconditionFailedError
 from landbot_async.sandbox import Sandbox
 
 from .documents import ROOT, blocks, run, settle_in, text_of
@@ -36,6 +37,7 @@ SETTINGS = {
     "NODE_FOUND": "Nfound",
     "NODE_SORRY": "Nsorry",
     "SHOP_URL": "https://shop.example/v1/",
+    "LANDBOT_TEMPLATE_ID": "5",
 }
 
 
@@ -85,7 +87,7 @@ async def the_hook(sandbox: Sandbox) -> MessageHook:
 
 
 def test_every_recipe_is_tested() -> None:
-    assert list(RECIPES) == [FASTAPI, AIOHTTP, HELPDESK, ORDERS]
+    assert list(RECIPES) == [FASTAPI, AIOHTTP, HELPDESK, ORDERS, WELCOME, LATE, HEALTH, BY_EMAIL, BURST]
 
 
 FASTAPI = "A bot in FastAPI"
@@ -307,3 +309,127 @@ async def test_a_bot_that_may_have_started_is_not_started_again(
     assert len(errors) == 2
     assert "may have taken effect" in errors[0], "of the call"
     assert "handler" in errors[1]
+
+
+WELCOME = "Opt in, send a template, start a bot"
+
+
+async def test_a_welcome_is_sent_once_and_leads_to_the_bot(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDBOT_OPT_IN_TOKEN", sandbox.channel_token(9))
+    monkeypatch.setenv("LANDBOT_OPT_IN_BASE_URL", sandbox.opt_in_base_url)
+    async with running(WELCOME, sandbox) as browser:
+        for _ in range(2):
+            answer = await browser.post("/welcome/7", json={"phone": "+34600000077", "name": "Ana"})
+            assert answer.json() == {"status": "queued"}
+        [ana] = [each for each in sandbox.customers if each.phone == "34600000077"]
+        await until(lambda: ana.bot_id == 7)
+        sandbox.fault("cut", route="/wa/{opt_in_token}/opt_in")
+        answer = await browser.post("/welcome/8", json={"phone": "+34600000078", "name": "Bea"})
+        assert (answer.status_code, answer.json()) == (502, {"detail": "APIConnectionError"})
+    assert sent(sandbox) == [(ana.id, "template", "Hello Ana, we have news for you.")]
+
+
+async def test_a_welcome_that_is_refused_is_told(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LANDBOT_OPT_IN_TOKEN", sandbox.channel_token(9))
+    monkeypatch.setenv("LANDBOT_OPT_IN_BASE_URL", sandbox.opt_in_base_url)
+    monkeypatch.setenv("LANDBOT_TEMPLATE_ID", "404")
+    told = io.StringIO()
+
+    def is_told() -> bool:
+        told.write(capsys.readouterr().out)
+        return "welcome-7 failed" in told.getvalue()
+
+    async with running(WELCOME, sandbox) as browser:
+        await browser.post("/welcome/7", json={"phone": "+34600000077", "name": "Ana"})
+        await until(is_told)
+    assert sandbox.sent == []
+
+
+LATE = "A template outside the 24 hours"
+
+
+async def test_a_template_goes_out_where_text_comes_too_late(sandbox: Sandbox) -> None:
+    write = (await run(RECIPES[LATE]))["write"]
+    ana = sandbox.add_customer("Ana", channel_id=9, opt_in=True)
+    async with sandbox.client() as landbot:
+        assert await write(landbot, ana.id, "Hello") == "text"
+        sandbox.tick(hours=25)
+        assert await write(landbot, ana.id, "Hello") == "template"
+        ana.blocked = True
+        with pytest.raises(PreconditionFailedError):
+            await write(landbot, ana.id, "Hello")
+    assert [kind for _, kind, _ in sent(sandbox)] == ["text", "template"]
+
+
+HEALTH = "A health check that does not queue"
+
+
+async def test_health_is_told_from_memory(sandbox: Sandbox) -> None:
+    async with running(HEALTH, sandbox) as browser:
+        landbot = browser._transport.app.state.landbot  # type: ignore[attr-defined]
+        assert (await browser.get("/health")).json() == {"landbot": "ok"}
+        asked = sandbox.received
+        assert (await browser.get("/health")).status_code == 200
+        assert sandbox.received == asked
+        sandbox.fault("cut", method="POST")
+        with pytest.raises(APIConnectionError):
+            await landbot.customers.send_text(1, "Hello")
+        assert (await browser.get("/health")).status_code == 503
+        await landbot.customers.get(1)
+        assert (await browser.get("/health")).status_code == 200
+
+
+async def test_health_asks_after_a_quiet_minute(sandbox: Sandbox) -> None:
+    async with running(HEALTH, sandbox) as browser:
+        sandbox.fault(401)
+        answer = await browser.get("/health")
+    assert (answer.status_code, answer.json()) == (503, {"detail": "AuthenticationError"})
+
+
+BY_EMAIL = "Assign an agent by e-mail address"
+
+
+async def test_an_agent_is_found_by_their_address(sandbox: Sandbox) -> None:
+    assign_by_email = (await run(RECIPES[BY_EMAIL]))["assign_by_email"]
+    async with sandbox.client() as landbot:
+        *_, agent = await landbot.agents.list()
+        assert agent.email is not None
+        assert await assign_by_email(landbot, 1, agent.email.upper()) == agent
+        with pytest.raises(LookupError):
+            await assign_by_email(landbot, 1, "nobody@example.org")
+    assert sandbox.customer(1).agent_id == agent.id
+
+
+BURST = "Merge a burst into one turn"
+
+
+async def test_a_burst_is_one_turn(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(RECIPES, BURST, RECIPES[BURST].replace("QUIET = 3.0", "QUIET = 0.5"))
+    async with running(BURST, sandbox):
+        await landbot_hook(sandbox)
+        for text in ("hi", "I have a question", "about my order"):
+            sandbox.write(1, text)
+        sandbox.write(2, "hello")
+        await until_sent(sandbox, 2)
+        sandbox.fault(503, method="POST")
+        sandbox.write(1, "still there?")
+        await sandbox.settled()
+        await until(lambda: caplog.messages)
+        sandbox.write(2, "bye")
+        await sandbox.settled()
+    assert sorted(sent(sandbox)) == [
+        (1, "text", "You said: hi / I have a question / about my order"),
+        (2, "text", "You said: bye"),
+        (2, "text", "You said: hello"),
+    ]
+    assert [message for message in caplog.messages if "no answer to" in message] == ["no answer to customer 1"]
+
+
+async def landbot_hook(sandbox: Sandbox) -> None:
+    """Make the hook that the program itself does not make."""
+    async with sandbox.client() as landbot:
+        await landbot.hooks.create(8, URL, token=SETTINGS["LANDBOT_HOOK_TOKEN"])

@@ -28,13 +28,14 @@ class AsyncApichat(Client):
     You choose the customer tokens. Derive each from the id in your own channel (`f"tg-{chat_id}"`), so that you need no
     table. Any string stays one segment of the path; letters, digits, `-` and `_` are what every proxy leaves alone.
 
-    It gives the same guarantees as `AsyncLandbot`, and has a limit of its own, because APIchat counts separately.
+    It gives the same guarantees as `AsyncLandbot`, and has a limit of its own, because APIchat counts separately. The
+    other arguments (`limiter`, `retry`, `timeout`, `total_timeout`, `strict`, `http_client`, `on_event`) are those of
+    `AsyncLandbot`.
 
     Args:
         token: the token of the APIchat channel, not an agent's; None takes it from LANDBOT_CHANNEL_TOKEN.
         base_url: the URL of the API; None takes it from LANDBOT_CHAT_BASE_URL, else https://chat.landbot.io/v1/. Plain
             http only to this machine.
-        limiter, retry, timeout, total_timeout, strict, http_client, on_event: as in `AsyncLandbot`.
 
     Raises:
         ConfigurationError: there is no token, or token or base URL cannot be right.
@@ -61,10 +62,10 @@ class AsyncApichat(Client):
             customer: as for `send`.
 
         Returns:
-            As `send`.
+            The customer, as `send`.
 
         Raises:
-            As `send`.
+            LandbotError: as `send`.
 
         Source: dev.landbot.io, "Send a message" (APIchat).
         """
@@ -82,10 +83,10 @@ class AsyncApichat(Client):
             url: the public http or https URL from which Landbot fetches it.
 
         Returns:
-            As `send`.
+            The customer, as `send`.
 
         Raises:
-            As `send`.
+            LandbotError: as `send`.
 
         Source: dev.landbot.io, "Send a message" (APIchat).
         """
@@ -128,10 +129,10 @@ class AsyncApichat(Client):
             address: the place in words.
 
         Returns:
-            As `send`.
+            The customer, as `send`.
 
         Raises:
-            As `send`.
+            LandbotError: as `send`.
 
         Source: dev.landbot.io, "Send a message" (APIchat). Unlike the Platform API it takes degrees as strings.
         """

@@ -314,7 +314,7 @@ class Customers(Resource):
             caption: a text below it.
 
         Raises:
-            As `send_text`.
+            LandbotError: as `send_text`.
 
         Source: dev.landbot.io, "Send an image".
         """
@@ -329,7 +329,7 @@ class Customers(Resource):
             longitude: degrees, -180 to 180.
 
         Raises:
-            As `send_text`.
+            LandbotError: as `send_text`.
 
         Source: dev.landbot.io, "Send a location".
         """
