@@ -1,4 +1,8 @@
-"""Check that public names and signatures changed only where the changelog says so.
+"""Check the public names: what they promise, how they are annotated, and that each attribute is documented.
+
+* Names and signatures changed only where the changelog says so.
+* A signature names only types that users can import, and no private name.
+* Every public attribute has a docstring below it, which editors and the reference show.
 
 `public-names.txt` beside this file lists them as of the last release. If a line differs from the code, its name has to
 stand in the changelog's section "Unreleased". `--write` makes the list anew: do that with a release.
@@ -17,10 +21,14 @@ import griffe
 ROOT: Final = Path(__file__).parent.parent
 NAMES: Final = Path(__file__).with_name("public-names.txt")
 PACKAGE: Final = "landbot_async"
+# Classes that only the library makes, so nobody has to name the types of their arguments.
+MADE_BY_THE_LIBRARY: Final = frozenset(
+    ["Agents", "Channels", "Customers", "Fields", "Hooks", "Pages", "Receipts", "SharedTicket", "Templates", "Ticket"]
+)
 
 
-def public_names() -> dict[str, str]:
-    """Return every public name of the package's public modules with its signature or type."""
+def public_items() -> dict[str, griffe.Object]:
+    """Return every public name of the package's public modules, members of classes included, with what it means."""
     package = griffe.load(PACKAGE, search_paths=[str(ROOT)], try_relative_path=False, resolve_aliases=True)
     exported = {
         f"{module.path}.{name}": _target(module[str(name)])
@@ -28,9 +36,9 @@ def public_names() -> dict[str, str]:
         for name in module.exports or ()
     }
     public = {item.path for item in exported.values()}
-    found: dict[str, str] = {}
+    found: dict[str, griffe.Object] = {}
     for path, item in sorted(exported.items()):
-        found[path] = _described(item)
+        found[path] = item
         if isinstance(item, griffe.Class):
             members = {name: _target(member) for name, member in item.all_members.items()}
             for name, member in sorted(members.items()):
@@ -38,7 +46,7 @@ def public_names() -> dict[str, str]:
                 owner = member.path.rpartition(".")[0]
                 ours = owner == item.path or (owner.startswith(f"{PACKAGE}.") and owner not in public)
                 if ours and (name == "__init__" or not name.startswith("_")):
-                    found[f"{path}.{name}"] = _described(member)
+                    found[f"{path}.{name}"] = member
     return found
 
 
@@ -83,9 +91,66 @@ def undeclared(before: Mapping[str, str], now: Mapping[str, str], changelog: str
     return lines
 
 
+def unnamed_types(items: Mapping[str, griffe.Object]) -> list[str]:
+    """Return a line for each type in a signature that users cannot import, or that is private."""
+    public = {item.path for item in items.values()}
+    lines: set[str] = set()
+    for path, item in items.items():
+        owner, _, name = path.rpartition(".")
+        if name == "__init__" and owner.rpartition(".")[2] in MADE_BY_THE_LIBRARY:
+            continue
+        parameters = list(item.parameters) if isinstance(item, griffe.Function) else []
+        annotations = [parameter.annotation for parameter in parameters]
+        if isinstance(item, griffe.Function | griffe.Attribute):
+            annotations.append(item.annotation)
+        lines |= {f"{path}: the parameter {each.name} is private" for each in parameters if each.name.startswith("_")}
+        for annotation in annotations:
+            lines |= {f"{path}: {each} cannot be imported" for each in _hidden(annotation, item, public)}
+    return sorted(lines)
+
+
+def _hidden(annotation: str | griffe.Expr | None, item: griffe.Object, public: set[str]) -> Iterator[str]:
+    """Yield the types of an annotation that are ours and not public. An alias of public types counts as they do."""
+    if not isinstance(annotation, griffe.Expr):
+        return
+    for name in annotation.iterate(flat=True):
+        if not isinstance(name, griffe.ExprName) or not name.canonical_path.startswith(f"{PACKAGE}."):
+            continue
+        try:
+            type_ = _target(item.package.get_member(name.canonical_path.removeprefix(f"{PACKAGE}.")))
+        except griffe.AliasResolutionError:
+            continue  # a name of another package
+        if type_.path in public:
+            continue
+        value = type_.value if isinstance(type_, griffe.Attribute) else None
+        if isinstance(value, griffe.ExprCall) and value.canonical_path == "typing.TypeVar":
+            continue
+        alias = isinstance(value, griffe.Expr) and "Literal" not in str(value)
+        yield from _hidden(value, type_, public) if alias else [type_.path]
+
+
+def undocumented(items: Mapping[str, griffe.Object]) -> list[str]:
+    """Return a line for each public thing without a docstring. `__init__` is documented by its class."""
+    return [
+        f"{path} has no docstring"
+        for path, item in items.items()
+        if not path.endswith("__init__") and not any(each.docstring for each in _inherited(item))
+    ]
+
+
+def _inherited(item: griffe.Object) -> Iterator[griffe.Object]:
+    """Yield a member, and the members of the same name of the bases of its class."""
+    yield item
+    if isinstance(item.parent, griffe.Class):
+        for base in item.parent.mro():
+            if item.name in base.members:
+                yield _target(base.members[item.name])
+
+
 def main() -> int:
-    """Write the list, or compare it with the code."""
-    now = public_names()
+    """Write the list, or compare it with the code, and check the rest."""
+    items = public_items()
+    now = {path: _described(item) for path, item in items.items()}
     if sys.argv[1:] == ["--write"]:
         NAMES.write_text("".join(f"{path} {what}".rstrip() + "\n" for path, what in now.items()), encoding="utf-8")
         return 0
@@ -93,9 +158,15 @@ def main() -> int:
     before = {path: what for path, _, what in (line.partition(" ") for line in lines)}
     wrong = undeclared(before, now, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     print(f"{len(now)} public names")
-    if wrong:
-        print('These changed, and CHANGELOG.md, "Unreleased", does not mention them:\n' + "\n".join(wrong))
-    return bool(wrong)
+    complaints = {
+        'These changed, and CHANGELOG.md, "Unreleased", does not mention them:': wrong,
+        "Annotations of public names that users cannot write themselves:": unnamed_types(items),
+        "Public names that say nothing about themselves:": undocumented(items),
+    }
+    for complaint, lines in complaints.items():
+        if lines:
+            print("\n".join([complaint, *lines]))
+    return any(complaints.values())
 
 
 if __name__ == "__main__":

@@ -10,25 +10,36 @@ from typing import TYPE_CHECKING, Any
 from ._core.version import __version__
 
 __all__ = [
+    "NOT_GIVEN",
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
     "Agent",
+    "Agents",
     "AsyncApichat",
     "AsyncLandbot",
     "AuthenticationError",
     "BadRequestError",
     "CallFailed",
     "Channel",
+    "ChannelType",
+    "Channels",
     "ChatCustomer",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
     "CustomField",
     "Customer",
+    "Customers",
     "Event",
     "Field",
+    "FieldType",
+    "Fields",
     "FieldsError",
+    "Given",
+    "HTTPClient",
+    "HTTPTimeout",
+    "Hooks",
     "JournalFullError",
     "JournalInUseError",
     "JournalMismatchError",
@@ -39,7 +50,9 @@ __all__ = [
     "LimiterPaused",
     "LimiterWaited",
     "MessageHook",
+    "MessageType",
     "NotFoundError",
+    "NotGiven",
     "OutboxError",
     "OutboxStoppedError",
     "Page",
@@ -47,6 +60,7 @@ __all__ = [
     "PaymentRequiredError",
     "PermissionDeniedError",
     "PreconditionFailedError",
+    "Priority",
     "RateLimitError",
     "RequestSent",
     "ResponseError",
@@ -56,6 +70,8 @@ __all__ = [
     "SchemaMismatch",
     "ServerError",
     "Template",
+    "TemplateHeader",
+    "Templates",
     "Ticket",
     "TokenBucket",
     "TotalTimeoutError",
@@ -71,6 +87,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._core.apichat import AsyncApichat
+    from ._core.arguments import NOT_GIVEN, Given, NotGiven
     from ._core.converter import converter
     from ._core.errors import (
         APIConnectionError,
@@ -114,34 +131,50 @@ if TYPE_CHECKING:
         SchemaMismatch,
         WalkIncomplete,
     )
+    from ._core.http import HTTPClient, HTTPTimeout
     from ._core.limiter import Limiter, Ticket, TokenBucket
     from ._core.models import (
         Agent,
         Channel,
+        ChannelType,
         ChatCustomer,
         Customer,
         CustomField,
         Field,
+        FieldType,
         MessageHook,
+        MessageType,
         Template,
         TranscriptMessage,
     )
     from ._core.pages import Page, Pages
     from ._core.platform import AsyncLandbot
+    from ._core.priority import Priority
+    from ._core.resources.agents import Agents
+    from ._core.resources.channels import Channels
+    from ._core.resources.customers import Customers, TemplateHeader
+    from ._core.resources.fields import Fields
+    from ._core.resources.hooks import Hooks
+    from ._core.resources.templates import Templates
     from ._core.retry import RetryPolicy
 else:
     _NAMES = {
         "apichat": ("AsyncApichat",),
+        "arguments": ("NOT_GIVEN", "Given", "NotGiven"),
+        "http": ("HTTPClient", "HTTPTimeout"),
         "limiter": ("Limiter", "Ticket", "TokenBucket"),
         "converter": ("converter",),
         "models": (
             "Agent",
             "Channel",
+            "ChannelType",
             "ChatCustomer",
             "CustomField",
             "Customer",
             "Field",
+            "FieldType",
             "MessageHook",
+            "MessageType",
             "Template",
             "TranscriptMessage",
         ),
@@ -189,6 +222,13 @@ else:
         ),
         "pages": ("Page", "Pages"),
         "platform": ("AsyncLandbot",),
+        "priority": ("Priority",),
+        "resources.agents": ("Agents",),
+        "resources.channels": ("Channels",),
+        "resources.customers": ("Customers", "TemplateHeader"),
+        "resources.fields": ("Fields",),
+        "resources.hooks": ("Hooks",),
+        "resources.templates": ("Templates",),
         "retry": ("RetryPolicy",),
     }
     _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

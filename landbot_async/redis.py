@@ -23,7 +23,15 @@ from ._core.arguments import methods
 from ._core.errors import ConfigurationError
 from ._core.extras import extra_required
 from ._core.secret import Secret
-from ._core.shared_limiter import CONSTANTS, DEADLINE, Operation, SharedTokenBucket, limiter_key, store_key
+from ._core.shared_limiter import (
+    CONSTANTS,
+    DEADLINE,
+    Operation,
+    SharedTicket,
+    SharedTokenBucket,
+    limiter_key,
+    store_key,
+)
 from ._core.shared_store import StoreAwayError, Threads, on_asyncio, within
 from .webhooks.shared_claims import DEADLINE as CLAIMS_DEADLINE
 from .webhooks.shared_claims import Operation as ClaimOperation
@@ -41,7 +49,7 @@ with extra_required("landbot_async.redis", "redis"):
     )
     from redis.retry import Retry
 
-__all__ = ["RedisClaims", "RedisTokenBucket", "limiter_key"]
+__all__ = ["RedisClaims", "RedisTokenBucket", "SharedTicket", "limiter_key"]
 
 # Calls of a blocking client at a time, for each bucket or memory of claims.
 _CONNECTIONS: Final = 4

@@ -276,7 +276,7 @@ def test_the_policys_numbers_are_those_of_the_text() -> None:
     assert "up to a minute" in FILES["README.md"]
 
 
-BUILT_IN = {"ImportError", "LookupError", "RuntimeError", "TimeoutError", "TypeError", "ValueError"}
+BUILT_IN = {"ImportError", "LookupError", "OnError", "RuntimeError", "TimeoutError", "TypeError", "ValueError"}
 
 
 def test_every_error_named_is_there() -> None:

@@ -17,13 +17,16 @@ class NotGiven(enum.Enum):
     """The type of the value that stands for an argument that was not given."""
 
     NOT_GIVEN = enum.auto()
+    """The only value."""
 
     def __repr__(self) -> str:
         return "NOT_GIVEN"
 
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+"""The default of an argument for which None means something else."""
 Given: TypeAlias = T | Literal[NotGiven.NOT_GIVEN]
+"""The type of an argument that may be left out: `Given[int]` is an int or `NOT_GIVEN`."""
 
 
 def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:

@@ -48,20 +48,10 @@ def _rebuild(cls: type[E], args: tuple[object, ...], state: dict[str, object]) -
 
 
 class LandbotError(Exception):
-    """The base class of all errors. Every error pickles and copies, and none has a token in its text.
-
-    Attributes:
-        method: the HTTP method of the call, or None where there was no call.
-        route: its template, such as `/customers/{customer_id}/send_text/`; never with an id in it.
-        ids: the ids in the call's path, such as `{"customer_id": 42}`: numeric ids and names of fields, never a
-            token. The error carries them as a note as well, so that a traceback shows them.
-        attempts: how many requests were started for the call, refused ones included.
-        safe_to_retry: true if doing it again cannot make anything happen twice: it provably had no effect, or the
-            operation is idempotent.
-        transient: true if doing it again later may help.
-    """
+    """The base class of all errors. Every error pickles and copies, and none has a token in its text."""
 
     advice: ClassVar[str] = ""
+    """The sentence of the error's text that says what to do."""
 
     def __init__(
         self,
@@ -76,11 +66,20 @@ class LandbotError(Exception):
     ) -> None:
         super().__init__(message)
         self.method = method
+        """The HTTP method of the call, or None if there was no call."""
         self.route = route
+        """The template of its path, such as `/customers/{customer_id}/send_text/`; never with an id in it."""
         self.ids: dict[str, int | str] = dict(ids or {})
+        """The ids in the call's path, such as `{"customer_id": 42}`: numeric ids and names of fields, never a token.
+        The error carries them as a note as well, so that a traceback shows them."""
         self.attempts = attempts
+        """The number of requests that were started for the call, including refused ones."""
         self.safe_to_retry = safe_to_retry
+        """True if doing it again cannot make anything happen twice: it provably had no effect, or the operation is
+        idempotent.
+        """
         self.transient = transient
+        """True if doing it again later may help."""
         if self.ids:
             self.add_note(", ".join(f"{name}: {value}" for name, value in self.ids.items()))
 
@@ -132,29 +131,16 @@ class KeyConflictError(OutboxError):
 
 
 class OutboxStoppedError(OutboxError):
-    """The Outbox stopped, because going on would fail as well; the rest stays queued.
-
-    Attributes:
-        counts: how many messages have each status, such as `{"queued": 40, "sent": 60}`.
-    """
+    """The Outbox stopped, because going on would fail as well; the rest stays queued."""
 
     def __init__(self, message: str, *, counts: Mapping[str, int], **call: Any) -> None:
         super().__init__(message, **call)
         self.counts: dict[str, int] = dict(counts)
+        """The number of messages by status, such as `{"queued": 40, "sent": 60}`."""
 
 
 class APIStatusError(LandbotError):
-    """A response with a status that is no 2xx.
-
-    Attributes:
-        status: the HTTP status.
-        errors: messages of the body by field, `{field: (messages…)}`; empty if it has none.
-        message: the messages of the body, in one line.
-        body: the decoded JSON, else the text as it came, else None. No text of the error contains it, because what
-            Landbot returns about channels and hooks holds their tokens in clear.
-        retry_after: seconds to wait before the next attempt: what the response asked for, otherwise (for a 429) the
-            pause of the client, otherwise None.
-    """
+    """A response with a status that is no 2xx."""
 
     advice = "The client does not know this status, and never follows redirects: check base_url and the path."
 
@@ -171,10 +157,17 @@ class APIStatusError(LandbotError):
     ) -> None:
         super().__init__(message, **call)
         self.status = status
+        """The HTTP status."""
         self.errors: dict[str, tuple[str, ...]] = dict(errors)
+        """Messages of the body by field, `{field: (messages…)}`; empty if it has none."""
         self.message = detail
+        """The messages of the body, in one line."""
         self.body = body
+        """The decoded JSON, else the text as it came, else None. No text of the error contains it, because what Landbot
+        returns about channels and hooks holds their tokens in clear."""
         self.retry_after = retry_after
+        """Seconds to wait before the next attempt: what the response asked for, otherwise (for a 429) the pause of the
+        client, otherwise None."""
 
 
 class BadRequestError(APIStatusError):
@@ -268,38 +261,32 @@ class TotalTimeoutError(APITimeoutError):
 
 
 class ResponseError(LandbotError):
-    """A 2xx that cannot be read as a response of this endpoint.
-
-    Attributes:
-        status: the HTTP status.
-        path: the place in the response, as a JSON path such as `$.customers[41].id`.
-        body: the decoded JSON, else the text as it came, else None. No text of the error contains it, because what
-            Landbot returns about channels and hooks holds their tokens in clear.
-    """
+    """A 2xx that cannot be read as a response of this endpoint."""
 
     advice = "Something between you and Landbot may have responded in its place."
 
     def __init__(self, message: str, *, status: int, path: str, body: Any, **call: Any) -> None:
         super().__init__(message, **call)
         self.status = status
+        """The HTTP status."""
         self.path = path
+        """The place in the response, as a JSON path such as `$.customers[41].id`."""
         self.body = body
+        """The decoded JSON, else the text as it came, else None. No text of the error contains it, because what Landbot
+        returns about channels and hooks holds their tokens in clear."""
 
 
 class FieldsError(LandbotError):
-    """Some of the fields passed to `fields.set_many` were not written. Safe to retry if each of their errors is.
-
-    Attributes:
-        written: the fields that were written, by name.
-        failed: the errors of those that were not written, by name.
-    """
+    """Some of the fields passed to `fields.set_many` were not written. Safe to retry if each of their errors is."""
 
     def __init__(
         self, message: str, *, written: Mapping[str, Any], failed: Mapping[str, LandbotError], **call: Any
     ) -> None:
         super().__init__(message, **call)
         self.written: dict[str, Any] = dict(written)
+        """The fields that were written, by name."""
         self.failed: dict[str, LandbotError] = dict(failed)
+        """The errors of those that were not written, by name."""
 
 
 class WebhookError(LandbotError):

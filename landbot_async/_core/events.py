@@ -11,75 +11,106 @@ from .record import Record
 
 @frozen(eq=False, repr=False)
 class RequestSent(Record):
-    """A request is about to go on the wire. `attempt` counts from 1."""
+    """A request that is about to go on the wire."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     attempt: int
+    """The number of the attempt, from 1."""
 
 
 @frozen(eq=False, repr=False)
 class ResponseReceived(Record):
-    """A response has arrived, `seconds` after its request was sent."""
+    """A response that has arrived."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     attempt: int
+    """The number of the attempt, from 1."""
     status: int
+    """The HTTP status."""
     seconds: float
+    """The seconds since the request was sent."""
 
 
 @frozen(eq=False, repr=False)
 class RetryScheduled(Record):
-    """The call makes its next attempt in `delay` seconds; `reason` is the outcome of the one before."""
+    """A failed attempt that is followed by another."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     attempt: int
+    """The number of the attempt that has failed, from 1."""
     delay: float
+    """The seconds until the next attempt."""
     reason: Literal["never sent", "refused", "server error", "unknown"]
+    """The outcome of the attempt that has failed."""
 
 
 @frozen(eq=False, repr=False)
 class LimiterWaited(Record):
-    """The call got its turn after `seconds` in the queues for a place and for the limiter."""
+    """A call that got its turn, after it had to wait for it."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     seconds: float
+    """The seconds in the queues for a place and for the limiter."""
 
 
 @frozen(eq=False, repr=False)
 class LimiterPaused(Record):
-    """A 429: nobody starts a request for `seconds`."""
+    """A 429, after which no call starts a request for a while."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     seconds: float
+    """The seconds for which no request starts."""
 
 
 @frozen(eq=False, repr=False)
 class CallFailed(Record):
-    """The call ended without a result, or was cancelled; `error` is the name of the exception's class."""
+    """A call that ended without a result, or was cancelled."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     attempts: int
+    """The number of requests that were started."""
     error: str
+    """The name of the exception's class."""
     safe_to_retry: bool
+    """True if repeating the call cannot make anything happen twice."""
     transient: bool
+    """True if repeating it later may help."""
 
 
 @frozen(eq=False, repr=False)
 class SchemaMismatch(Record):
-    """A value has an unexpected type: it reads as None, and is in `.extra` as it came."""
+    """A value of an unexpected type: it reads as None, and is in `.extra` as it came."""
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     model: str
+    """The record's class, such as `Customer`."""
     field: str
+    """The attribute."""
     expected: str
+    """The type that is known, such as `a string`."""
     received: str
+    """The type that came."""
 
 
 @frozen(eq=False, repr=False)
@@ -95,8 +126,11 @@ class WalkIncomplete(Record):
     """
 
     method: str
+    """The HTTP method."""
     route: str
+    """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     reason: Literal["offset", "empty page", "order", "unsettled"]
+    """The reason, as above."""
 
 
 Event: TypeAlias = (
@@ -109,3 +143,4 @@ Event: TypeAlias = (
     | SchemaMismatch
     | WalkIncomplete
 )
+"""Any record that `on_event` receives."""

@@ -142,8 +142,11 @@ class TokenBucket:
 
     def __init__(self, rate: int = 10, per: float = 1.0, burst: int = 1) -> None:
         self.rate: int = whole_number("rate", rate, at_least=1)
+        """The starts allowed in a window."""
         self.per: float = finite_number("per", per, above=0)
+        """The window, in seconds."""
         self.burst: int = whole_number("burst", burst, at_least=1, at_most=rate)
+        """The number of requests that may start at once after an idle spell."""
         self._schedule = Schedule(rate, per, burst)
         self._queue = PrioritySemaphore(1)
         self._loop = LoopBinding("This TokenBucket")

@@ -24,17 +24,14 @@ T = TypeVar("T")
 
 @frozen(eq=False, repr=False)
 class Page(Record, Sequence[T]):
-    """Some items of a listing, in order.
-
-    Attributes:
-        items: the items.
-        total: the length of the whole listing when this page was made, or None if Landbot does not say.
-        offset: the place of the first item in the listing.
-    """
+    """Some items of a listing, in order."""
 
     items: tuple[T, ...]
+    """The items."""
     total: int | None
+    """The length of the whole listing when this page was made, or None if Landbot does not say."""
     offset: int
+    """The place of the first item in the listing."""
 
     @overload
     def __getitem__(self, index: int) -> T: ...

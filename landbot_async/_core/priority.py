@@ -10,6 +10,7 @@ import anyio
 from .event_loop import Notifier
 
 Priority: TypeAlias = Literal["normal", "low"]
+"""The priority of a client's calls."""
 Due: TypeAlias = Callable[[], Callable[[], Awaitable[object]] | None]
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("normal", "low")

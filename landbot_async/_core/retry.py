@@ -67,22 +67,19 @@ def _check_sends(_policy: object, _attribute: object, value: object) -> None:
 
 @frozen(eq=False, repr=False)
 class RetryPolicy(Record):
-    """The number of attempts of a call and the waits between them. Only calls that the retry table allows are retried.
-
-    Attributes:
-        attempts: the number of attempts, including the first. A 429 was not processed and costs none.
-        base: seconds, the upper limit of the first back-off; it doubles with each further one (full jitter).
-        cap: seconds, the longest back-off.
-        max_wait: seconds for which a call goes on after its first 429, and the longest Retry-After that it obeys.
-        sends: `"at_most_once"` raises where an operation that is not idempotent may have taken effect;
-            `"at_least_once"` retries it, and the customer may get the message twice.
-    """
+    """The number of attempts of a call, and the waits between them, for calls that the retry table allows to retry."""
 
     attempts: int = field(default=5, validator=_check_attempts)
+    """The number of attempts, including the first. A 429 was not processed and costs none."""
     base: float = field(default=0.1, validator=_check_seconds)
+    """Seconds, the upper limit of the first back-off; it doubles with each further one (full jitter)."""
     cap: float = field(default=5.0, validator=_check_seconds)
+    """Seconds, the longest back-off."""
     max_wait: float = field(default=60.0, validator=_check_seconds)
+    """Seconds for which a call goes on after its first 429, and the longest Retry-After that it obeys."""
     sends: Literal["at_most_once", "at_least_once"] = field(default="at_most_once", validator=_check_sends)
+    """`"at_most_once"` raises where an operation that is not idempotent may have taken effect; `"at_least_once"`
+    retries it, and the customer may get the message twice."""
 
 
 def repeats(policy: RetryPolicy, route: Route, outcome: Outcome) -> bool:

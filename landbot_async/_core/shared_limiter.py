@@ -185,7 +185,9 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         super().__init__(store)
         self._on_store_error = choice("on_store_error", on_store_error, ("raise", "wait"))
         self.rate: int = whole_number("rate", rate, at_least=1, at_most=_MOST_RATE)
+        """The starts allowed in a window, in all processes together."""
         self.per: float = finite_number("per", per, at_least=0.001)
+        """The window, in seconds."""
         self._gap = per / rate
         self._queue = PrioritySemaphore(1)
         self._loop = LoopBinding(f"This {type(self).__name__}")

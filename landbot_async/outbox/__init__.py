@@ -18,6 +18,7 @@ from landbot_async._core.errors import (
 __all__ = [
     "Added",
     "AssignBot",
+    "Evidence",
     "JournalFullError",
     "JournalInUseError",
     "JournalMismatchError",
@@ -33,21 +34,25 @@ __all__ = [
     "Reconciled",
     "Run",
     "SetFields",
+    "Status",
+    "Then",
 ]
 
 if TYPE_CHECKING:
     from .outbox import Outbox
-    from .outgoing import AssignBot, Outgoing, QueueOptions, SetFields
+    from .outgoing import AssignBot, Outgoing, QueueOptions, SetFields, Then
     from .reader import OutboxReader, Receipts
     from .receipts import Added, Receipt, Reconciled
     from .run import Run
+    from .states import Evidence, Status
 else:
     _NAMES = {
         "outbox": ("Outbox",),
-        "outgoing": ("AssignBot", "Outgoing", "QueueOptions", "SetFields"),
+        "outgoing": ("AssignBot", "Outgoing", "QueueOptions", "SetFields", "Then"),
         "reader": ("OutboxReader", "Receipts"),
         "receipts": ("Added", "Receipt", "Reconciled"),
         "run": ("Run",),
+        "states": ("Evidence", "Status"),
     }
     _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -49,16 +49,16 @@ class SetFields:
         TypeError, ValueError: a name or a value cannot be right.
     """
 
-    __slots__ = ("step",)
+    __slots__ = ("_step",)
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         given = mapping("values", values)
         for name in given:
             field_ids(_ANY_CUSTOMER, name)
-        self.step: Step = Step("fields", {name: field_body(value, None, None) for name, value in given.items()}, {})
+        self._step: Step = Step("fields", {name: field_body(value, None, None) for name, value in given.items()}, {})
 
     def __repr__(self) -> str:
-        return f"SetFields({', '.join(self.step.body)})"
+        return f"SetFields({', '.join(self._step.body)})"
 
 
 class AssignBot:
@@ -68,35 +68,33 @@ class AssignBot:
         TypeError, ValueError: an argument is out of range.
     """
 
-    __slots__ = ("step",)
+    __slots__ = ("_step",)
 
     def __init__(self, bot_id: int, *, launch: bool = True, node: str | None = None) -> None:
-        self.step: Step = Step("bot", bot_body(launch=launch, node=node), {"bot_id": identity("bot_id", bot_id)})
+        self._step: Step = Step("bot", bot_body(launch=launch, node=node), {"bot_id": identity("bot_id", bot_id)})
 
     def __repr__(self) -> str:
-        return f"AssignBot({self.step.ids['bot_id']})"
+        return f"AssignBot({self._step.ids['bot_id']})"
 
 
 Then: TypeAlias = SetFields | AssignBot
+"""A step after a message."""
 
 
 class QueueOptions(TypedDict, total=False):
-    """What every message takes when it is queued.
-
-    Attributes:
-        key: your name for this message, and required. Queued again under the same key, it is the same message. Take it
-            from your own data ("spring-42"): a key that is made up would send twice when the program runs twice.
-        send_after: the message is not sent before this time, which has a time zone.
-        expires: the message is not sent from this time on, which has a time zone. What follows it is done nevertheless.
-        then: what to do after it was sent, in this order: `SetFields`, `AssignBot`. It stops at the first that fails.
-        note: a text of yours that its receipt shows, such as a row of a spreadsheet. It is no part of the message.
-    """
+    """The options of every message that is queued."""
 
     key: Required[str]
+    """Your name for this message, and required. Queued again under the same key, it is the same message. Take it from
+    your own data ("spring-42"): a key that is made up would send twice when the program runs twice."""
     send_after: datetime | None
+    """The time before which it is not sent, with a time zone."""
     expires: datetime | None
+    """The time from which it is not sent, with a time zone. The steps in `then` do not expire."""
     then: Sequence[Then]
+    """Steps after it was sent, in this order: `SetFields`, `AssignBot`. They stop at the first that fails."""
     note: str | None
+    """A text of yours that its receipt shows, such as a row of a spreadsheet. It is no part of the message."""
 
 
 @frozen(eq=False, repr=False)
@@ -111,13 +109,21 @@ class Outgoing(Record):
     """
 
     key: str
+    """Your name for the message."""
     customer_id: int
+    """The customer it is for."""
     kind: str
+    """`"text"`, `"image"`, `"location"` or `"template"`."""
     content: str = field(repr=False)
+    """The message, with what follows it, in its form in the journal."""
     digest: bytes = field(repr=False)
+    """A digest of the content, which tells if a known key has another one."""
     send_after: datetime | None = None
+    """The time before which it is not sent, with a time zone."""
     expires: datetime | None = None
+    """The time from which it is not sent, with a time zone."""
     note: str | None = field(default=None, repr=False)
+    """A text of yours that its receipt shows."""
 
     @classmethod
     def text(cls, customer_id: int, message: str, **options: Unpack[QueueOptions]) -> Self:
@@ -167,7 +173,7 @@ class Outgoing(Record):
         for each in sequence("then", options.get("then", ())):
             if not isinstance(each, SetFields | AssignBot):
                 raise TypeError(f"then takes SetFields and AssignBot, not {type(each).__name__}")
-            steps.append(each.step)
+            steps.append(each._step)  # noqa: SLF001  # the same module
         customer_id = identity("customer_id", customer_id)
         if customer_id > _LARGEST:
             raise ValueError(f"customer_id must be at most {_LARGEST}")

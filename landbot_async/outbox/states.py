@@ -43,9 +43,11 @@ from landbot_async._core.errors import (
 )
 
 Status: TypeAlias = Literal["queued", "sending", "sent", "failed", "unknown", "cancelled", "expired"]
+"""The statuses of a message."""
 STATUSES: Final[tuple[Status, ...]] = ("queued", "sending", "sent", "failed", "unknown", "cancelled", "expired")
 
 Evidence: TypeAlias = Literal["answer", "hook", "transcript", "resolved"]
+"""The kinds of evidence that a message was sent."""
 
 
 class State(enum.StrEnum):

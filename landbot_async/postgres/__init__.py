@@ -17,7 +17,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from landbot_async._core.extras import extra_required
-from landbot_async._core.shared_limiter import DEADLINE, Operation, SharedTokenBucket, limiter_key, store_key
+from landbot_async._core.shared_limiter import (
+    DEADLINE,
+    Operation,
+    SharedTicket,
+    SharedTokenBucket,
+    limiter_key,
+    store_key,
+)
 from landbot_async.webhooks.shared_claims import DEADLINE as CLAIMS_DEADLINE
 from landbot_async.webhooks.shared_claims import Operation as ClaimOperation
 from landbot_async.webhooks.shared_claims import SharedClaims
@@ -27,7 +34,7 @@ from .statements import CLAIMS_PART, LIMITS_PART
 with extra_required("landbot_async.postgres", "postgres"):
     from .database import Database
 
-__all__ = ["PostgresClaims", "PostgresTokenBucket", "limiter_key"]
+__all__ = ["PostgresClaims", "PostgresTokenBucket", "SharedTicket", "limiter_key"]
 
 
 class PostgresTokenBucket(SharedTokenBucket):

@@ -12,27 +12,43 @@ from __future__ import annotations
 
 from .apis.base import SandboxDisconnect, SandboxRequest, SandboxResponse
 from .deliveries.delivery import DeliveryAttempt
-from .feed import Feed, SandboxEvent
-from .network.faults import Fault, FaultName
+from .feed import EventKind, Feed, SandboxEvent, Stream
+from .network.faults import Fault, FaultConnection, FaultKind, FaultName
 from .network.windows import WindowName
-from .sandbox import Sandbox
-from .workspace.records import SandboxChannel, SandboxCustomer, SandboxHook, SandboxMessage, Sent
+from .sandbox import ClientOptions, PlatformOptions, Sandbox
+from .workspace.records import (
+    SandboxChannel,
+    SandboxCustomer,
+    SandboxHook,
+    SandboxMessage,
+    Sender,
+    SenderType,
+    Sent,
+)
 
-# Former names.
 Asked = SandboxRequest
+"""The former name of `SandboxRequest`."""
 Answered = SandboxResponse
+"""The former name of `SandboxResponse`."""
 Broken = SandboxDisconnect
+"""The former name of `SandboxDisconnect`."""
 Happening = SandboxEvent
+"""The former name of `SandboxEvent`."""
 
 __all__ = [
     "Answered",
     "Asked",
     "Broken",
+    "ClientOptions",
     "DeliveryAttempt",
+    "EventKind",
     "Fault",
+    "FaultConnection",
+    "FaultKind",
     "FaultName",
     "Feed",
     "Happening",
+    "PlatformOptions",
     "Sandbox",
     "SandboxChannel",
     "SandboxCustomer",
@@ -42,6 +58,9 @@ __all__ = [
     "SandboxMessage",
     "SandboxRequest",
     "SandboxResponse",
+    "Sender",
+    "SenderType",
     "Sent",
+    "Stream",
     "WindowName",
 ]

@@ -12,23 +12,21 @@ from landbot_async._core.event_loop import Notifier
 # Events that are kept, and that a subscriber may lag behind.
 KEPT: Final = 1000
 
-Kind: TypeAlias = Literal["request", "message", "delivery", "customer"]
+EventKind: TypeAlias = Literal["request", "message", "delivery", "customer"]
+"""The kinds of events."""
 
 
 class SandboxEvent(NamedTuple):
-    """Something that happened, ready for JSON, without any token.
-
-    Attributes:
-        number: counts the events, from 1.
-        kind: the kind of event, which decides the keys of `data`.
-        at: when it happened, in Unix seconds of the sandbox.
-        data: the details.
-    """
+    """Something that happened, ready for JSON, without any token."""
 
     number: int
-    kind: Kind
+    """The number of the event, from 1."""
+    kind: EventKind
+    """The kind of event, which decides the keys of `data`."""
     at: float
+    """The time when it happened, in Unix seconds of the sandbox."""
     data: dict[str, Any]
+    """The details."""
 
 
 class Stream:
@@ -53,18 +51,15 @@ class Stream:
 
 
 class Feed:
-    """The last thousand events, and the subscribers who are told of new ones.
-
-    Attributes:
-        last: the number of the newest event.
-    """
+    """The last thousand events, and the subscribers who are told of new ones."""
 
     def __init__(self) -> None:
         self._kept: deque[SandboxEvent] = deque(maxlen=KEPT)
         self._streams: set[Stream] = set()
         self.last: int = 0
+        """The number of the newest event."""
 
-    def add(self, kind: Kind, at: float, data: dict[str, Any]) -> None:
+    def add(self, kind: EventKind, at: float, data: dict[str, Any]) -> None:
         """Add an event."""
         self.last += 1
         event = SandboxEvent(self.last, kind, at, data)

@@ -53,23 +53,33 @@ END: Final = 253_402_214_400.0
 
 
 class ClientOptions(TypedDict, total=False):
-    """The options of both clients."""
+    """The options of `Sandbox.apichat`, which are those of both clients."""
 
     token: str
+    """The agent's or channel's token."""
     base_url: str
+    """The URL of the API."""
     limiter: Limiter | None
+    """The rate limit."""
     retry: RetryPolicy
+    """The retries."""
     timeout: float | Timeout
+    """The seconds for each phase of one attempt."""
     total_timeout: float | None
+    """The seconds for a whole call; None is no limit."""
     strict: bool
+    """True raises `ResponseError` for a value of an unexpected type."""
     http_client: AsyncClient
+    """The HTTP client; by default one that is wired to the sandbox."""
     on_event: Callable[[Event], None] | None
+    """The function that is called with each event."""
 
 
 class PlatformOptions(ClientOptions, total=False):
-    """The options of `AsyncLandbot`."""
+    """The options of `Sandbox.client`, which are those of `AsyncLandbot`."""
 
     opt_in_base_url: str | None
+    """The URL of WhatsApp's opt-in."""
 
 
 class Sandbox(Contents):
@@ -93,18 +103,14 @@ class Sandbox(Contents):
         db: a file to keep it in, created if there is none. The customers of an existing file are its own, whatever
             `customers` says, and so is its token unless one is given. None keeps it in memory.
         external_deliveries: True lets deliveries leave this machine.
-
-    Attributes:
-        base_url: the `base_url` of a client wired to it.
-        chat_base_url: the same for APIchat.
-        opt_in_base_url: the same for WhatsApp's opt-in.
-        token: the agent token.
-        feed: the last events, and new ones as they come.
     """
 
     base_url = "https://sandbox.invalid/v1/"
+    """The `base_url` of a client wired to it."""
     chat_base_url = "https://sandbox.invalid/chat/v1/"
+    """The same for APIchat."""
     opt_in_base_url = "https://sandbox.invalid/opt-in/"
+    """The same for WhatsApp's opt-in."""
 
     def __init__(
         self,
@@ -130,9 +136,13 @@ class Sandbox(Contents):
         if token is not None:
             filled_text("token", token)
         self.feed: Feed = Feed()
+        """The last events, and new ones as they come."""
         self.rate: int = whole_number("rate", rate, at_least=1)
+        """The requests that are accepted in a window."""
         self.per: float = finite_number("per", per, above=0)
+        """The window, in seconds."""
         self.window: WindowName = window
+        """The way in which the limit is counted."""
         clock = Clock(BEGINNING if epoch is None else finite_number("epoch", epoch, at_least=0))
         pace = Pace(
             latency=finite_number("latency", latency, at_least=0),
@@ -150,6 +160,7 @@ class Sandbox(Contents):
         # A given token may be somebody's real one, and is not written down.
         own_token = kept.get("token") or secrets.token_hex(20)
         self.token: str = token or own_token
+        """The agent token."""
         key = kept.get("key") or secrets.token_hex(16)
         external = flag("external_deliveries", external_deliveries)
         self._courier = Courier(clock, self.feed, pace, external=external, seed=seed)

@@ -5,7 +5,9 @@ handlers.
 """
 
 from .claims import Claim, Claims, MemoryClaims
-from .inbox import Inbox
+from .delivery import Headers
+from .handlers import OnError
+from .inbox import Inbox, Registration
 from .messages import (
     AudioMessage,
     ButtonMessage,
@@ -23,6 +25,8 @@ from .messages import (
     MessageCustomer,
     MessageSender,
     MultipleImagesMessage,
+    SenderType,
+    Source,
     TextMessage,
     UnknownMessage,
     VideoMessage,
@@ -38,6 +42,7 @@ __all__ = [
     "DialogMessage",
     "DocumentMessage",
     "EventMessage",
+    "Headers",
     "IframeMessage",
     "ImageMessage",
     "Inbox",
@@ -50,6 +55,10 @@ __all__ = [
     "MessageCustomer",
     "MessageSender",
     "MultipleImagesMessage",
+    "OnError",
+    "Registration",
+    "SenderType",
+    "Source",
     "TextMessage",
     "UnknownMessage",
     "VideoMessage",

@@ -18,11 +18,14 @@ from landbot_async._core.event_loop import clock
 
 
 class Claim(Enum):
-    """The result of a claim: it is ours, somebody else holds it, or the message was taken before."""
+    """The result of a claim."""
 
     NEW = "new"
+    """It is ours."""
     HELD = "held"
+    """Somebody else holds it."""
     SEEN = "seen"
+    """The message was taken before."""
 
 
 class Claims(Protocol):

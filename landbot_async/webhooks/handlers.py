@@ -14,6 +14,7 @@ from .messages import Message
 
 Handler: TypeAlias = Callable[[Any], Awaitable[object]]
 OnError: TypeAlias = Callable[[Message, Exception], Awaitable[object]]
+"""A function for `Inbox(on_error=)`: it is called with a message and the error of its handler."""
 
 # Seconds before a second attempt, doubled for each later one, up to the longest.
 _BACK_OFF: Final = 1.0

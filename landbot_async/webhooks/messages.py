@@ -25,7 +25,7 @@ from landbot_async._core.record import JSONRecord, Record
 from landbot_async._core.secret import masked_repr, token_repr
 
 Source: TypeAlias = Literal["platform", "apichat"]
-"""Which API made the delivery."""
+"""The API that made the delivery."""
 SenderType: TypeAlias = Literal["customer", "agent", "bot", "sys", "human"] | str
 """Landbot's words for those who write (APIchat calls an agent `human`), and any other word."""
 
@@ -36,25 +36,35 @@ def _extra() -> Any:
 
 @frozen(eq=False, repr=False)
 class MessageCustomer(JSONRecord):
-    """The customer of the conversation, as the delivery shows them.
-
-    `id` is None only if a delivery of APIchat shows nothing but the token. (Its annotation lets you pass it on without
-    a check.) `is_external` is a string (`"True"`), as Landbot sends it. `token` is the one you chose, on APIchat.
-    """
+    """The customer of the conversation, as the delivery shows them."""
 
     id: int | Any = None
+    """The customer's id; None only if a delivery of APIchat shows nothing but the token. Its annotation lets you
+    pass it on without a check."""
     name: str | None = None
+    """The name."""
     phone: str | None = None
+    """The phone number, on WhatsApp and APIchat."""
     email: str | None = None
+    """The e-mail address, on APIchat."""
     token: str | None = field(default=None, repr=token_repr)
+    """The customer token that you chose, on APIchat. `repr` masks it."""
     agent_id: int | None = None
+    """The id of the agent who has the chat, if any."""
     archived: bool | None = None
+    """True if the chat is archived."""
     country: str | None = None
+    """The country, on web chat."""
     is_external: str | None = None
+    """`"True"` or `"False"`, a string as Landbot sends it."""
     url: str | None = None
+    """The page on which the web chat is open."""
     webchat_type: str | None = None
+    """The kind of web chat, such as `"Native"`."""
     register_date: datetime | None = None
+    """The time when the customer was registered, in UTC."""
     extra: Mapping[str, Any] = _extra()
+    """Every other key as it came, custom fields included."""
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -67,12 +77,16 @@ _CUSTOMER_KEYS: Final = frozenset(each.name for each in attrs.fields(MessageCust
 
 @frozen(eq=False, repr=False)
 class MessageChannel(JSONRecord):
-    """The channel of the conversation. APIchat does not tell its type."""
+    """The channel of the conversation."""
 
     id: int | None = None
+    """The channel's id."""
     name: str | None = None
+    """The name."""
     type: str | None = None
+    """The medium, such as `"landbot"` (web chat) or `"whatsapp"`; None on APIchat."""
     extra: Mapping[str, Any] = _extra()
+    """Every other key as it came."""
 
 
 @frozen(eq=False, repr=False)
@@ -84,51 +98,53 @@ class MessageSender(JSONRecord):
     """
 
     id: int | None = None
+    """The id of the customer, bot or agent."""
     type: SenderType | None = None
+    """`"customer"`, `"bot"`, `"agent"` or `"sys"`; on APIchat `"bot"` or `"human"`."""
     name: str | None = None
+    """The name."""
     email: str | None = None
+    """The e-mail address of an agent, on APIchat."""
     extra: Mapping[str, Any] = _extra()
+    """Every other key as it came."""
 
 
 @frozen(eq=False, repr=False)
 class Message(Record):
-    """A message of a conversation.
-
-    Attributes:
-        id: Landbot's uuid of the message; if it has none (APIchat), the delivery's id; None if it has neither.
-        type: Landbot's word for the kind of message; empty if the delivery has none.
-        at: the time when it was written, in UTC; if the delivery has none, the time when it arrived.
-        timestamp: the same in Unix seconds.
-        customer: the customer whose conversation it is.
-        channel: the channel of the conversation.
-        sender: who wrote it.
-        data: its content, as it came; for APIchat the message itself.
-        raw: Landbot's own record of it (`_raw`), empty if there is none.
-        envelope: the whole body of the delivery, decoded. An `Inbox` divides a body with several messages, so that each
-            message has an envelope of its own.
-        delivery_id: the `sentry-trace` header: one for each message, the same when delivered again. In a body with
-            several messages, `#1`, `#2` … is added to that of the second, the third and so on.
-        source: `"platform"` or `"apichat"`.
-        late: True if the inbox had handled a later message of this customer before.
-        redelivered: True if it comes from a durable inbox that was stopped, and may have been handled before.
-        position: its index in `envelope["messages"]`.
-    """
+    """A message of a conversation."""
 
     id: str | None
+    """Landbot's uuid of the message; if it has none (APIchat), the delivery's id; None if it has neither."""
     type: str
+    """Landbot's word for the kind of message; empty if the delivery has none."""
     at: datetime
+    """The time when it was written, in UTC; if the delivery has none, the time when it arrived."""
     timestamp: int | float
+    """The same in Unix seconds."""
     customer: MessageCustomer
+    """The customer whose conversation it is."""
     channel: MessageChannel
+    """The channel of the conversation."""
     sender: MessageSender
+    """Its sender."""
     data: dict[str, Any] = field(repr=masked_repr, hash=False)
+    """Its content, as it came; for APIchat the message itself."""
     raw: dict[str, Any] = field(repr=masked_repr, hash=False)
+    """Landbot's own record of it (`_raw`), empty if there is none."""
     envelope: dict[str, Any] = field(repr=False, eq=False)
+    """The whole body of the delivery, decoded. An `Inbox` divides a body with several messages, so that each message
+    has an envelope of its own."""
     delivery_id: str | None
+    """The `sentry-trace` header: one for each message, the same when delivered again. In a body with several messages,
+    `#1`, `#2` … is added to that of the second, the third and so on."""
     source: Source
+    """`"platform"` or `"apichat"`."""
     late: bool = False
+    """True if the inbox had handled a later message of this customer before."""
     redelivered: bool = False
+    """True if it comes from a durable inbox that was stopped, and may have been handled before."""
     position: int = field(default=0, repr=False)
+    """Its index in `envelope["messages"]`."""
 
     @property
     def seq(self) -> int | None:

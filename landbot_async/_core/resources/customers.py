@@ -37,8 +37,11 @@ class TemplateHeader(TypedDict, total=False):
     """The header of a WhatsApp template: a medium by its public `url` (and `filename`), or texts for its parameters."""
 
     url: str
+    """The public URL of an image, video or document."""
     filename: str
+    """The name of a document, as the customer sees it."""
     params: Sequence[str]
+    """The texts for the parameters of a header that is a text, in order."""
 
 
 class Customers(Resource):

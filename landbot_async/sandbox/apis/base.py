@@ -27,46 +27,44 @@ _WORDS: Final = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 class SandboxRequest(NamedTuple):
-    """A request to the sandbox.
-
-    Attributes:
-        method: the HTTP method.
-        path: the whole path as it came, percent-encoded, without the query; such as `/v1/channels/`.
-        query: the parameters of the query, decoded.
-        authorization: the header of that name, if there is one.
-        body: the body; a form if `content_type` says so, otherwise JSON.
-        at: when it arrived, in seconds on the sandbox's clock.
-        content_type: the header of that name, if there is one.
-    """
+    """A request to the sandbox."""
 
     method: str
+    """The HTTP method."""
     path: str
+    """The whole path as it came, percent-encoded, without the query; such as `/v1/channels/`."""
     query: Mapping[str, str]
+    """The parameters of the query, decoded."""
     authorization: str | None
+    """The header of that name, if there is one."""
     body: bytes
+    """The body; a form if `content_type` says so, otherwise JSON."""
     at: float = 0.0
+    """The time when it arrived, in seconds on the sandbox's clock."""
     content_type: str | None = None
+    """The header of that name, if there is one."""
 
 
 class SandboxResponse(NamedTuple):
     """A response of the sandbox. Without a `content_type` there is no such header, as with an empty 204."""
 
     status: int
+    """The HTTP status."""
     body: bytes = b""
+    """The body."""
     content_type: str | None = "application/json"
+    """The header of that name, if there is one."""
     headers: Mapping[str, str] = _NO_HEADERS
+    """Further headers."""
 
 
 class SandboxDisconnect(NamedTuple):
-    """The end of a connection that brings no response, or only half of one.
-
-    Attributes:
-        how: the name of the fault that breaks the connection; `FAULTS` has what it does.
-        response: the response of which half is sent, if any.
-    """
+    """The end of a connection that brings no response, or only half of one."""
 
     how: str
+    """The name of the fault that breaks the connection; `FAULTS` has what it does."""
     response: SandboxResponse | None = None
+    """The response of which half is sent, if any."""
 
     @property
     def answered(self) -> SandboxResponse | None:

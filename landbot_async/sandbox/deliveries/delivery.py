@@ -28,37 +28,34 @@ PATIENCE: Final = 10.0
 
 @frozen
 class DeliveryAttempt:
-    """One attempt to deliver a message.
-
-    Attributes:
-        id: counts the deliveries; the attempts of one share it.
-        hook_id: the message hook; None for the URL of an APIchat channel.
-        customer_id: the customer of the conversation.
-        url: the receiver's URL, without the parts that may hold secrets: user, password and query.
-        attempt: counts the attempts, from 1.
-        at: when it ended, in Unix seconds.
-        status: the status of the receiver's response; None if there was none.
-        error: why there was no response, in one line.
-        next_at: when the next attempt is made, in Unix seconds; None if there is none.
-        delivery_id: the `sentry-trace`, which belongs to the message.
-        content: the body that was posted.
-        sender: who wrote the message: `"customer"`, `"bot"`, `"agent"` or `"sys"`.
-        answer: the beginning of the receiver's response; None if there was none.
-    """
+    """One attempt to deliver a message."""
 
     id: int
+    """The number of the delivery, from 1; its attempts share it."""
     hook_id: int | None
+    """The message hook; None for the URL of an APIchat channel."""
     customer_id: int
+    """The customer of the conversation."""
     url: str
+    """The receiver's URL, without the parts that may hold secrets: user, password and query."""
     attempt: int
+    """The number of the attempt, from 1."""
     at: float
+    """The time when it ended, in Unix seconds."""
     status: int | None
+    """The status of the receiver's response; None if there was none."""
     error: str | None
+    """The reason for a missing response, in one line."""
     next_at: float | None
+    """The time of the next attempt, in Unix seconds; None if there is none."""
     delivery_id: str
+    """The `sentry-trace`, which belongs to the message."""
     content: bytes = field(repr=False)
+    """The body that was posted."""
     sender: str
+    """The type of the message's sender: `"customer"`, `"bot"`, `"agent"` or `"sys"`."""
     answer: str | None = field(default=None, repr=False)
+    """The beginning of the receiver's response; None if there was none."""
 
     @property
     def body(self) -> Json:

@@ -18,28 +18,24 @@ from landbot_async._core.arguments import finite_number, whole_number
 FaultName: TypeAlias = Literal["lost_answer", "cut", "refused", "half_body", "html", "latency"]
 """The names of `FAULTS`."""
 
-Connection: TypeAlias = Literal["refuse", "close", "half", "keep"]
-"""How a carrier treats the connection: it never opens (`refuse`), it closes without a response (`close`) or after half
+FaultConnection: TypeAlias = Literal["refuse", "close", "half", "keep"]
+"""The fate of a connection: it never opens (`refuse`), it closes without a response (`close`) or after half
 of the response's body (`half`), or it brings the response (`keep`).
 """
 
 
 @frozen
 class FaultKind:
-    """A kind of fault: a row of the table.
-
-    Attributes:
-        strikes: if the fault comes before the work, so that nothing is done, or after it; a fault that may do either
-            has `after_the_work` to choose.
-        response: what the API responds with: its own response, or an error or a web page in its place.
-        connection: what the carrier does.
-        meaning: what it looks like to a client, in one sentence.
-    """
+    """A kind of fault: a row of the table."""
 
     strikes: Literal["before", "after", "either"]
+    """The moment: before the work, so that nothing is done, or after it; for either, `after_the_work` decides."""
     response: Literal["own", "error", "page"]
-    connection: Connection
+    """The response of the API: its own, or an error or a web page in its place."""
+    connection: FaultConnection
+    """The fate of the connection."""
     meaning: str
+    """A sentence for people: what a client sees of it."""
 
 
 FAULTS: Final[Mapping[str, FaultKind]] = {
@@ -58,27 +54,26 @@ STATUS: Final = FaultKind("either", "error", "keep", "The API responds with this
 class Fault:
     """A fault that is planned.
 
-    Attributes:
-        what: a status (200 to 599), or a name in `FAULTS`.
-        times: how often it still strikes; None never ends.
-        probability: how likely it is each time, from 0 to 1.
-        method: the only HTTP method that it strikes; None is any.
-        route: the only route that it strikes; None is any.
-        after_the_work: True does what was asked before responding so.
-        latency: seconds that the response takes longer.
-
     Raises:
         ValueError, TypeError: an argument is out of range, there is no such fault, or it could never strike.
     """
 
     what: int | FaultName
+    """A status (200 to 599), or a name in `FAULTS`."""
     times: int | None
+    """The number of times it still strikes; None never ends."""
     probability: float
+    """The probability that it strikes each time, from 0 to 1."""
     method: str | None
+    """The only HTTP method that it strikes; None is any."""
     route: str | None
+    """The only route that it strikes; None is any."""
     after_the_work: bool
+    """True does what was asked before responding so."""
     latency: float = 0.0
+    """Seconds that the response takes longer."""
     kind: FaultKind = field(init=False, repr=False, eq=False)
+    """The row of `FAULTS` for `what`."""
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.what, str):

@@ -12,7 +12,7 @@ import httpx
 from landbot_async._core.http import transport_error
 from landbot_async.sandbox.apis.base import SandboxDisconnect, SandboxRequest, SandboxResponse
 
-from .faults import FAULTS, Connection
+from .faults import FAULTS, FaultConnection
 from .network import Network
 
 
@@ -75,7 +75,7 @@ def _half(disconnect: SandboxDisconnect, request: httpx.Request) -> httpx.Respon
 
 
 # What each way to break a connection looks like to httpx.
-_BREAKS: Final[Mapping[Connection, Callable[[SandboxDisconnect, httpx.Request], httpx.Response]]] = {
+_BREAKS: Final[Mapping[FaultConnection, Callable[[SandboxDisconnect, httpx.Request], httpx.Response]]] = {
     "refuse": _refuse,
     "close": _close,
     "half": _half,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, Protocol, TypeAlias
 
 WindowName: TypeAlias = Literal["sliding", "counting", "fixed", "gcra", "off"]
+"""The ways to count the limit; `"off"` is no limit."""
 
 
 class Window(Protocol):

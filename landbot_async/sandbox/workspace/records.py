@@ -15,6 +15,7 @@ from .fake_customers import words
 
 Json: TypeAlias = dict[str, Any]
 SenderType: TypeAlias = Literal["customer", "bot", "agent", "sys"]
+"""The types of senders."""
 
 # Unix seconds. A fixed past, so that two runs with the same seed are identical.
 BEGINNING: Final = 1_767_225_600.0
@@ -38,40 +39,44 @@ class Sent:
     """A message that reached a customer. `at` is in seconds on the sandbox's clock."""
 
     customer_id: int
+    """The customer whom it reached."""
     type: str
+    """The type, such as `"text"`, `"template"` or `"bot"`."""
     text: str
+    """The text, caption or title."""
     at: float
+    """The time, in Unix seconds of the sandbox."""
 
 
 class Sender(NamedTuple):
     """The sender of a message."""
 
     type: SenderType
+    """`"customer"`, `"bot"`, `"agent"` or `"sys"`."""
     id: int
+    """The id of the customer, bot or agent."""
     name: str
+    """The name."""
 
 
 @frozen
 class SandboxMessage:
-    """A message or an event in a conversation.
-
-    Attributes:
-        id: counts the messages of the workspace, from 1; a made-up one has 0.
-        customer_id: the customer of the conversation.
-        type: the type, such as `"text"`.
-        text: the text, caption or title.
-        sender: its sender.
-        at: when it was written, in Unix seconds.
-        data: the rest, as message hooks show it.
-    """
+    """A message or an event in a conversation."""
 
     id: int
+    """The number of the message in the workspace, from 1; a made-up one has 0."""
     customer_id: int
+    """The customer of the conversation."""
     type: str
+    """The type, such as `"text"`."""
     text: str
+    """The text, caption or title."""
     sender: Sender
+    """Its sender."""
     at: float
+    """The time when it was written, in Unix seconds."""
     data: Mapping[str, Any] = field(factory=dict)
+    """The rest, as message hooks show it."""
 
     def json(self) -> Json:
         """Return it as a transcript shows it."""
@@ -111,11 +116,17 @@ class SandboxChannel:
     """A channel, as the sandbox holds it. Messages of an APIchat channel are posted to its `url`."""
 
     id: int
+    """The channel's id."""
     name: str
+    """The name."""
     type: str
+    """The medium, such as `"webchat"`."""
     token: str = field(repr=False)
+    """The channel's token, in clear."""
     active: bool = True
+    """False refuses sends to its customers with 412."""
     url: str | None = None
+    """The URL to which an APIchat channel posts."""
 
     def json(self) -> Json:
         """Return it as Landbot shows it: with its token in clear."""
@@ -134,11 +145,17 @@ class SandboxHook:
     """A message hook, as the sandbox holds it."""
 
     id: int
+    """The hook's id."""
     channel_id: int
+    """The channel whose messages it delivers."""
     url: str
+    """The URL to which they are posted."""
     token: str | None = field(default=None, repr=False)
+    """The secret that each delivery carries."""
     name: str | None = None
+    """The name, if it has one."""
     created_at: float = BEGINNING
+    """The time of its creation, in Unix seconds."""
 
     def json(self) -> Json:
         """Return it as Landbot shows it: with its token in clear."""
@@ -176,42 +193,54 @@ class SandboxTemplate:
 
 @define
 class SandboxCustomer:
-    """A customer, as the sandbox holds them; a test may change one at any time.
-
-    Attributes:
-        token: the name that an APIchat channel's owner gives them.
-        last_message: when a message was last written to or by them, events aside.
-        last_send: when the workspace last wrote to them.
-        last_receive: when they last wrote. WhatsApp takes free text for 24 hours from then.
-        bot_node: the node at which the bot that has them continues.
-        wrote_before: when they wrote the made-up message with which their transcript begins, before the sandbox did.
-        recency: their place in the listing, which sets it: the greater, the nearer to the front.
-        messages: the conversation in the sandbox, in the order of time.
-    """
+    """A customer, as the sandbox holds them; a test may change one at any time."""
 
     id: int
+    """The customer's id."""
     channel_id: int
+    """The channel they write on."""
     name: str | None
+    """The name."""
     phone: str | None = None
+    """The phone number, in digits."""
     email: str | None = None
+    """The e-mail address."""
     token: str | None = None
+    """The name that an APIchat channel's owner gives them."""
     agent_id: int | None = None
+    """The agent who has the chat, if any."""
     bot_id: int | None = None
+    """The bot that has the chat, if any."""
     bot_node: str | None = None
+    """The node at which the bot that has them continues."""
     archived: bool = False
+    """True if the chat is archived."""
     blocked: bool = False
+    """True refuses sends with 412, and the customer is not heard."""
     opt_in: bool = True
+    """True if they have opted in to WhatsApp templates."""
     unread: bool = False
+    """True if the chat has unread messages."""
     registered: float = BEGINNING
+    """The time when they were registered, in Unix seconds."""
     last_message: float | None = None
+    """The time of the latest message to or from them, events aside."""
     last_send: float | None = None
+    """The time of the latest message to them."""
     last_receive: float | None = None
+    """The time of the latest message from them. WhatsApp takes free text for 24 hours from then."""
     wrote_before: float | None = None
+    """The time of the made-up message from them with which their transcript begins."""
     fields: dict[str, Any] = field(factory=dict)
+    """The values of the custom fields, by name."""
     field_types: dict[str, str] = field(factory=dict)
+    """The types of the custom fields, by name."""
     field_extras: dict[str, Json] = field(factory=dict)
+    """The `extra` of the custom fields, by name."""
     recency: float = field(default=0.0, eq=False, repr=False)
+    """The place in the listing, which sets it: the greater, the nearer to the front."""
     messages: list[SandboxMessage] = field(factory=list, repr=False)
+    """The conversation in the sandbox, in time order."""
 
     @property
     def sender(self) -> Sender:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from landbot_async.sandbox import Sandbox
-from landbot_async.sandbox.network.faults import FAULTS, STATUS, Connection, Fault, FaultKind, FaultName, Faults
+from landbot_async.sandbox.network.faults import FAULTS, STATUS, Fault, FaultConnection, FaultKind, FaultName, Faults
 from tests.sandbox.server.serving import asgi, served
 
 SEND = "/customers/{customer_id}/send_text/"
@@ -123,7 +123,7 @@ ROWS = [
     for after in ((False, True) if kind.strikes == "either" else (False,))
 ]
 # How each way to treat a connection ends for a client, in this process and over HTTP.
-ENDS: dict[Connection, tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]] = {
+ENDS: dict[FaultConnection, tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]] = {
     "refuse": ((httpx.ConnectError,), (httpx.ReadError,)),
     "close": ((httpx.ReadError,), (httpx.ReadError, httpx.RemoteProtocolError)),
     "half": ((httpx.RemoteProtocolError,), (httpx.RemoteProtocolError,)),
@@ -178,8 +178,8 @@ async def test_every_row_on_both_carriers(what: Any, kind: FaultKind, after: boo
         assert (await send()).json() == {"success": True}
 
 
-@pytest.mark.parametrize("connection", get_args(Connection))
-def test_each_way_to_treat_a_connection_is_some_faults(connection: Connection) -> None:
+@pytest.mark.parametrize("connection", get_args(FaultConnection))
+def test_each_way_to_treat_a_connection_is_some_faults(connection: FaultConnection) -> None:
     assert connection in {kind.connection for kind in FAULTS.values()}
 
 
