@@ -120,7 +120,7 @@ class WalkIncomplete(Record):
     `reason` says why:
 
     * `"offset"`: the walk began at an offset, and the listing has moved meanwhile.
-    * `"empty page"`: a page stayed empty although the total says that more rows follow.
+    * `"empty page"`: the total says that there are more rows than all pages had; usually a page stayed empty.
     * `"order"`: rows have moved to where the walk cannot follow, and reading everything again did not settle it.
     * `"unsettled"`: the listing changes, or grows at its end, faster than it can be read.
     """

@@ -170,6 +170,7 @@ class _Sweep:
         self.base = base  # rows of this rank and above were read in this sweep, all others before it
         self.edge = edge  # the place behind the page taken last
         self.size = 0  # rows read
+        self.repeats = 0  # rows that stand twice in one page, about
         self.shifts = _Shifts()
         self.previous = previous  # those of the latest sweep that read everything
         self.empty = 0  # how often in a row the needed page brought no row against the total
@@ -247,10 +248,7 @@ class _Sweep:
 
 
 class Walk:
-    """The state of a walk: the rows it has handed out, the page it needs next, the pages it may request ahead.
-
-    `key` returns the identity of a row.
-    """
+    """The state of a walk: the rows it has handed out, the pages it needs next. `key` returns a row's identity."""
 
     def __init__(self, page_size: int, start: int, key: Callable[[Any], object] = attrgetter("id")) -> None:
         self.total: int | None = None
@@ -318,6 +316,7 @@ class Walk:
             return self._step_back(page)
         self._measure(page)
         size = sweep.size
+        sweep.repeats += max(0, min(len(keys), ask.limit) - len(set(keys)))
         new = [item for index, item in enumerate(rows.items) if self._read(page, keys[index], index)]
         self._plan_next(page, brought=sweep.size > size, new=bool(new))
         return new
@@ -358,8 +357,7 @@ class Walk:
             self.drift += 1
             # In Landbot's order, the boundary cannot have moved by more rows than the total has shrunk by.
             offset += min(page.growth_since(self._sweep.total) or 0, 0)
-            offset = min(offset, offset if page.total is None else page.total) - half
-            offset = min(offset, ask.offset - 1)
+            offset = min(min(offset, offset if page.total is None else page.total) - half, ask.offset - 1)
         self._stepping_back = True
         if self._most == 1:
             self._plan.clear()
@@ -447,7 +445,11 @@ class Walk:
             latest.total = sweep.total
         is_still = not sweep.shifts.has_moved and not sweep.shifts.out_of_order
         unproven = any(each.no_overlap and each.unexplained for each in (latest, sweep.shifts))
-        if self._start:
+        read, total = len(self._ranks) + latest.growth, self.total or 0
+        read = self._start + sweep.size + sweep.repeats if full else read + max(0, total - (latest.total or 0))
+        if is_still and read < total:  # even with those that came meanwhile
+            self._close("empty page")
+        elif self._start:
             self._close(None if is_still and not self.drift and not unproven else "offset")
         elif is_still:
             self._close("order" if unproven else None)

@@ -682,7 +682,30 @@ class TestServersThatMakeThingsUp:
     def test_the_same_row_twice_in_a_page(self) -> None:
         walk = Walk(100, 0)
         assert ids(walk.take(rows(1, 2, 2, 1, 3, total=5), 1)) == [1, 2, 3]
-        assert walk.ended
+        assert (walk.ended, walk.incomplete) == (True, None)
+
+    def test_more_rows_than_it_is_asked_for_that_say_less(self) -> None:
+        walk = Walk(2, 0)
+        assert ids(walk.take(rows(1, 1, 2, 2, total=4), 1)) == [1, 2]
+        assert (walk.ended, walk.incomplete) == (True, "empty page")
+
+    def test_a_total_that_only_an_earlier_page_has(self) -> None:
+        walk = Walk(10, 0)
+        walk.take(rows(*range(10), total=100), 1)
+        assert ids(walk.take(rows(*range(9, 15), total=None), 2)) == list(range(10, 15))
+        walk.take(rows(14, total=None), 3)
+        assert (walk.ended, walk.total, walk.incomplete) == (True, 100, "empty page")
+
+    def test_pages_that_come_twice(self) -> None:
+        """A cache gives the page before in place of the one that was asked for."""
+        walk, last, handed, asks = Walk(20, 0), rows(), list[int](), 0
+        while not walk.ended:
+            ask = walk.needed
+            last = last if asks in (1, 2, 7) else rows(*range(200)[ask.offset : ask.offset + ask.limit], total=200)
+            asks += 1
+            handed += ids(walk.take(last, asks)) or []
+        assert len(handed) == 110, "the first sweep was misled, and the second has met a known order"
+        assert walk.incomplete == "empty page"
 
     def test_pages_that_leave_rows_out(self) -> None:
         """A filter behind the page: each is shorter than it says, and the next begins where it should."""
