@@ -17,8 +17,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-# Always including the interpreter that runs nox, so that the tests run on any machine.
-PYTHONS = sorted({*nox.project.python_versions(PROJECT), HERE}, key=lambda version: int(version.partition(".")[2]))
+# Those of the classifiers, the next one as soon as it is there, and the one that runs nox, so that any machine will do.
+PYTHONS = sorted(
+    {*nox.project.python_versions(PROJECT), "3.14", HERE}, key=lambda version: int(version.partition(".")[2])
+)
 # Programs of the system that the tests in tests/browser use, each with its package in Debian.
 PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
 # Tests in real time share two processes, so that they hardly disturb each other. They mostly wait, so there is a
@@ -86,7 +88,8 @@ def types(session: nox.Session) -> None:
     """Run mypy and pyright, both strict."""
     session.install(".[all]", *_group("test", "browser", "types", "benchmarks", "names"), "nox")
     session.run("mypy")
-    session.run("mypy", ".ci/public_names.py")
+    for name in ("package_metadata", "public_names", "site"):
+        session.run("mypy", f".ci/{name}.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
 
@@ -112,11 +115,12 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def plain(session: nox.Session) -> None:
-    """Check the plain install: it needs four packages only, and works with those."""
-    session.install(".")
+    """Check the plain install: it needs four packages only, works with those, and its README has no dead link."""
+    session.install("--no-cache-dir", ".", env=BUILT_AT)  # not what uv has built for another session
     session.run("python", "-c", PLAIN)
 
 
+BUILT_AT = {"GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "us/it", "GITHUB_SHA": "abc"}
 PLAIN = """
 import importlib.metadata as metadata
 import importlib.util
@@ -124,6 +128,10 @@ import re
 import landbot_async.sandbox
 needs = [each for each in metadata.requires("landbot-async") if "extra ==" not in each]
 assert sorted(re.match("[a-z]+", each)[0] for each in needs) == ["anyio", "attrs", "cattrs", "httpx"], needs
+description = metadata.metadata("landbot-async").get_payload()
+for link in ("/blob/abc/docs/api.md#errors)", "/raw/abc/docs/demo.svg)", "/blob/abc/README.md#campaigns-the-outbox)"):
+    assert f"](https://git.example/us/it{link}" in description, link
+assert not re.search(r"\\]\\((?!https?:)", description), "relative links lead nowhere on a package index"
 [plugin] = metadata.entry_points(group="pytest11", name="landbot_async")
 assert importlib.util.find_spec(plugin.value), plugin
 """

@@ -4,14 +4,16 @@
 * A signature names only types that users can import, and no private name.
 * Every public attribute has a docstring below it, which editors and the reference show.
 
-`public-names.txt` beside this file lists them as of the last release. If a line differs from the code, its name has to
-stand in the changelog's section "Unreleased". `--write` makes the list anew: do that with a release.
+`public-names.txt` beside this file lists them as of the last published release, which its first line names. If a line
+differs from the code, its name has to stand in the changelog above that release. `--write` makes the list anew, as of
+the package's version: do that when a release is published.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -76,9 +78,8 @@ def _described(item: griffe.Object) -> str:
 
 
 def undeclared(before: Mapping[str, str], now: Mapping[str, str], changelog: str) -> list[str]:
-    """Return a line for each difference whose name the changelog does not mention."""
-    unreleased = changelog.partition("## [Unreleased]")[2].partition("\n## [")[0]
-    mentioned = set(re.findall(r"\w+", unreleased))
+    """Return a line for each difference whose name this part of the changelog does not mention."""
+    mentioned = set(re.findall(r"\w+", changelog))
     lines: list[str] = []
     for path in sorted(before.keys() | now.keys()):
         owner, _, name = path.rpartition(".")
@@ -152,14 +153,18 @@ def main() -> int:
     items = public_items()
     now = {path: _described(item) for path, item in items.items()}
     if sys.argv[1:] == ["--write"]:
-        NAMES.write_text("".join(f"{path} {what}".rstrip() + "\n" for path, what in now.items()), encoding="utf-8")
+        version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+        lines = [f"# {version}", *(f"{path} {what}".rstrip() for path, what in now.items())]
+        NAMES.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return 0
-    lines = NAMES.read_text(encoding="utf-8").splitlines()
+    published, *lines = NAMES.read_text(encoding="utf-8").splitlines()
     before = {path: what for path, _, what in (line.partition(" ") for line in lines)}
-    wrong = undeclared(before, now, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    since = changelog.partition(f"\n## [{published.removeprefix('# ')}]")[0]
+    wrong = undeclared(before, now, since)
     print(f"{len(now)} public names")
     complaints = {
-        'These changed, and CHANGELOG.md, "Unreleased", does not mention them:': wrong,
+        f"These changed since {published.removeprefix('# ')}, and CHANGELOG.md does not mention them:": wrong,
         "Annotations of public names that users cannot write themselves:": unnamed_types(items),
         "Public names that say nothing about themselves:": undocumented(items),
     }

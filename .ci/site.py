@@ -101,7 +101,9 @@ def reference() -> dict[str, str]:
     names: dict[str, list[str]] = {page: [] for page in REFERENCE}
     for name in _exports(package):
         target = package[name].final_target if package[name].is_alias else package[name]
-        names[OF_MODULE.get(target.path.split(".")[-2], "clients")].append(target.path)
+        module = target.path.split(".")[-2]
+        page = "methods" if ".resources." in target.path else OF_MODULE.get(module, "clients")
+        names[page].append(target.path)
     for group, module in package["_core.resources"].modules.items():
         if group != "base":
             own = (each for each in module.classes.values() if not each.is_alias and not each.name.startswith("_"))
