@@ -1,12 +1,22 @@
 """Fixtures for tests of the command: a plain terminal, virtual time, and a sandbox that the commands talk to."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
+from typer.main import get_command
 
 from landbot_async.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command() -> Iterator[None]:
+    """Build the command once: typer would do so for each run, which takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(get_command))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -109,6 +109,9 @@ async def test_killed_again_and_again_each_customer_has_the_message_once(anyio_b
                 with anyio.fail_after(120 + ROWS):
                     while len(sandbox.sent) <= (kill + 0.5) * len(wanted) / (KILLS + 0.5):  # noqa: ASYNC110  # a list
                         await anyio.sleep(0.01)
+                # A second run of the same campaign is refused. The first waits meanwhile, so that it cannot end.
+                process.send_signal(signal.SIGSTOP)
+                await campaign("run", "spring.campaign", "--yes", codes=(ExitCode.FILE,))
                 process.send_signal(signal.SIGKILL)
         ends = (0, ExitCode.SOME_UNKNOWN)
         await campaign("run", "spring.campaign", "--yes", codes=ends)

@@ -1,0 +1,215 @@
+"""Campaigns that are interrupted: by a signal, by a cancellation, and by a second command on the same file."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+import sniffio
+
+from landbot_async import AsyncLandbot, Event, RequestSent, TokenBucket
+from landbot_async._core.sqlite import open_owned
+from landbot_async.cli.campaign import changes
+from landbot_async.cli.campaign.messages import TextMessage
+from landbot_async.cli.campaign.prepare import Preparation, prepare, read
+from landbot_async.cli.exit_codes import ExitCode
+from landbot_async.outbox import Outbox
+from landbot_async.outbox.journal.sqlite import KIND
+from landbot_async.sandbox import Sandbox
+from tests.cli.helpers import landbot, rows
+
+pytestmark = pytest.mark.real_time
+
+PREPARE = ("campaign", "prepare", "spring.csv", "--channel", "9", "--text", "Hello")
+RECONCILE = ("campaign", "reconcile", "spring.campaign")
+# The command itself runs on asyncio.
+ON_ASYNCIO = pytest.mark.parametrize("sandbox", ["asyncio"], indirect=True)
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+def connect(sandbox: Sandbox, patch: pytest.MonkeyPatch, act: Callable[[], object], number: int) -> AsyncLandbot:
+    """Have something done when the commands' nth request is on its way, whose response takes long. Return a client."""
+    left = iter([*[False] * (number - 1), True])
+
+    def notice(event: Event) -> None:
+        if isinstance(event, RequestSent) and next(left):
+            sandbox.fault("latency", latency=30.0)
+            act()
+
+    made = sandbox.client(limiter=TokenBucket(rate=500), on_event=notice)
+    patch.setattr("landbot_async.cli.session.open_client", lambda: made)
+    return made
+
+
+def disconnect(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> None:
+    """Let the following commands be."""
+    sandbox.clear_faults()
+    patch.setattr("landbot_async.cli.session.open_client", sandbox.client)
+
+
+def statuses() -> list[str]:
+    return [each["status"] for each in rows("campaign", "report", "spring.campaign")]
+
+
+def files() -> list[str]:
+    return sorted(each.name for each in Path().iterdir() if not each.name.endswith("-lock"))
+
+
+@pytest.fixture(autouse=True)
+def _spreadsheet(sandbox: Sandbox) -> None:
+    Path("spring.csv").write_text("customer_id\n2\n4\n999\n", encoding="utf-8")
+
+
+@pytest.fixture
+def _unknown(sandbox: Sandbox, _spreadsheet: None) -> None:
+    """Three messages have been sent, and the outcome of two is unknown."""
+    with Path("spring.csv").open("a", encoding="utf-8") as file:
+        file.write("6\n")
+    landbot(*PREPARE)
+    landbot("campaign", "run", "spring.campaign", "--yes", "--first", "1")
+    sandbox.fault("lost_answer", method="POST", times=2)
+    landbot("campaign", "run", "spring.campaign", "--yes", code=ExitCode.SOME_UNKNOWN)
+    assert statuses() == ["sent", "unknown", "unknown"]
+
+
+class TestPrepare:
+    """`prepare` sends nothing, and an interrupted one leaves the file of an earlier one alone."""
+
+    @ON_ASYNCIO
+    @pytest.mark.parametrize(("number", "code"), SIGNALS)
+    @pytest.mark.parametrize("request_number", [1, 2])  # for the channel, for the customers
+    def test_a_signal_ends_it(
+        self, number: signal.Signals, code: int, request_number: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect(sandbox, monkeypatch, lambda: os.kill(os.getpid(), number), request_number)
+        assert landbot(*PREPARE, code=code) == ("", "")
+        assert files() == ["spring.csv"]
+        disconnect(sandbox, monkeypatch)
+        assert "Queued: 2 messages" in landbot(*PREPARE)[0]
+        assert sandbox.sent == []
+
+    @pytest.mark.parametrize("method", ["__aenter__", "counts", "add_many", "receipts", "__aexit__"])
+    def test_cancelled_at_any_step_of_the_file_it_can_be_prepared_again(
+        self, method: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        landbot(*PREPARE)
+        original = getattr(Outbox, method)
+
+        def cancel(*args: object) -> object:
+            monkeypatch.setattr(Outbox, method, original)
+            scopes[0].cancel()
+            return original(*args)
+
+        asked = Preparation(Path("spring.csv"), TextMessage("Hello again"), 9)
+        scopes: list[anyio.CancelScope] = []
+
+        async def cancelled() -> None:
+            monkeypatch.setattr(Outbox, method, cancel)
+            async with sandbox.client() as client:
+                with anyio.CancelScope() as scope:
+                    scopes.append(scope)
+                    await prepare(client, asked, read(asked))
+
+        anyio.run(cancelled)
+        assert scopes[0].cancel_called
+        assert "Queued: 2 messages" in landbot(*PREPARE)[0]
+        assert statuses() == ["queued", "queued"]
+        assert sandbox.sent == []
+
+    @pytest.mark.parametrize("request_number", [1, 2])
+    def test_a_cancelled_task_leaves_the_earlier_file(
+        self, request_number: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        landbot(*PREPARE)
+        before = Path("spring.campaign").read_bytes()
+        asked = Preparation(Path("spring.csv"), TextMessage("Hello again"), 9)
+        cancelled_task(sandbox, monkeypatch, lambda client: prepare(client, asked, read(asked)), request_number)
+        assert Path("spring.campaign").read_bytes() == before
+
+
+class TestReconcile:
+    """`reconcile` sends nothing, and an interrupted one goes on with the next."""
+
+    @pytest.mark.usefixtures("_unknown")
+    @ON_ASYNCIO
+    @pytest.mark.parametrize(("number", "code"), SIGNALS)
+    @pytest.mark.parametrize("request_number", [1, 2])  # a transcript each
+    def test_a_signal_ends_it(
+        self, number: signal.Signals, code: int, request_number: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect(sandbox, monkeypatch, lambda: os.kill(os.getpid(), number), request_number)
+        assert landbot(*RECONCILE, code=code) == ("", "")
+        assert "queued" not in statuses()
+        disconnect(sandbox, monkeypatch)
+        assert "Now: 3 sent.\n" in landbot(*RECONCILE)[0]
+        assert len(sandbox.sent) == 3
+
+    @pytest.mark.usefixtures("_unknown")
+    @pytest.mark.parametrize("request_number", [1, 2])
+    def test_a_cancelled_task_sends_nothing(
+        self, request_number: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = Path("spring.campaign")
+        cancelled_task(sandbox, monkeypatch, lambda client: changes.reconcile(client, file), request_number)
+        assert "queued" not in statuses()
+        assert "Now: 3 sent.\n" in landbot(*RECONCILE)[0]
+        assert len(sandbox.sent) == 3
+
+
+def cancelled_task(
+    sandbox: Sandbox, patch: pytest.MonkeyPatch, job: Callable[[AsyncLandbot], Awaitable[None]], request_number: int
+) -> None:
+    """Cancel a job at its nth request: by its scope, or as asyncio's own tasks are cancelled."""
+    acts: list[Callable[[], object]] = []
+
+    def act() -> None:
+        acts[0]()
+
+    client = connect(sandbox, patch, act, request_number)
+
+    async def main() -> None:
+        if sniffio.current_async_library() == "asyncio":
+            task = asyncio.ensure_future(job(client))
+            acts.append(task.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            with anyio.CancelScope() as scope:
+                acts.append(scope.cancel)
+                await job(client)
+            assert scope.cancelled_caught
+
+    anyio.run(main)
+    disconnect(sandbox, patch)
+
+
+@ON_ASYNCIO
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prepare", "spring.csv", "--text", "Hello"],
+        ["run", "spring.campaign", "--yes"],
+        ["run", "spring.campaign", "--test-to", "34600000006", "--yes"],
+        ["retry", "spring.campaign"],
+        ["reconcile", "spring.campaign"],
+        ["resolve", "spring.campaign", "spring-2", "--sent"],
+        ["cancel", "spring.campaign"],
+        ["forget", "spring.campaign"],
+    ],
+)
+def test_while_another_process_has_it_a_command_changes_nothing_and_says_why(
+    words: list[str], sandbox: Sandbox
+) -> None:
+    landbot(*PREPARE)
+    owned = open_owned(Path("spring.campaign").absolute(), KIND)
+    try:
+        said = landbot("campaign", *words, code=ExitCode.FILE)[1]
+        assert re.fullmatch(r"The journal \S+/spring\.campaign is in use, by another process .*\n", said)
+        assert statuses() == ["queued", "queued"]
+    finally:
+        owned.close()
+    assert sandbox.sent == []
