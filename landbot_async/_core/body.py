@@ -18,6 +18,8 @@ from anyio.lowlevel import checkpoint
 MOST: Final = 64 * 1024 * 1024
 # Bytes that are unpacked before other tasks get a turn.
 STEP: Final = 256 * 1024
+# Codings of a body. Each of them needs memory, and nobody uses two.
+_CODINGS: Final = 5
 # Chunks that may have been received and not yet handed out.
 _CHUNKS: Final = 100
 
@@ -40,11 +42,11 @@ async def read_body(response: Any) -> bytes:
         if len(body) > MOST:
             raise TooLargeError
         return body
-    unpackers = _unpackers(response.headers.get("content-encoding"))
     pieces: list[bytes] = []
     size = 0
     async with aclosing(response.aiter_raw()) as raw:
         try:
+            unpackers = _unpackers(response.headers.get("content-encoding"))
             async for chunk in raw:
                 for number, piece in enumerate(_unpacked(chunk, unpackers)):
                     if number:
@@ -53,6 +55,8 @@ async def read_body(response: Any) -> bytes:
                     if size > MOST:
                         raise TooLargeError
                     pieces.append(piece)
+            if not size and any(each.begun for each in unpackers):
+                raise zlib.error("it ends before it has begun")
         except BaseException:
             pieces.clear()  # the traceback would keep them
             await _break_off(raw)
@@ -84,6 +88,8 @@ class _Unpacker:
     def __init__(self, window: int, otherwise: int | None = None) -> None:
         self._zlib = zlib.decompressobj(window)
         self._otherwise = otherwise
+        self.begun: bool = False
+        """True if data have come, and not their end."""
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
         try:
@@ -94,6 +100,7 @@ class _Unpacker:
             self._zlib = zlib.decompressobj(self._otherwise)
             piece = self._zlib.decompress(data, STEP)
         self._otherwise = None
+        self.begun = not self._zlib.eof
         yield piece
         while self._zlib.unconsumed_tail:
             yield self._zlib.decompress(self._zlib.unconsumed_tail, STEP)
@@ -105,7 +112,10 @@ def _unpackers(codings: str | None) -> list[_Unpacker]:
     Source: RFC 9110, 8.4. `deflate` means zlib's format; some servers send it without its header.
     """
     unpackers: list[_Unpacker] = []
-    for coding in reversed((codings or "").lower().split(",")):
+    names = (codings or "").lower().split(",")
+    if len(names) > _CODINGS:
+        raise zlib.error(f"it has {len(names)} codings")
+    for coding in reversed(names):
         match coding.strip():
             case "gzip" | "x-gzip":
                 unpackers.append(_Unpacker(16 + zlib.MAX_WBITS))

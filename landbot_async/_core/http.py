@@ -59,7 +59,7 @@ PLACES: Final = 32
 # Errors that are raised before anything could have been sent, by the names of their classes.
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 # The packages that speak the protocols. An error of any kind that comes from within one is a fault of the wire.
-_PROTOCOLS: Final = frozenset({"httpcore", "httpcore2", "h11", "h2", "hpack", "hyperframe"})
+_PROTOCOLS: Final = frozenset({"httpcore", "httpcore2", "h11", "h2", "hpack", "hyperframe", "socksio"})
 # Errors of the wire, by the names of their base classes. The last three come of a Location, and of a hook's own call.
 _OF_THE_WIRE: Final = frozenset({"RequestError", "OSError", "InvalidURL", "IDNAError", "HTTPStatusError"})
 
@@ -275,7 +275,7 @@ class Wire:
         # The request is built here and not by the client, so that a borrowed one adds nothing of its own to it.
         client, library = self._client, self._library
         before = list(client.cookies.jar) if self._borrowed else ()
-        request = None
+        request = response = None
         try:
             request = library.Request(
                 method,
@@ -296,6 +296,9 @@ class Wire:
             return await self._read(response)
         except Exception as error:
             result = self._result_of(error, request, trace)
+            if response is not None and response.status_code >= 400 and isinstance(result, Failure):
+                # The status says what became of the request, whatever became of the body.
+                result = Response(response.status_code, response.headers, b"")
             if result is None:
                 raise
             if trace.full:

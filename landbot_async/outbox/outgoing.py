@@ -36,8 +36,8 @@ ROUTES: Final[Mapping[str, Route]] = {
 """The operation of each kind of step, but for `"fields"`, which are set one by one."""
 
 _ANY_CUSTOMER: Final = 1
-# What SQLite holds.
-_LARGEST: Final = 2**63 - 1
+# The largest id of a customer, which is what SQLite holds.
+LARGEST_ID: Final = 2**63 - 1
 # Sorted, so that equal contents are equal texts.
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -175,8 +175,8 @@ class Outgoing(Record):
                 raise TypeError(f"then takes SetFields and AssignBot, not {type(each).__name__}")
             steps.append(each._step)  # noqa: SLF001  # the same module
         customer_id = identity("customer_id", customer_id)
-        if customer_id > _LARGEST:
-            raise ValueError(f"customer_id must be at most {_LARGEST}")
+        if customer_id > LARGEST_ID:
+            raise ValueError(f"customer_id must be at most {LARGEST_ID}")
         content = _encode(steps)
         # Without the times: a program that computes them anew each time it runs queues the same message.
         digest = hashlib.sha256(f"{customer_id} {content}".encode()).digest()[:16]

@@ -17,6 +17,7 @@ from . import evidence
 from .evidence import Form, Look, Question, Sent, Shown, Witness
 from .journal.rows import Kept
 from .journal.store import Asked, Store
+from .outgoing import LARGEST_ID
 from .receipts import Reconciled
 from .states import STOPPING, State
 from .steps import Step, steps_of
@@ -64,17 +65,18 @@ class Reconciler:
 
     async def witness(self, message: Message) -> None:
         """Take a message of our own hook as evidence that it was sent."""
-        if message.sender.type != _OURS:
-            return
+        customer = message.customer.id
+        if message.sender.type != _OURS or customer is None or not 0 < customer <= LARGEST_ID:
+            return  # nothing of ours: no message is queued for such a customer
         now, at = self._clock(), float(message.timestamp)
         if abs(at - now) > _ANOTHER_CLOCK and not message.redelivered:
             at = now
         shown = evidence.shown_by_hook(message.type, _text(message), message.data, at)
         start, end = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
         # Those that a transcript has shown may be a little off.
-        find = partial(Store.unseen, customer=message.customer.id, start=start, end=end + evidence.AGREE)
+        find = partial(Store.unseen, customer=customer, start=start, end=end + evidence.AGREE)
         alike = [each for each in await self._journal.do(find) if evidence.resembles(_message(each), shown)]
-        if await self._forgotten(message.customer.id, start, end):
+        if await self._forgotten(customer, start, end):
             return
         # Those that are known to be sent were shown first, and then what may still turn out to be: an unknown one is
         # taken for sent only if nothing else explains what the hook shows.

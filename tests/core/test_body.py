@@ -69,7 +69,14 @@ async def test_what_is_read_already_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "chunks"), [("gzip", [b"{}"]), ("deflate", [zlib.compress(b"x" * 99)[:5], b"\xff" * 99])]
+    ("coding", "chunks"),
+    [
+        ("gzip", [b"{}"]),
+        ("deflate", [zlib.compress(b"x" * 99)[:5], b"\xff" * 99]),
+        ("gzip", [gzip.compress(b"{}")[:8]]),
+        (", ".join(["gzip"] * 6), []),
+        ("gzip" + ",gzip" * 2000, [gzip.compress(b"{}")]),
+    ],
 )
 async def test_what_is_not_packed_as_it_says_is_an_error(coding: str, chunks: list[bytes]) -> None:
     broken = response(coding, *chunks)

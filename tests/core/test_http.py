@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from types import FunctionType
+from typing import Any, NoReturn
 
 import anyio
 import httpx
@@ -16,13 +17,16 @@ from landbot_async import (
     APIConnectionError,
     APIStatusError,
     AsyncLandbot,
+    BadRequestError,
     CallFailed,
     ClientClosedError,
     Event,
     LandbotError,
     NotFoundError,
+    RateLimitError,
     ResponseError,
     RetryPolicy,
+    ServerError,
     TokenBucket,
     TotalTimeoutError,
 )
@@ -339,6 +343,42 @@ class TestResponses:
         assert len(str(error)) < 400
         if isinstance(error, ResponseError):
             assert "larger than 64 MB" in str(error)
+
+    @pytest.mark.parametrize("status", [200, 400, 429, 503])
+    async def test_a_status_says_what_it_says_whatever_becomes_of_the_body(self, status: int) -> None:
+        async def half() -> AsyncIterator[bytes]:
+            yield b'{"errors": {'
+            raise HTTP.ReadError("cut off")
+
+        headers = {"retry-after": "90"}
+        async with lender(lambda _: HTTP.Response(status, headers=headers, content=half())) as client:
+            with pytest.raises(LandbotError) as caught:
+                await borrower(client).customers.send_text(1, "Hi")
+        error = caught.value
+        assert (
+            type(error)
+            is {200: APIConnectionError, 400: BadRequestError, 429: RateLimitError, 503: ServerError}[status]
+        )
+        assert error.safe_to_retry is (status in (400, 429))
+        if isinstance(error, RateLimitError):
+            assert error.retry_after == 90
+
+    async def test_a_proxy_s_protocol_is_the_wire_s(self) -> None:
+        """Httpcore lets errors of socksio through."""
+
+        def read() -> NoReturn:
+            raise RuntimeError("Malformed reply")
+
+        reply = FunctionType(read.__code__, {"__name__": "socksio.connection"})
+
+        async def answer(request: Any) -> Any:
+            await request.extensions["trace"]("socks.setup_socks5_connection.failed", {})
+            reply()
+
+        async with lender(answer) as client:
+            with pytest.raises(APIConnectionError, match="was never sent") as caught:
+                await borrower(client, retry=RetryPolicy(attempts=2)).customers.send_text(1, "Hi")
+        assert (caught.value.attempts, caught.value.safe_to_retry) == (2, True)
 
     async def test_one_that_belongs_to_another_request_is_an_error(self) -> None:
         answers: dict[str, Any] = {

@@ -495,6 +495,12 @@ class TestHooks:
         world.hook(1, "Hi")
         assert (world.status("a"), world.evidence("a")) == ("sent", "hook")
 
+    @pytest.mark.parametrize("customer", [None, 2**63, 10**30, -(10**30)])
+    def test_a_customer_who_cannot_be_ours_shows_nothing(self, world: World, customer: Any) -> None:
+        world.unknown(text("a"))
+        world.hook(customer, "Hi")
+        assert world.status("a") == "unknown"
+
     def test_a_hook_that_comes_first_counts_as_well(self, world: World) -> None:
         world.attempt(text("a"))
         world.hook(1, "Hi")
