@@ -33,6 +33,11 @@ ADDED: Final = {
     "SECURITY.md": "security.md",
     "examples/bridge.py": "bridge.md",
 }
+# What the home page has below its first sentence.
+BUTTONS: Final = (
+    "[First steps](docs/start.md){ .md-button .md-button--primary } [The guide](docs/guide.md){ .md-button }"
+    " [Every method](docs/api.md#every-method){ .md-button }"
+)
 # The reference: each page with its title, and what it says first.
 REFERENCE: Final = {
     "clients": ("Clients", "The clients, their options, and what they share."),
@@ -69,6 +74,8 @@ def write_pages() -> None:
         _write(path.name, _linked(path.read_text(encoding="utf-8"), f"docs/{path.name}", path.name))
     for name, place in ADDED.items():
         text = (ROOT / name).read_text(encoding="utf-8")
+        if place == "index.md":
+            text = text.replace("\n* **", f"\n{BUTTONS}\n\n* **", 1)
         _write(place, _linked(text, name, place) if name.endswith(".md") else _example(name, text))
     for page, text in reference().items():
         _write(f"reference/{page}.md", text)
@@ -156,7 +163,18 @@ def _exports(module: griffe.Module | griffe.Object | griffe.Alias) -> Iterator[s
 
 def _page(page: str, paths: list[str]) -> str:
     title, first = REFERENCE[page]
-    return "\n\n".join([f"# {title}", first, *(f"::: {path}" for path in paths)]) + "\n"
+    return "\n\n".join([f"# {title}", first, *(f"::: {path}{_options(page, path)}" for path in paths)]) + "\n"
+
+
+def _options(page: str, path: str) -> str:
+    """Return the options of an object: its bases if they are public, and a group of methods as users write it."""
+    if page == "methods":
+        options = [f"heading: landbot.{path.split('.')[-2]}", "merge_init_into_class: false"]
+    elif page in ("errors", "webhooks"):
+        options = ["show_bases: true", "inherited_members: false"]
+    else:
+        return ""
+    return "\n    options:" + "".join(f"\n      {option}" for option in options)
 
 
 def _example(name: str, text: str) -> str:
