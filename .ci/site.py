@@ -149,9 +149,9 @@ def _read_docstrings(item: griffe.Object | griffe.Alias) -> None:
 
 
 def _order(path: str) -> tuple[bool, str]:
-    """Sort clients and the like before their parts, everything else by name."""
+    """Sort what a page is about before everything else."""
     name = path.rpartition(".")[2]
-    return (not name.startswith(("AsyncLandbot", "Outbox", "Inbox", "Sandbox", "LandbotError")), name)
+    return (name not in {"AsyncApichat", "AsyncLandbot", "Inbox", "LandbotError", "Outbox", "Sandbox"}, name)
 
 
 def _exports(module: griffe.Module | griffe.Object | griffe.Alias) -> Iterator[str]:
