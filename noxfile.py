@@ -85,13 +85,17 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy and pyright, both strict."""
+    """Run mypy and pyright, both strict, on the code and on every Python block of the documents."""
     session.install(".[all]", *_group("test", "browser", "types", "benchmarks", "names"), "nox")
     session.run("mypy")
     for name in ("package_metadata", "public_names", "site"):
         session.run("mypy", f".ci/{name}.py")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
+    examples = str(Path(session.create_tmp()).absolute() / "examples")
+    session.run("python", ".ci/examples.py", examples)
+    session.run("mypy", "--strict", examples)
+    session.run("pyright", "--project", examples)
 
 
 @nox.session

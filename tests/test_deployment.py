@@ -32,7 +32,7 @@ MESSAGES = 15
 @asynccontextmanager
 async def four_workers(folder: Path, settings: dict[str, str]) -> AsyncGenerator[str]:
     """Run the example in a folder, and yield the address of its inbox when it takes deliveries."""
-    [code] = [code for heading, code in blocks(text_of(ROOT / "docs/deployment.md")) if "workers" in heading]
+    [(_, code)] = blocks(text_of(ROOT / "docs/deployment.md"))
     (folder / "app.py").write_text(code, encoding="utf-8")
     url = f"http://127.0.0.1:{(port := free_port())}/landbot"
     command = [

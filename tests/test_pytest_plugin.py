@@ -222,6 +222,7 @@ def test_the_page_of_the_guide_runs(pytester: pytest.Pytester, code: str) -> Non
 
 def test_each_chapter_of_the_page_has_code() -> None:
     assert [heading for heading, _ in BLOCKS] == re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    assert len(BLOCKS) == PAGE.count("```python"), "only the first block of a chapter runs"
 
 
 def test_the_failure_that_the_page_shows_is_the_real_one(pytester: pytest.Pytester) -> None:

@@ -33,12 +33,18 @@ FILES = {
     )
 }
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-# The code of the recipes is in test_recipes.py, that of the Outbox's page in outbox/test_page.py.
+# Pages whose code runs in a test module of their own: a block below each heading.
+ELSEWHERE = {
+    "docs/deployment.md": "tests/test_deployment.py",
+    "docs/outbox.md": "tests/outbox/test_page.py",
+    "docs/recipes.md": "tests/test_recipes.py",
+    "docs/testing.md": "tests/test_pytest_plugin.py",
+}
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 BLOCKS = [
     (f"{file} {heading}", code)
-    for file, text in FILES.items()
-    if file not in ("docs/outbox.md", "docs/recipes.md")
+    for file, text in {str(path.relative_to(ROOT)): text_of(path) for path in PAGES}.items()
+    if file not in ELSEWHERE
     for heading, code in blocks(text)
 ]
 
@@ -65,6 +71,14 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
 async def test_every_example_runs(code: str, sandbox: Sandbox) -> None:
     async with AsyncLandbot() as landbot:
         await run(code, landbot)
+
+
+def test_no_block_is_left_out() -> None:
+    for path in PAGES:
+        assert text_of(path).count("```python") == len(blocks(text_of(path))), f"{path.name}: an indented block"
+    for file, module in ELSEWHERE.items():
+        headings = [heading for heading, _ in blocks(text_of(ROOT / file))]
+        assert len(set(headings)) == len(headings), f"{file}: {module} runs one block below each heading"
 
 
 @pytest.mark.anyio
