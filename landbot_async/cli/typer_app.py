@@ -17,7 +17,15 @@ _TYPE: Final = re.compile(r" <\S+>$")
 
 
 class Command(TyperCommand):
-    """A command whose help names its arguments as everybody does: without Python's types, and without braces."""
+    """A command with usual words in its help and errors: without Python's types, braces and pydantic's prefix."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments. A wrong value is said without the words that pydantic puts in front."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as wrong:
+            wrong.message = wrong.message.removeprefix("Value error, ")
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the line that shows how to use it."""

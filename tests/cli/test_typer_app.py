@@ -36,3 +36,17 @@ def test_the_help_of_a_command_names_arguments_without_their_types(words: list[s
     arguments = shown.partition("Arguments:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in arguments] == usage.replace("[", "").replace("]", "").replace("...", "").split()
     assert "<" not in "".join(arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["customers", "--format", "xml"],
+            "Invalid value for '--format': 'xml' is not one of 'table', 'jsonl', 'csv'.",
+        ),
+        (["customers", "--limit", "0"], "Invalid value for '--limit': '0' is not a count (a whole number from 1)"),
+    ],
+)
+def test_a_wrong_value_is_said_without_pydantics_words(words: list[str], says: str) -> None:
+    assert f"Error: {says}\n" in landbot(*words, code=2)[1]

@@ -29,6 +29,8 @@ _TYPES: tuple[tuple[type, FieldType], ...] = (
     (date, "date"),
     (dict, "object"),
 )
+# What a text has to look like if its type is one of these.
+_EXAMPLES: Mapping[str, str] = {"date": "2026-01-02", "datetime": "2026-01-02T03:04:05"}
 _NAME = re.compile(r"[a-z0-9_]+", re.ASCII)
 # How often `set` creates a field before it gives up.
 _CREATES = 3
@@ -62,7 +64,7 @@ class Fields(Resource):
             customer_id: the customer.
             name: lower-case letters, digits and underscores.
             value: a bool, int, float, str, date, datetime or dict; a date is sent in ISO 8601.
-            type: the type; None takes it from the value.
+            type: the type; None takes it from the value. With `"date"` and `"datetime"` a text has to be ISO 8601.
             extra: further details for Landbot to keep.
 
         Returns:
@@ -226,12 +228,35 @@ def field_ids(customer_id: int, name: str) -> dict[str, int | str]:
 
 
 def field_body(value: Any, type: FieldType | None, extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the body of a field that is written, with the checks of the arguments."""
+    """Return the body of a field that is written, with the checks of the arguments.
+
+    Landbot does not document the values of a type. Only dates are checked, because a text that is no date would be kept
+    as one, and be found out late.
+    """
     inferred = next((name for kind, name in _TYPES if isinstance(value, kind)), None)
     if type is None and inferred is None:
         raise TypeError(f"value must be a bool, number, string, date, datetime or dict, not {value.__class__.__name__}")
     return {
         "type": inferred if type is None else filled_text("type", type),
-        "value": json_value("value", value.isoformat() if isinstance(value, date) else value),
+        "value": json_value("value", _plain(value) if type is None else _dated(value, type)),
         "extra": {} if extra is None else json_object("extra", extra),
     }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _dated(value: Any, type: str) -> Any:
+    """Return the text of a value whose type is a date's, with its checks. The errors do not show the value."""
+    if type not in _EXAMPLES or value is None:
+        return _plain(value)
+    fitting = isinstance(value, str | date) and not (type == "date" and isinstance(value, datetime))
+    if not fitting:
+        raise TypeError(f"value must be a {type} or its text in ISO 8601, not {value.__class__.__name__}")
+    if isinstance(value, str):
+        try:
+            (date if type == "date" else datetime).fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"value must be a {type} in ISO 8601, such as {_EXAMPLES[type]!r}") from None
+    return _plain(value)

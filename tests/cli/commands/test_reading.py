@@ -183,6 +183,7 @@ def test_each_kind_of_failure_has_its_exit_code(sandbox: Sandbox, fault: Any, wo
         ["send-template", "1", "5"],
         ["field", "get", "1", "Not A Name"],
         ["field", "set", "1", "age", "old", "--type", "integer"],
+        ["field", "set", "1", "since", "soon", "--type", "date"],
         ["hooks", "ensure", "8", "no-url"],
         ["hooks", "delete", "8"],
         ["api", "FETCH", "customers/"],

@@ -184,6 +184,46 @@ async def test_so_are_the_options(verb: str, arguments: dict[str, Any], error: t
         assert not requests
 
 
+@pytest.mark.parametrize("verb", ["create", "update", "set"])
+@pytest.mark.parametrize(
+    ("type", "value", "error"),
+    [
+        ("date", "tomorrow", ValueError),
+        ("date", "31/12/2025", ValueError),
+        ("date", "2026-02-30", ValueError),
+        ("date", "2026-01-02T03:04:05", ValueError),
+        ("date", datetime(2026, 1, 2), TypeError),
+        ("date", 1767323045, TypeError),
+        ("datetime", "tomorrow", ValueError),
+        ("datetime", True, TypeError),
+    ],
+)
+async def test_a_date_is_checked_and_not_shown(verb: str, type: str, value: Any, error: Any) -> None:
+    async with lent(lambda _: OK) as (landbot, requests):
+        with pytest.raises(error, match=f"^value must be a {type} ") as caught:
+            await getattr(landbot.fields, verb)(1, "since", value, type=type)
+        assert not requests
+    assert str(value) not in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "written"),
+    [
+        ("date", date(2026, 1, 2), "2026-01-02"),
+        ("date", "2026-01-02", "2026-01-02"),
+        ("date", None, None),
+        ("datetime", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05+00:00"),
+        ("datetime", "2026-01-02 03:04", "2026-01-02 03:04"),
+        ("datetime", date(2026, 1, 2), "2026-01-02"),
+    ],
+)
+async def test_dates_are_sent_as_texts(type: str, value: Any, written: str | None) -> None:
+    async with lent(lambda _: OK) as (landbot, requests):
+        await landbot.fields.update(1, "since", value, type=type)
+    assert json.loads(requests[0].content) == {"type": type, "value": written, "extra": {}}
+
+
 @pytest.mark.parametrize("verb", ["get", "delete"])
 @pytest.mark.parametrize("ids", [(0, "city"), ("1", "city"), (1, ""), (1, "City"), (1, None)])
 async def test_so_is_a_name(verb: str, ids: tuple[Any, Any]) -> None:
