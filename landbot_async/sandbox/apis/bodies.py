@@ -88,16 +88,19 @@ def body_of(request: SandboxRequest) -> Json:
 def _parts(content_type: str, body: bytes) -> Mapping[str, str]:
     """Return the fields of a multipart form."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
-    form = BytesParser(policy=HTTP).parsebytes(head + body)
-    if not form.is_multipart():
-        raise ValueError("The form has no parts")
-    parts: list[Message] = form.get_payload()  # type: ignore[assignment]  # a multipart message has messages
     fields: dict[str, str] = {}
-    for part in parts[:_MOST_FIELDS]:
-        content: Any = part.get_payload(decode=True)
-        name = part.get_param("name", header="content-disposition")
-        if isinstance(name, str) and isinstance(content, bytes):
-            fields[name] = content.decode("utf-8")
+    try:
+        form = BytesParser(policy=HTTP).parsebytes(head + body)
+        if not form.is_multipart():
+            raise ValueError("The form has no parts")
+        parts: list[Message] = form.get_payload()  # type: ignore[assignment]  # a multipart message has messages
+        for part in parts[:_MOST_FIELDS]:
+            content: Any = part.get_payload(decode=True)
+            name = part.get_param("name", header="content-disposition")
+            if isinstance(name, str) and isinstance(content, bytes):
+                fields[name] = content.decode("utf-8")
+    except Exception as error:  # the parser has mistakes of its own: odd headers make it raise IndexError
+        raise ValueError("The form cannot be read") from error
     return fields
 
 

@@ -9,6 +9,7 @@ import heapq
 import math
 import random
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import anyio
 import httpx
 from attrs import evolve
 
-from landbot_async._core.background import Background
+from landbot_async._core.background import Background, End, Result
 from landbot_async._core.event_loop import Notifier
 from landbot_async._core.mounted import SupportsIdle, inboxes
 from landbot_async._core.urls import this_machine
@@ -130,24 +131,27 @@ class Courier:
     async def _run(self) -> None:
         """Make deliveries when they are due, until cancelled."""
         try:
-            async with anyio.create_task_group() as group:
-                while True:
-                    at = self._clock.at()
-                    while self._due and self._due[0][0] <= at + _EARLY:
-                        _, entry, delivery = heapq.heappop(self._due)
-                        if self._planned.get(delivery.id, (0,))[0] == entry:
-                            del self._planned[delivery.id]
-                            self._in_progress += 1
-                            group.start_soon(self._attempt, delivery)
-                    with anyio.move_on_after(self._due[0][0] - at if self._due else math.inf):
-                        await self._changed.wait()
+            while True:
+                at = self._clock.at()
+                while self._due and self._due[0][0] <= at + _EARLY:
+                    _, entry, delivery = heapq.heappop(self._due)
+                    if self._planned.get(delivery.id, (0,))[0] == entry:
+                        del self._planned[delivery.id]
+                        self._in_progress += 1
+                        delivery.attempts += 1
+                        outcomes: list[Outcome] = []
+                        ended = partial(self._attempted, delivery, outcomes)
+                        self._tasks.start(self._attempt, delivery, outcomes, on_end=ended)
+                with anyio.move_on_after(self._due[0][0] - at if self._due else math.inf):
+                    await self._changed.wait()
         finally:
             self._running = False
             self._due.clear()
             self._planned.clear()
-            self._in_progress = 0
             self._changed.notify()
             with anyio.CancelScope(shield=True):
+                while self._in_progress:
+                    await self._changed.wait()
                 for client in (*self._mounts.values(), *((self._http,) if self._http else ())):
                     await client.aclose()
 
@@ -157,16 +161,27 @@ class Courier:
         heapq.heappush(self._due, (due, self._entries, delivery))
         self._changed.notify()
 
-    async def _attempt(self, delivery: Delivery) -> None:
+    async def _attempt(self, delivery: Delivery, outcomes: list[Outcome]) -> None:
+        """Make one attempt, in a task of its own: an application in this process may do to it what it likes."""
         inboxes.set(self._inboxes)  # this task's own context
         places = self._places.setdefault(delivery.receiver, anyio.Semaphore(PLACES))
-        async with places:
-            delivery.attempts += 1
-            client = self._client(delivery.url)
-            outcome = Outcome(error=BEYOND) if client is None else await _send(client, delivery)
-        if places.value == PLACES:
-            self._places.pop(delivery.receiver, None)
-        wait = None if client is None else delivery.wait(outcome.status)
+        try:
+            async with places:
+                client = self._client(delivery.url)
+                outcomes.append(Outcome(error=BEYOND) if client is None else await _send(client, delivery))
+        finally:
+            if places.value == PLACES:
+                self._places.pop(delivery.receiver, None)
+
+    def _attempted(self, delivery: Delivery, outcomes: list[Outcome], result: Result) -> None:
+        """Record how an attempt has ended. Nothing here waits, and no task can be harmed."""
+        self._in_progress -= 1
+        if not self._tasks.ending:
+            self._record(delivery, outcomes[0] if outcomes else Outcome(error=_name_of(result)))
+        self._changed.notify()
+
+    def _record(self, delivery: Delivery, outcome: Outcome) -> None:
+        wait = None if outcome.error == BEYOND else delivery.wait(outcome.status)
         at = self._clock.at()
         attempt = DeliveryAttempt(
             delivery.id,
@@ -192,8 +207,6 @@ class Courier:
             self._failed[delivery.id] = delivery
             if len(self._failed) > FAILED_KEPT:
                 del self._failed[next(iter(self._failed))]
-        self._in_progress -= 1
-        self._changed.notify()
 
     def _client(self, url: str) -> httpx.AsyncClient | None:
         """Return the client that carries a delivery to `url`; None if it may not go there."""
@@ -232,6 +245,10 @@ class Outcome(NamedTuple):
     answer: str | None = None
 
 
+def _name_of(result: Result) -> str:
+    return "Cancelled" if isinstance(result, End) else type(result.__cause__ or result).__name__
+
+
 async def _send(client: httpx.AsyncClient, delivery: Delivery) -> Outcome:
     """Make one attempt. An exception of an application in this process is a 500, as with any server."""
     try:
@@ -254,4 +271,5 @@ async def _post(client: httpx.AsyncClient, delivery: Delivery) -> Outcome:
             async for part in response.aiter_raw():
                 body += part
         packed = "content-encoding" in response.headers
-        return Outcome(response.status_code, answer=None if packed else bytes(body).decode("utf-8", "replace")[:ANSWER])
+        answer = None if packed else bytes(body).decode("utf-8", "replace")[:ANSWER]
+        return Outcome(int(response.status_code), answer=answer)  # an application may send anything

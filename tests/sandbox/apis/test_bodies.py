@@ -78,6 +78,7 @@ def test_so_is_one_in_parts(fields: dict[str, str]) -> None:
         (b"&".join(b"a=1" for _ in range(1001)), FORM),
         (b"", "multipart/form-data"),
         (b"x", "multipart/form-data; boundary=b"),
+        (b"--b\r\nContent-Disposition: form-data; name*\n=u\r\n\r\nx\r\n--b--", "multipart/form-data; boundary=b"),
         (b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\r\n--b--', "multipart/form-data; boundary=b"),
     ],
 )

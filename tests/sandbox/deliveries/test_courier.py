@@ -1,12 +1,14 @@
 """Deliveries over HTTP, to this machine; and where they may not go."""
 
+import asyncio
 import gzip
 import tracemalloc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
@@ -54,6 +56,65 @@ async def delivered(url: str, **options: Any) -> list[tuple[str, int | None, str
                 await anext(stream)
         assert TOKEN not in repr((sandbox.deliveries, sandbox.feed.since(0)))
         return [(each.url, each.status, each.error, each.next_at is None) for each in sandbox.deliveries]
+
+
+class NobodysError(BaseException):
+    """Not an Exception."""
+
+
+async def _raises(send: Any) -> None:
+    raise NobodysError
+
+
+async def _raises_a_group(send: Any) -> None:
+    raise BaseExceptionGroup("two", [ValueError(), NobodysError()])
+
+
+async def _ends_its_task(send: Any) -> None:
+    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+        raise NobodysError  # on trio nobody can cancel a task
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await anyio.lowlevel.checkpoint()
+
+
+async def _leaves_a_scope_open(send: Any) -> None:
+    anyio.CancelScope(deadline=anyio.current_time()).__enter__()
+    await anyio.lowlevel.checkpoint()
+
+
+async def _answers_in_words(send: Any) -> None:
+    await send({"type": "http.response.start", "status": "fine", "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [_raises, _raises_a_group, _ends_its_task, _leaves_a_scope_open, _answers_in_words],
+    ids=lambda f: f.__name__,
+)
+async def test_an_application_that_harms_its_task_is_a_failed_attempt(harm: Callable[[Any], Awaitable[None]]) -> None:
+    harmed = 0
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        nonlocal harmed
+        while (await receive())["more_body"]:
+            pass
+        harmed += 1
+        if harmed < 3:
+            await harm(send)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with Sandbox(customers=1, bot=False) as sandbox:
+        sandbox.add_hook(8, "http://app.invalid/landbot")
+        sandbox.mount("http://app.invalid", app)
+        sandbox.write(1, "Hello")
+        await sandbox.settled()
+        assert [(each.attempt, each.status) for each in sandbox.deliveries] == [(1, None), (2, None), (3, 200)]
+        assert all(each.error for each in sandbox.deliveries[:2])
+        assert not sandbox._courier._places
 
 
 @pytest.mark.real_time
