@@ -55,14 +55,14 @@ class RetryScheduled(Record):
 
 @frozen(eq=False, repr=False)
 class LimiterWaited(Record):
-    """A call that got its turn, after it had to wait for it."""
+    """A call whose turn has come, after it waited in the queues for a place and for the limiter."""
 
     method: str
     """The HTTP method."""
     route: str
     """The template of the path, such as `/customers/{customer_id}/send_text/`."""
     seconds: float
-    """The seconds in the queues for a place and for the limiter."""
+    """The seconds that it waited."""
 
 
 @frozen(eq=False, repr=False)

@@ -47,7 +47,7 @@ def _extra() -> Any:
     return field(factory=dict, repr=masked_repr, hash=False)
 
 
-_PREFIXES = re.compile(r"(field_)+")
+_PREFIXES = re.compile(r"^(field_)+")
 
 
 def _shown_field(name: str, one: Any) -> Any:
@@ -95,7 +95,7 @@ class Model(JSONRecord):
         return row
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, handler: Any) -> Any:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Tell pydantic, and so FastAPI, how to read and write the record."""
         from .pydantic_schema import schema_of  # noqa: PLC0415  # a plain install has no pydantic
 

@@ -175,13 +175,13 @@ class TestToDict:
         columns = {
             tuple(names): list(_customer(*names).to_dict(flat=True).items())[len(attrs.fields(Customer)) - 3 :]
             for names in (
-                ["email"],
+                ["email", "efield_mail"],
                 ["field_email", "email"],
                 ["email", "field_email", "extra", "custom_fields", "field_x"],
             )
         }
         assert list(columns.values()) == [
-            [("field_email", "email")],
+            [("field_email", "email"), ("efield_mail", "efield_mail")],
             [("field_field_email", "field_email"), ("field_email", "email")],
             [
                 ("field_email", "email"),

@@ -33,6 +33,7 @@ RAW: dict[str, Any] = {
     "meta": {"token": SECRET, "n": 1},
 }
 CUSTOMER: Customer = landbot_async.converter.structure(RAW, Customer)
+ATTRIBUTES = set(Customer.__match_args__) - {"custom_fields", "extra"}
 
 
 class Ticket(BaseModel):
@@ -80,8 +81,13 @@ def test_keys_are_left_out_on_request() -> None:
 @given(customers)
 def test_what_was_written_can_be_read_again(row: dict[str, Any]) -> None:
     adapter = TypeAdapter(Customer)
-    written = adapter.dump_python(adapter.validate_python(row))
+    customer = adapter.validate_python(row)
+    written = adapter.dump_python(customer)
     assert repr(adapter.dump_python(adapter.validate_python(written))) == repr(written)
+    table_row = customer.to_dict(flat=True)
+    for name in customer.custom_fields:
+        assert (name if name not in ATTRIBUTES else f"field_{name}") in table_row
+    assert table_row.keys() >= ATTRIBUTES
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,8 @@ def test_an_error_names_the_place_and_shows_no_value(value: Any, place: tuple[st
 def test_what_is_no_record_is_written_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="Expected Customer, not dict"):
         assert Ticket.model_construct(customer={"id": 1}).model_dump()["customer"] == {"id": 1}
+    with pytest.warns(UserWarning, match="Expected Customer, not dict"):
+        assert b'"customer":{"id":1}' in Ticket.model_construct(customer={"id": 1}).model_dump_json().encode()
 
 
 PUBLIC: list[Any] = [getattr(landbot_async, name) for name in landbot_async.__all__]
