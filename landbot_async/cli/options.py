@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,14 +20,34 @@ class Format(enum.StrEnum):
     CSV = "csv"
 
 
-def whole_number(least: int, what: str) -> Callable[[str], int]:
-    """Return a parser for whole numbers that are at least `least`; `what` names them in its error."""
+def whole_number(least: int, what: str, most: int | None = None) -> Callable[[str | int], int]:
+    """Return a parser for whole numbers from `least` up to `most`; `what` names them in its error.
 
-    def parse(text: str) -> int:
+    It takes the default of an option too, which typer passes on as it is.
+    """
+
+    def parse(text: str | int) -> int:
+        word = str(text)
         # `str.isdecimal` accepts the digits of any script, as `int` does.
-        number = int(text) if text.isdecimal() and len(text) <= 18 else -1
-        if number < least:
-            raise typer.BadParameter(f"{text!r} is not {what} (a whole number from {least})")
+        number = int(word) if word.isdecimal() and len(word) <= 18 else least - 1
+        if number < least or (most is not None and number > most):
+            to = "" if most is None else f" to {most}"
+            raise typer.BadParameter(f"{word!r} is not {what} (a whole number from {least}{to})")
+        return number
+
+    return parse
+
+
+def seconds(least: float) -> Callable[[str | float], float]:
+    """Return a parser for durations of at least `least` seconds. It takes the default of an option too."""
+
+    def parse(text: str | float) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number < math.inf:
+            raise typer.BadParameter(f"{str(text)!r} is not a number of seconds (from {least:g})")
         return number
 
     return parse
@@ -34,6 +55,7 @@ def whole_number(least: int, what: str) -> Callable[[str], int]:
 
 identity: Final = whole_number(1, "an id")
 count: Final = whole_number(1, "a count")
+port: Final = whole_number(0, "a port", 65535)
 
 
 def web_address(text: str) -> str:

@@ -44,6 +44,7 @@ COMMANDS: Final = (
     ["customers", "--limit", "1", "--format", "jsonl"],
     ["customers", "--channel", "9", "--format", "csv"],
     ["customers", "--search", "nobody"],
+    ["customers", "--format", "xml"],
     ["find", "+34 696 336 450"],
     ["find", "+34 000 000 000"],
     ["customer", "1"],

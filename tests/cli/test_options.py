@@ -5,7 +5,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbot_async.cli.options import count, encodable, identity
+from landbot_async.cli.options import count, encodable, identity, port, seconds
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("473548616", 473548616), ("007", 7), ("٤٢", 42)])
@@ -37,3 +37,25 @@ def test_a_text_that_no_request_can_contain_is_refused(text: str) -> None:
 
 def test_an_option_that_is_not_there_is_no_empty_text() -> None:
     assert encodable(None) is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("65535", 65535), (8001, 8001)])
+def test_a_port_is_a_whole_number_up_to_65535(text: str | int, number: int) -> None:
+    assert port(text) == number
+
+
+@pytest.mark.parametrize("text", ["65536", "-1", "x", ""])
+def test_nothing_else_is_a_port(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"is not a port \(a whole number from 0 to 65535\)"):
+        port(text)
+
+
+@pytest.mark.parametrize(("text", "number"), [("0.5", 0.5), ("2", 2.0), (1.0, 1.0)])
+def test_a_duration_is_a_number_of_seconds(text: str | float, number: float) -> None:
+    assert seconds(0.5)(text) == number
+
+
+@pytest.mark.parametrize("text", ["0.4", "-1", "x", "", "inf", "nan", "1e999"])
+def test_nothing_else_is_a_duration(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=rf"'{text}' is not a number of seconds \(from 0.5\)"):
+        seconds(0.5)(text)

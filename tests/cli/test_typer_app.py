@@ -1,5 +1,7 @@
 """Groups of commands."""
 
+from pathlib import Path
+
 import pytest
 
 from landbot_async.sandbox import Sandbox
@@ -39,14 +41,17 @@ def test_the_help_of_a_command_names_arguments_without_their_types(words: list[s
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "error"),
     [
-        (
-            ["customers", "--format", "xml"],
-            "Invalid value for '--format': 'xml' is not one of 'table', 'jsonl', 'csv'.",
-        ),
-        (["customers", "--limit", "0"], "Invalid value for '--limit': '0' is not a count (a whole number from 1)"),
+        (["customers", "--format", "xml"], "'xml' is not one of 'table', 'jsonl', 'csv'."),
+        (["customers", "--limit", "0"], "'0' is not a count (a whole number from 1)"),
+        (["sandbox", "--port", "x"], "'x' is not a port (a whole number from 0 to 65535)"),
+        (["campaign", "forget", "x.campaign", "--before", "x"], "'x' does not match the formats '%Y-%m-%d'."),
     ],
 )
-def test_a_wrong_value_is_said_without_pydantics_words(words: list[str], says: str) -> None:
-    assert f"Error: {says}\n" in landbot(*words, code=2)[1]
+def test_an_error_says_what_was_typed_and_nothing_of_the_library(
+    words: list[str], error: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.campaign").touch()
+    assert landbot(*words, code=2)[1].endswith(f": {error}\n")

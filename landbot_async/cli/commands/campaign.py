@@ -138,7 +138,7 @@ def run(  # noqa: PLR0917  # typer's options
     ] = None,
     stop_after_failures: Annotated[
         int, typer.Option(parser=count, metavar="N", help="Stop if so many of the last 100 fail equally.")
-    ] = "20",  # type: ignore[assignment]  # typer parses defaults too
+    ] = 20,
     moved: Annotated[
         bool, typer.Option("--moved", help="The file is a copy, and the original will not be used any more.")
     ] = False,

@@ -11,6 +11,7 @@ from landbot_async._core.extras import MissingExtraError, extra_required
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import id_option, web_address
+from landbot_async.cli.options import port as parse_port
 from landbot_async.cli.typer_app import new_app
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def listen(
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on; 0 takes any.")
+        int, typer.Option(parser=parse_port, metavar="PORT", help="The port to listen on; 0 takes any.")
     ] = 8001,
 ) -> None:
     """Show a channel's messages as they come, and pass them on.

@@ -12,6 +12,8 @@ from landbot_async._core.extras import MissingExtraError, extra_required
 from landbot_async.cli.environment import Shell
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
+from landbot_async.cli.options import count, seconds, whole_number
+from landbot_async.cli.options import port as parse_port
 from landbot_async.cli.typer_app import new_app
 
 if TYPE_CHECKING:
@@ -37,22 +39,30 @@ def sandbox(  # noqa: PLR0917  # typer's options
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond this machine only if you say so.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(parser=parse_port, metavar="PORT", help="0 takes any that is free.")] = 8000,
     shell: Annotated[Shell, typer.Option(help="For which shell to print the variables.")] = Shell.SH,
-    customers: Annotated[int, typer.Option(metavar="N", min=0, help="How many customers it has.")] = 50,
+    customers: Annotated[
+        int, typer.Option(parser=whole_number(0, "a count"), metavar="N", help="How many customers it has.")
+    ] = 50,
     window: Annotated[Window, typer.Option(help="How the limit is counted.")] = Window.SLIDING,
-    rate: Annotated[int, typer.Option(metavar="N", min=1, help="Requests in a window.")] = 10,
-    per: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="Seconds of a window.")] = 1.0,
+    rate: Annotated[int, typer.Option(parser=count, metavar="N", help="Requests in a window.")] = 10,
+    per: Annotated[float, typer.Option(parser=seconds(0.001), metavar="SECONDS", help="Seconds of a window.")] = 1.0,
     latency: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Seconds that request and response take on the way.")
+        float,
+        typer.Option(parser=seconds(0), metavar="SECONDS", help="Seconds that request and response take on the way."),
     ] = 0.0,
     jitter: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Seconds that each way may take longer.")
+        float, typer.Option(parser=seconds(0), metavar="SECONDS", help="Seconds that each way may take longer.")
     ] = 0.0,
     realistic: Annotated[
         bool, typer.Option("--realistic", help="Take as long as Landbot does: about a second for each response.")
     ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="For names, jitter and the chances of faults.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(0, "a seed"), metavar="N", help="For names, jitter and the chances of faults."
+        ),
+    ] = 0,
     bot: Annotated[bool, typer.Option(help="Let a small bot reply to customers.")] = True,
     db: Annotated[
         Path | None,

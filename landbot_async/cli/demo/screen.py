@@ -8,6 +8,7 @@ from typing import Final
 
 import anyio
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live
@@ -20,6 +21,11 @@ from .play import CEILING, THING, WHAT, WHY, Fate, Job, Report, each_second, rat
 FRAMES_A_SECOND: Final = 12
 SECONDS_A_LINE: Final = 3.0
 DOTS_A_ROW: Final = 60
+STANDING: Final = 42
+"""Columns of the longest progress in words, such as `100 of 180 sent, 10.0 requests/s, 18 s left`."""
+BAR: Final = 30
+GAP: Final = 3
+"""Columns between two columns of a table."""
 LOG_LINES: Final = 6
 LEVELS: Final = "▁▂▃▄▅▆▇█"
 NEXT: Final = "Next: `landbot sandbox` is a Landbot on this machine, for your own programs."
@@ -31,12 +37,12 @@ DOTS: Final = {
     Fate.SENT: ("●", "#", "green"),
     Fate.UNKNOWN: ("?", "?", "bold red"),
     Fate.FOUND: ("◆", "=", "cyan"),
-    Fate.SENT_AGAIN: ("●", "+", "cyan"),
+    Fate.SENT_AGAIN: ("◉", "+", "cyan"),
 }
 LEGEND: Final = {
     Fate.UNKNOWN: "unknown",
     Fate.FOUND: "looked up: had arrived",
-    Fate.SENT_AGAIN: "looked up: sent again",
+    Fate.SENT_AGAIN: "sent again",
 }
 
 
@@ -87,11 +93,13 @@ class Screen:
         """Print the results of a part."""
         self._console.print()
         if report.raised:
-            self._print(troubles(report, self._box))
-            self._print(unknown(report, self._box))
+            self._print(keep_words(troubles(report, self._box), self._console.width))
+            self._print(keep_words(unknown(report, self._box), self._console.width))
             self._console.print(moral(report), style="cyan", soft_wrap=not self._alive)
             self._console.print()
-        self._console.print(promised(report, self._box, yes="yes" if self._ascii else "✓"))
+        self._console.print(
+            keep_words(promised(report, self._box, yes="yes" if self._ascii else "✓"), self._console.width)
+        )
 
     def verdict(self, *, kept: bool) -> None:
         """Print whether every promise held, and what to try next."""
@@ -138,8 +146,10 @@ class Screen:
 
 
 def standing(job: Job) -> str:
-    """Return the progress of a job in a line."""
-    words = [f"{job.sent} of {job.plan.customers} sent", f"{rate(job.starts[-30:]):.1f} requests/s"]
+    """Return the progress of a job in a line. The rate is the latest, so it is left out when all is sent."""
+    words = [f"{job.sent} of {job.plan.customers} sent"]
+    if job.sent < job.plan.customers:
+        words.append(f"{rate(job.starts[-30:]):.1f} requests/s")
     if job.remaining:
         words.append(f"{job.remaining:.0f} s left")
     return ", ".join(words)
@@ -147,11 +157,11 @@ def standing(job: Job) -> str:
 
 def picture(job: Job, *, ascii_only: bool) -> RenderableType:
     """Return a job as a picture: bar, rate, a dot for each customer, and the last lines of its log."""
-    bar = Table.grid(padding=(0, 2))
-    bar.add_row(
-        ProgressBar(total=job.plan.customers, completed=job.sent, width=30, finished_style="green"), Text(standing(job))
-    )
-    parts: list[RenderableType] = [bar]
+    bar = Table.grid(padding=(0, 2), expand=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True, min_width=STANDING)
+    bar.add_row(ProgressBar(total=job.plan.customers, completed=job.sent, finished_style="green"), Text(standing(job)))
+    parts: list[RenderableType] = [Constrain(bar, BAR + 2 + STANDING)]
     if not ascii_only:
         parts.append(pulse(job))
     parts += [Text(), Constrain(dots(job, ascii_only=ascii_only), DOTS_A_ROW)]
@@ -206,14 +216,14 @@ def troubles(report: Report, look: box.Box | None) -> Table:
 
 def unknown(report: Report, look: box.Box | None) -> Table:
     """Return the table of messages with an unknown outcome, each looked up in the sandbox."""
-    table = _table(look, "Customer", "raised", "safe_to_retry", "looked up", "then")
+    table = _table(look, "id", "raised", "safe_to_retry", "looked up", "then")
     for each in report.raised:
         table.add_row(
             str(each.customer_id),
             type(each.error).__name__,
             str(each.error.safe_to_retry),
             "had arrived" if each.arrived else "had not arrived",
-            "nothing" if each.arrived else "sent again",
+            "done" if each.arrived else "sent again",
             style="cyan" if each.arrived else None,
         )
     return table
@@ -241,4 +251,19 @@ def _table(look: box.Box | None, *columns: str) -> Table:
     table = Table(box=look, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in ("times", "measured") else "left", overflow="fold")
+    return table
+
+
+def keep_words(table: Table, width: int) -> Table:
+    """Return the table for a terminal of so many columns; if there is room, lines break between words only."""
+    cells = [[str(cell) for cell in (column.header, *column.cells)] for column in table.columns]
+    least = [max(cell_len(word) for cell in each for word in cell.split()) for each in cells]
+    widths = [max(map(cell_len, each)) for each in cells]
+    room = width - GAP * len(widths)
+    if sum(least) <= room:
+        for _ in range(sum(widths) - room):
+            spare = [each - fewest for each, fewest in zip(widths, least, strict=True)]
+            widths[spare.index(max(spare))] -= 1
+        for column, each in zip(table.columns, widths, strict=True):
+            column.width = each
     return table

@@ -101,7 +101,7 @@ async def test_piped_it_prints_plain_lines() -> None:
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 120
     assert " 12 s: 113 of 180 sent" in text or " 12 s: 114 of 180 sent" in text
-    assert "done: 180 of 180 sent, 9." in text
+    assert "done: 180 of 180 sent\n" in text
     assert "  429 for a message: retried (all pause 0.10 s), not processed\n" in text
     assert re.search(r"^  looked at customer \d+: it had arrived$", text, re.MULTILINE)
     assert re.search(r"^no response to a message +4 +raised: outcome unknown +2 of 4 *$", text, re.MULTILINE)

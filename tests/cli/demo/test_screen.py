@@ -1,13 +1,28 @@
 """The picture of the demo: its parts, in terminals of every width and encoding."""
 
 import re
+from collections import Counter
 
 import pytest
 from attrs import evolve
+from rich import box
 
 from landbot_async import APIConnectionError
-from landbot_async.cli.demo.play import FAIR_WEATHER, FOUL_WEATHER, Fate, Job, Plan, Raised, play
-from landbot_async.cli.demo.screen import LEVELS, NEXT, Screen, dots, moral, picture, pulse, standing
+from landbot_async.cli.demo.play import FAIR_WEATHER, FOUL_WEATHER, Fate, Figures, Job, Plan, Raised, Report, play
+from landbot_async.cli.demo.screen import (
+    DOTS,
+    LEVELS,
+    NEXT,
+    Screen,
+    dots,
+    keep_words,
+    moral,
+    picture,
+    pulse,
+    standing,
+    troubles,
+    unknown,
+)
 
 from .consoles import a_console
 
@@ -48,11 +63,38 @@ async def test_on_a_narrow_terminal_nothing_is_cut_off_and_words_stay_whole() ->
     assert "…" not in "".join(lines)
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_words_stay_whole_in_its_tables(width: int) -> None:
+    raised = [Raised(45, "Hi", APIConnectionError("gone"), arrived=arrived) for arrived in (True, False)]
+    retries = Counter({("POST", "never sent"): 2})
+    report = Report(Figures(2, 2, 2, 9.9, 2, 0, 2, 0, 0), (), retries, raised)
+    for table in (troubles(report, box.SIMPLE_HEAD), unknown(report, box.SIMPLE_HEAD)):
+        cells = [str(cell) for column in table.columns for cell in (column.header, *column.cells)]
+        console, shown = a_console(width=width)
+        console.print(keep_words(table, width))
+        assert {word for cell in cells for word in cell.split()} <= set(shown.getvalue().decode().split())
+
+
+def test_every_fate_has_a_sign_of_its_own() -> None:
+    assert len({sign for sign, _, _ in DOTS.values()}) == len({plain for _, plain, _ in DOTS.values()}) == len(Fate)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_progress_stays_in_one_line(width: int) -> None:
+    job = Job(FAIR_WEATHER, starts=[n / 10 for n in range(100)])
+    job.fates = dict.fromkeys(range(1, 101), Fate.SENT)
+    console, shown = a_console(width=width)
+    console.print(picture(job, ascii_only=False))
+    line = shown.getvalue().decode().splitlines()[0]
+    assert line.rstrip().endswith("  100 of 180 sent, 10.0 requests/s, 8 s left")
+    assert line.startswith("━")
+
+
 def test_standing() -> None:
     job = Job(evolve(FAIR_WEATHER, customers=3), starts=[0.0, 0.1])
     assert standing(job) == "0 of 3 sent, 10.0 requests/s, 0 s left"
     job.fates = dict.fromkeys(range(1, 4), Fate.FOUND)
-    assert standing(job) == "3 of 3 sent, 10.0 requests/s"
+    assert standing(job) == "3 of 3 sent"
 
 
 @pytest.mark.anyio
