@@ -98,22 +98,23 @@ def unnamed_types(items: Mapping[str, griffe.Object]) -> list[str]:
     lines: set[str] = set()
     for path, item in items.items():
         owner, _, name = path.rpartition(".")
-        if name == "__init__" and owner.rpartition(".")[2] in MADE_BY_THE_LIBRARY:
-            continue
+        made_by_us = name == "__init__" and owner.rpartition(".")[2] in MADE_BY_THE_LIBRARY
         parameters = list(item.parameters) if isinstance(item, griffe.Function) else []
         annotations = [parameter.annotation for parameter in parameters]
         if isinstance(item, griffe.Function | griffe.Attribute):
             annotations.append(item.annotation)
-        lines |= {f"{path}: the parameter {each.name} is private" for each in parameters if each.name.startswith("_")}
+        names = {each.name for each in parameters}
         for annotation in annotations:
-            lines |= {f"{path}: {each} cannot be imported" for each in _hidden(annotation, item, public)}
+            if isinstance(annotation, griffe.Expr):
+                names |= {each.name for each in annotation.iterate(flat=True) if isinstance(each, griffe.ExprName)}
+                hidden = [] if made_by_us else _hidden(annotation, item, public)
+                lines |= {f"{path}: {each} cannot be imported" for each in hidden}
+        lines |= {f"{path}: {each} is private" for each in names if each.startswith("_")}
     return sorted(lines)
 
 
-def _hidden(annotation: str | griffe.Expr | None, item: griffe.Object, public: set[str]) -> Iterator[str]:
+def _hidden(annotation: griffe.Expr, item: griffe.Object, public: set[str]) -> Iterator[str]:
     """Yield the types of an annotation that are ours and not public. An alias of public types counts as they do."""
-    if not isinstance(annotation, griffe.Expr):
-        return
     for name in annotation.iterate(flat=True):
         if not isinstance(name, griffe.ExprName) or not name.canonical_path.startswith(f"{PACKAGE}."):
             continue
@@ -126,8 +127,10 @@ def _hidden(annotation: str | griffe.Expr | None, item: griffe.Object, public: s
         value = type_.value if isinstance(type_, griffe.Attribute) else None
         if isinstance(value, griffe.ExprCall) and value.canonical_path == "typing.TypeVar":
             continue
-        alias = isinstance(value, griffe.Expr) and "Literal" not in str(value)
-        yield from _hidden(value, type_, public) if alias else [type_.path]
+        if isinstance(value, griffe.Expr) and "Literal" not in str(value):
+            yield from _hidden(value, type_, public)
+        else:
+            yield type_.path
 
 
 def undocumented(items: Mapping[str, griffe.Object]) -> list[str]:

@@ -305,7 +305,7 @@ class TranscriptMessage(Model):
     message_datetime: str | None = None
     """The time as it came, `YYYY-MM-DD HH:MM:SS` without a zone."""
     sender: str | None = None
-    """The name of the sender as Landbot shows it."""
+    """The name that Landbot shows for the sender. Nothing says if it is a customer, a bot or an agent."""
     title: str | None = None
     """The question of a dialog."""
     buttons: Any = field(default=None, repr=masked_repr, hash=False)

@@ -119,7 +119,7 @@ class LimitStore(Protocol):
         """Close the connections that the store has made itself."""
 
 
-class _Start:
+class SharedStart:
     """A start that the store has counted.
 
     Attributes:
@@ -139,7 +139,7 @@ class SharedTicket:
 
     __slots__ = ("_bucket", "_done", "_priority", "_start", "_written")
 
-    def __init__(self, bucket: SharedTokenBucket, start: _Start, priority: Priority) -> None:
+    def __init__(self, bucket: SharedTokenBucket, start: SharedStart, priority: Priority) -> None:
         self._bucket = bucket
         self._start = start
         self._priority: Priority = priority
@@ -195,10 +195,10 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         # What the process holds: a slot, in seconds of the event loop's clock, or a start that is counted and that no
         # task has taken yet. At most one of the two is there.
         self._slot: float | None = None
-        self._start: _Start | None = None
+        self._start: SharedStart | None = None
         self._last = -math.inf  # the time of this process's last start
-        self._late: list[tuple[_Start, float]] = []  # starts that were written late, and when
-        self._responded: _Start | None = None  # the start whose response arrived last
+        self._late: list[tuple[SharedStart, float]] = []  # starts that were written late, and when
+        self._responded: SharedStart | None = None  # the start whose response arrived last
         self._paused_until = -math.inf  # as far as this process knows
         self._silent_until = -math.inf  # this process itself starts nothing before
         self._count = 0  # starts that this process knows of
@@ -225,7 +225,7 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         self._loop.bind()
         await checkpoint_if_cancelled()
         async with self._queue.turn(priority, partial(self._due, self._failures)):
-            start, self._start = cast("_Start", self._start), None
+            start, self._start = cast("SharedStart", self._start), None
             return SharedTicket(self, start, priority)
 
     async def pause(self, seconds: float) -> None:
@@ -300,15 +300,15 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         # One who is cancelled by now has no use for a start, and leaves it to the next task.
         await checkpoint_if_cancelled()
 
-    async def _renewed(self, start: _Start) -> bool:
+    async def _renewed(self, start: SharedStart) -> bool:
         """Return true if the request of `start` may be written now."""
         return self._is_fresh(start) or (self._is_valid(start) and await self._try(self._renew, start))
 
-    def _is_valid(self, start: _Start) -> bool:
+    def _is_valid(self, start: SharedStart) -> bool:
         now = anyio.current_time()
         return now >= self._paused_until and now < start.counted + self.per
 
-    def _is_fresh(self, start: _Start) -> bool:
+    def _is_fresh(self, start: SharedStart) -> bool:
         return self._is_valid(start) and anyio.current_time() <= start.counted + _SOON * self.per
 
     async def _try(self, operation: Callable[..., Awaitable[bool]], *args: object) -> bool:
@@ -351,11 +351,11 @@ class SharedTokenBucket(StoreUser[LimitStore]):
         if self._is_silent():
             pass  # a start that was counted is left unused
         elif outcome == Outcome.COUNTED:
-            self._slot, self._start, self._last = None, _Start(at, then), then
+            self._slot, self._start, self._last = None, SharedStart(at, then), then
         else:
             self._slot = then
 
-    async def _renew(self, start: _Start) -> bool:
+    async def _renew(self, start: SharedStart) -> bool:
         outcome, _, at = await self._ask("renew", start.at)
         if outcome != Outcome.COUNTED or self._is_silent():
             return False
@@ -391,7 +391,7 @@ class SharedTokenBucket(StoreUser[LimitStore]):
     def _is_silent(self) -> bool:
         return anyio.current_time() < self._silent_until
 
-    def _note_written(self, start: _Start) -> None:
+    def _note_written(self, start: SharedStart) -> None:
         now = anyio.current_time()
         if now - start.counted > _SOON * self.per:
             start.counted = now
