@@ -88,8 +88,7 @@ def types(session: nox.Session) -> None:
     """Run mypy and pyright, both strict, on the code and on every Python block of the documents."""
     session.install(".[all]", *_group("test", "browser", "types", "benchmarks", "names"), "nox")
     session.run("mypy")
-    for name in ("package_metadata", "public_names", "site"):
-        session.run("mypy", f".ci/{name}.py")
+    session.run("mypy", *(str(path) for path in sorted(ROOT.glob(".ci/*.py"))))
     session.run("pyright")
     session.run("pyright", "--verifytypes", "landbot_async", "--ignoreexternal")
     examples = str(Path(session.create_tmp()).absolute() / "examples")
@@ -100,7 +99,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def names(session: nox.Session) -> None:
-    """Check that public names and signatures changed only where the changelog says so; `-- --write` with a release."""
+    """Check public names: changed only where the changelog says so, annotated with public types, documented.
+
+    `-- --write` makes their list anew, with a release.
+    """
     session.install(*_group("names"))
     session.run("python", ".ci/public_names.py", *session.posargs)
 
