@@ -11,6 +11,7 @@ import posixpath
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -93,13 +94,25 @@ def _linked(text: str, source: str, place: str) -> str:
 
 
 def check() -> list[str]:
-    """Return a line for each link of the built site that leads nowhere, and for all it loads from another host."""
+    """Return the faults of the site: links that lead nowhere, things of other hosts, pages that no menu names."""
     pages = {path.relative_to(SITE).as_posix(): _Links(path) for path in sorted(SITE.rglob("*.html"))}
     wrong = [f"{name}: {fault}" for name, page in pages.items() for fault in _faults(name, page, pages)]
     for style in SITE.rglob("*.css"):
         foreign = re.findall(r"url\(\s*[\"']?((?:https?:)?//[^)]*)", style.read_text(encoding="utf-8"))
         wrong += [f"{style.relative_to(SITE)}: loads {url}" for url in foreign]
+    named = set(_texts(tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]))
+    there = {path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md")}
+    wrong += [f"{page} is missing in the navigation of zensical.toml" for page in sorted(there - named)]
     return wrong if pages else ["there is no site"]
+
+
+def _texts(nav: object) -> Iterator[str]:
+    """Yield the pages of a part of the navigation."""
+    if isinstance(nav, str):
+        yield nav
+    parts = nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ()
+    for part in parts:
+        yield from _texts(part)
 
 
 def reference() -> dict[str, str]:

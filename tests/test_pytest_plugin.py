@@ -213,8 +213,9 @@ def test_the_page_of_the_guide_runs(pytester: pytest.Pytester, code: str) -> Non
     elif "mark.asyncio" in code:
         run(pytester, code, *RUNNERS["asyncio, strict"][0]).assert_outcomes(passed=code.count("def test_"))
     else:
-        # A test with an event loop runs on both. Starlette's TestClient would rather have httpx2.
-        quiet = ("-W", "ignore:Using `httpx` with `starlette.testclient`")
+        # A test with an event loop runs on both. Starlette's TestClient would rather have httpx2, or an older anyio.
+        names = ("Using `httpx` with `starlette.testclient`", "The anyio.abc.BlockingPortal alias")
+        quiet = [option for name in names for option in ("-W", f"ignore:{name}")]
         run(pytester, code, *AUTO, *quiet).assert_outcomes(
             passed=code.count("def test_") + code.count("async def test_")
         )
