@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import random
-import secrets
 import signal
 import sys
 import warnings
@@ -30,7 +29,7 @@ from landbot_async.webhooks import Claim
 
 from .shared.differential import compare
 from .shared.promises import goes_on_after_a_restart, two_processes_share_it
-from .shared.servers import Postgres
+from .shared.servers import Postgres, fresh, schema_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -39,26 +38,12 @@ PASSWORD = "a-password-of-some-length"
 SOON = 3.0
 
 
-def fresh() -> str:
-    """Return a name that no other test has."""
-    return f"t{secrets.token_hex(8)}"
-
-
 @pytest.fixture
 def own(postgres: Postgres) -> Iterator[Postgres]:
     """Return the Postgres of all tests, which the test may stop: making another one takes seconds."""
     yield postgres
     if not postgres.is_ready():
         postgres.start()
-
-
-def schema_of(postgres: Postgres, *options: str) -> str:
-    """Return the URL of a schema that has nothing in it, with options for its sessions."""
-    schema = fresh()
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}".encode())
-    settings = "".join(f"%20-c%20{option}" for option in (f"search_path%3D{schema}", *options))
-    return f"{postgres.url}?options={settings[3:]}"
 
 
 async def until(postgres: Postgres, question: str, value: str) -> None:

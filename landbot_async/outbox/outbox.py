@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, time, tzinfo
 from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, Unpack
 
 import anyio
 
@@ -16,8 +17,11 @@ from landbot_async import AsyncLandbot
 from landbot_async._core.arguments import choice, filled_text, finite_number, flag, whole_number
 from landbot_async._core.errors import ConfigurationError, OutboxError
 from landbot_async._core.resources.customers import TemplateHeader
+from landbot_async._core.secret import Secret
 
-from .journal.sqlite import Account, SqliteJournal, journal_path, open_journal
+from .journal.journal import Account, Journal
+from .journal.location import journal_location
+from .journal.sqlite import open_journal
 from .journal.store import Store
 from .outgoing import Outgoing, QueueOptions, moment
 from .reader import Receipts
@@ -28,7 +32,11 @@ from .states import STATUS, OpeningHours, State, Status
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+
     from landbot_async.webhooks import Message
+
+    BorrowedConnection: TypeAlias = Connection[Any] | AsyncConnection[Any]
 
 # Messages that are checked between two turns of the event loop, and messages in one transaction.
 _CHECKED: Final = 100
@@ -38,14 +46,14 @@ _WRITTEN: Final = 5_000
 class _Open(NamedTuple):
     """The parts of an Outbox while it is open."""
 
-    journal: SqliteJournal
+    journal: Journal
     workers: Workers
     reconciler: Reconciler
     stack: AsyncExitStack
 
 
 class Outbox:
-    """Messages that are kept in a file until each is accounted for: sent, failed, or honestly unknown.
+    """Messages that are kept until each is accounted for: sent, failed, or honestly unknown.
 
     Landbot has no idempotency key, so a program that retries carelessly writes twice to a customer, and one that does
     not loses some. An Outbox writes down what it is about to do before it does it. After a crash it goes on where it
@@ -60,10 +68,13 @@ class Outbox:
     application go first.
 
     Args:
-        journal: the file; a new one can be read by its owner alone (0600). One Outbox owns it at a time.
+        journal: the file; a new one can be read by its owner alone (0600). One Outbox owns it at a time. Or the URL
+            of a Postgres database from version 13 on, such as `postgresql://user:password@host/database`, which any
+            number of processes use together (extra `[postgres]`).
         landbot: the client. Its total time-out does not count here; its limiter, time-outs and retries do.
         name: the outbox in the journal, if it holds several. Order and keys hold within one.
-        send_timeout: seconds after which an attempt is cut off, queueing included.
+        send_timeout: seconds after which an attempt is cut off, queueing included. On Postgres it is the same in all
+            processes: five seconds later, no process is working on the message any more.
         reconcile_after: seconds after an attempt began from which `reconcile` takes a message that it cannot find for
             one that never arrived.
         grace: seconds for which the end of the Outbox waits for responses to what is on the wire.
@@ -74,6 +85,7 @@ class Outbox:
         TypeError, ValueError: another argument cannot be right.
         JournalInUseError: on entering: another process has it, or another Outbox in this one.
         JournalMismatchError: on entering: it belongs to another token, base URL or version, or is a copy.
+        MissingExtraError: psycopg is not installed, which a URL needs.
         OutboxError: on entering: it cannot be opened.
     """
 
@@ -88,7 +100,8 @@ class Outbox:
         grace: float = 10.0,
         moved: bool = False,
     ) -> None:
-        self._path = journal_path(journal)
+        given, journal = Secret(journal), ""  # no frame of a traceback shows a password in it
+        self._journal = journal_location(given)
         self._landbot = _checked(landbot)
         self._name = filled_text("name", name)
         self._send_timeout = finite_number("send_timeout", send_timeout, above=0)
@@ -99,7 +112,7 @@ class Outbox:
         self._entered = False
 
     def __repr__(self) -> str:
-        return f"Outbox({str(self._path)!r}, name={self._name!r}, {'open' if self._opened else 'closed'})"
+        return f"Outbox({str(self._journal)!r}, name={self._name!r}, {'open' if self._opened else 'closed'})"
 
     # Life
 
@@ -112,7 +125,7 @@ class Outbox:
                 view = self._landbot._copy(priority="low", total_timeout=self._send_timeout)  # noqa: SLF001  # the same package
                 connection = view._engine.connection  # noqa: SLF001  # as above
                 account = Account(connection.token.reveal(), connection.base_url)
-                journal = await open_journal(self._path, self._name, account, moved=self._moved)
+                journal = await self._open_journal(account)
                 stack.push_async_callback(journal.aclose)
                 group = await stack.enter_async_context(anyio.create_task_group())
                 workers = Workers(journal, view._engine)  # noqa: SLF001  # as above
@@ -122,7 +135,11 @@ class Outbox:
                 stack.callback(workers.end)
                 await workers.began.wait()
                 reconciler = Reconciler(
-                    journal, view, send_timeout=self._send_timeout, reconcile_after=self._reconcile_after
+                    journal,
+                    view,
+                    send_timeout=self._send_timeout,
+                    reconcile_after=self._reconcile_after,
+                    clock=journal.clock,
                 )
                 self._opened = _Open(journal, workers, reconciler, stack.pop_all())
         except BaseException:
@@ -143,6 +160,13 @@ class Outbox:
             # Not given the error of the block, which the task group would wrap in a group of errors.
             await opened.stack.__aexit__(None, None, None)
 
+    async def _open_journal(self, account: Account) -> Journal:
+        if isinstance(self._journal, Path):
+            return await open_journal(self._journal, self._name, account, moved=self._moved)
+        from .journal.postgres import open_postgres  # noqa: PLC0415  # psycopg is optional
+
+        return await open_postgres(self._journal, self._name, account, send_timeout=self._send_timeout)
+
     @property
     def _open(self) -> _Open:
         if self._opened is None:
@@ -151,10 +175,25 @@ class Outbox:
 
     # Queueing
 
-    async def text(self, customer_id: int, message: str, **options: Unpack[QueueOptions]) -> bool:
+    async def text(
+        self,
+        customer_id: int,
+        message: str,
+        *,
+        connection: BorrowedConnection | None = None,
+        **options: Unpack[QueueOptions],
+    ) -> bool:
         """Queue a text: see `landbot.customers.send_text`, and `QueueOptions` for `key` and the rest.
 
-        It is on disk when this returns.
+        It is on disk when this returns. With a `connection` it is queued in the transaction that is open there, and
+        sent only if you commit that: then the message and your own rows are saved together or not at all. A
+        connection in autocommit mode without a transaction queues it at once.
+
+        Args:
+            customer_id: the customer.
+            message: the text.
+            connection: a `psycopg.Connection` or `psycopg.AsyncConnection` to the database of an Outbox on Postgres.
+            options: see `QueueOptions`.
 
         Returns:
             True if it is new, False if it is in the journal already.
@@ -162,21 +201,35 @@ class Outbox:
         Raises:
             KeyConflictError: the key is known, with other content; nothing was queued.
             JournalFullError: there is no room for it; nothing was queued.
+            OutboxError: the connection leads to another database; nothing was queued.
             TypeError, ValueError: an argument is out of range; nothing was queued.
+            psycopg.Error: with a connection of yours: as any statement on it.
         """
-        return await self._add(Outgoing.text(customer_id, message, **options))
+        return await self._add(Outgoing.text(customer_id, message, **options), connection)
 
     async def image(
-        self, customer_id: int, url: str, *, caption: str | None = None, **options: Unpack[QueueOptions]
+        self,
+        customer_id: int,
+        url: str,
+        *,
+        caption: str | None = None,
+        connection: BorrowedConnection | None = None,
+        **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue an image: see `landbot.customers.send_image`; otherwise like `text`."""
-        return await self._add(Outgoing.image(customer_id, url, caption=caption, **options))
+        return await self._add(Outgoing.image(customer_id, url, caption=caption, **options), connection)
 
     async def location(
-        self, customer_id: int, latitude: float, longitude: float, **options: Unpack[QueueOptions]
+        self,
+        customer_id: int,
+        latitude: float,
+        longitude: float,
+        *,
+        connection: BorrowedConnection | None = None,
+        **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue a place: see `landbot.customers.send_location`; otherwise like `text`."""
-        return await self._add(Outgoing.location(customer_id, latitude, longitude, **options))
+        return await self._add(Outgoing.location(customer_id, latitude, longitude, **options), connection)
 
     async def template(
         self,
@@ -187,11 +240,13 @@ class Outbox:
         body: Sequence[str] = (),
         header: TemplateHeader | None = None,
         buttons: Sequence[Sequence[str] | None] = (),
+        connection: BorrowedConnection | None = None,
         **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue a WhatsApp template: see `landbot.customers.send_template`; otherwise like `text`."""
         return await self._add(
-            Outgoing.template(customer_id, template_id, language, body=body, header=header, buttons=buttons, **options)
+            Outgoing.template(customer_id, template_id, language, body=body, header=header, buttons=buttons, **options),
+            connection,
         )
 
     async def add_many(self, messages: Iterable[Outgoing]) -> Added:
@@ -224,8 +279,10 @@ class Outbox:
         added = await self._write(part)
         return Added(new + added.new, same + added.same)
 
-    async def _add(self, message: Outgoing) -> bool:
-        return bool((await self._write([message])).new)
+    async def _add(self, message: Outgoing, connection: BorrowedConnection | None) -> bool:
+        if connection is None:
+            return bool((await self._write([message])).new)
+        return bool((await self._open.journal.add_within(connection, message)).new)
 
     async def _write(self, messages: list[Outgoing]) -> Added:
         opened, room = self._open, sum(len(each.content) for each in messages)
@@ -314,6 +371,7 @@ class Outbox:
             AuthenticationError, PaymentRequiredError, PermissionDeniedError: no transcript can be read.
         """
         opened = self._open
+        await opened.journal.recover()
         reconciled = await opened.reconciler.reconcile()
         opened.workers.changed()
         return reconciled

@@ -7,14 +7,17 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from pathlib import Path
 from typing import Final, Self, TypeAlias, TypeVar
 
 import anyio.to_thread
 
 from landbot_async._core.arguments import choice, filled_text, finite_number
+from landbot_async._core.secret import Secret
 from landbot_async._core.sqlite import open_reader
 
-from .journal.sqlite import KIND, journal_path, told
+from .journal.location import journal_location
+from .journal.sqlite import KIND, told
 from .journal.statements import SQLITE
 from .journal.store import Store
 from .receipts import Receipt
@@ -75,11 +78,12 @@ class OutboxReader:
     """
 
     def __init__(self, journal: str | os.PathLike[str], *, name: str = "default") -> None:
-        self._path = journal_path(journal)
+        given, journal = Secret(journal), ""  # no frame of a traceback shows a password in it
+        self._journal = journal_location(given)
         self._name = filled_text("name", name)
 
     def __repr__(self) -> str:
-        return f"OutboxReader({str(self._path)!r}, name={self._name!r})"
+        return f"OutboxReader({str(self._journal)!r}, name={self._name!r})"
 
     async def counts(self) -> dict[Status, int]:
         """Return how many messages have each status."""
@@ -102,8 +106,12 @@ class OutboxReader:
         return await anyio.to_thread.run_sync(self._read, function)
 
     def _read(self, function: Callable[[Store], T]) -> T:
-        with told(self._path):
-            connection = open_reader(self._path, KIND)
+        if not isinstance(self._journal, Path):
+            from .journal.postgres import read  # noqa: PLC0415  # psycopg is optional
+
+            return read(self._journal, self._name, function)
+        with told(self._journal):
+            connection = open_reader(self._journal, KIND)
             try:
                 return function(Store(connection, SQLITE, self._name, time.time, make=False))
             finally:

@@ -15,8 +15,9 @@ from landbot_async.webhooks.messages import Message
 
 from . import evidence
 from .evidence import Form, Look, Question, Sent, Shown, Witness
+from .journal.journal import Asked
 from .journal.rows import Kept
-from .journal.store import Asked, Store
+from .journal.store import Store
 from .outgoing import LARGEST_ID
 from .receipts import Reconciled
 from .states import STOPPING, State

@@ -28,8 +28,8 @@ from landbot_async._core.resources.fields import Fields
 from landbot_async._core.responses import accepted
 from landbot_async._core.tasks import uninterrupted
 
+from .journal.journal import Journal
 from .journal.rows import Claimed
-from .journal.sqlite import SqliteJournal
 from .journal.store import Store
 from .outgoing import ROUTES
 from .receipts import Receipt
@@ -44,8 +44,6 @@ _IN_VAIN: Final = 20
 _IN_VAIN_FOR: Final = 60.0
 # The weight of the newest latency in their mean.
 _NEWEST: Final = 0.2
-# Seconds between two looks at the journal while a run waits for more.
-_LOOK_AGAIN: Final = 30.0
 # Seconds between two counts of the customers of a day, once it is full.
 _COUNT_AGAIN: Final = 30.0
 _CUT_OFF: Final = "it was cut off on its way"
@@ -101,7 +99,7 @@ class Workers:
         engine: makes the calls, with low priority and a hard end for each.
     """
 
-    def __init__(self, journal: SqliteJournal, engine: Engine) -> None:
+    def __init__(self, journal: Journal, engine: Engine) -> None:
         self.progress: Progress = Progress(Rules())
         """Of the newest run; at first, of none."""
         self._journal = journal
@@ -177,6 +175,7 @@ class Workers:
     async def _begin(self, progress: Progress) -> None:
         async with self._one_claims:
             self._dry = False
+            await self._journal.recover()
             await self._journal.do(Store.expire)
             if progress.rules.per_day is not None and not progress.begun:
                 # What an earlier run has begun goes on.
@@ -192,7 +191,7 @@ class Workers:
         if self._closed or progress.stopping or progress.complete(self._on_the_way):
             return None if self._idle else math.inf
         if not self._hours(progress):
-            return _LOOK_AGAIN if follow else None if self._idle else math.inf
+            return self._journal.look_again if follow else None if self._idle else math.inf
         if now < self._paused_until:
             return self._paused_until - now
         if self._dry:
@@ -274,10 +273,12 @@ class Workers:
         daily = progress.rules.per_day is not None
         claim = partial(Store.claim, daily=daily, only_contacted=progress.day_is_full())
         taken = await self._journal.do(claim)
+        if taken is None and await self._journal.recover():
+            taken = await self._journal.do(claim)
         if taken is None:
-            due = await self._journal.do(Store.next_due)
-            wait = _LOOK_AGAIN if due is None else max(0.0, due - time.time())
-            self._look_again_at = anyio.current_time() + min(wait, _LOOK_AGAIN)
+            due, longest = await self._journal.do(Store.next_due), self._journal.look_again
+            wait = longest if due is None else max(0.0, due - self._journal.clock())
+            self._look_again_at = anyio.current_time() + min(wait, longest)
         elif taken.new_today:
             progress.reserved.add(taken.customer_id)
         self._dry = taken is None and changes == self._changes

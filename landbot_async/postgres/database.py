@@ -20,7 +20,7 @@ from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.secret import Secret
 from landbot_async._core.shared_store import StoreAwayError, Threads, within
 
-from .statements import LOCK, READ_COMMITTED, READ_COMMITTED_ALWAYS, VERSION, VERSION_OF, VERSIONS, Part
+from .statements import IS_THERE, LOCK, READ_COMMITTED, READ_COMMITTED_ALWAYS, VERSION, VERSION_OF, VERSIONS, Part
 
 # Connections that a bucket or a memory of claims makes at most, if it was given a URL.
 _CONNECTIONS: Final = 2
@@ -126,7 +126,7 @@ class _Call:
             self._connection = connection
             if not self._made:
                 with connection.transaction():
-                    _make(connection, self._part)
+                    make(connection, self._part)
             # A statement of our own connections is a transaction by itself, which saves three round trips.
             with contextlib.nullcontext() if self._own else connection.transaction():
                 if not self._own:
@@ -155,7 +155,7 @@ def _refused(error: Exception) -> ConfigurationError:
     )
 
 
-def _make(connection: psycopg.Connection[Any], part: Part) -> None:
+def make(connection: psycopg.Connection[Any], part: Part) -> None:
     """Make the tables and functions of a part, if they are not there.
 
     Raises:
@@ -163,7 +163,8 @@ def _make(connection: psycopg.Connection[Any], part: Part) -> None:
     """
     connection.execute(READ_COMMITTED)
     connection.execute(LOCK)
-    connection.execute(VERSIONS)
+    if connection.execute(IS_THERE).fetchone() == (False,):
+        connection.execute(VERSIONS)  # even where it is there, this needs the right to create tables
     row = connection.execute(VERSION_OF, [part.name]).fetchone()
     if row is None:
         connection.execute(part.statements.encode())

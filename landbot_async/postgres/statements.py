@@ -184,6 +184,7 @@ END $$$$;
 """
 
 VERSIONS: Final = "CREATE TABLE IF NOT EXISTS landbot_version (part text PRIMARY KEY, version integer NOT NULL)"
+IS_THERE: Final = "SELECT to_regclass('landbot_version') IS NOT NULL"
 VERSION_OF: Final = "SELECT version FROM landbot_version WHERE part = %s"
 # One process makes the tables, and the others wait.
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('landbot_version', 0))"

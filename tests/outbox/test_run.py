@@ -206,8 +206,8 @@ class TestRunning:
             await outbox.text(1, "Soon", key="soon", expires=datetime.now(UTC) + timedelta(seconds=30))
             later = clock.time() + 31
             monkeypatch.setattr("landbot_async.outbox.workers.time.time", lambda: later)
-            opened = outbox._open.journal._store
-            opened.now = lambda: later - 31
+            opened: Any = outbox._open.journal
+            opened._store._now = lambda: later - 31
             assert await receipts(outbox) == []
             assert await counts(outbox) == {"expired": 1}
         assert not sandbox.sent

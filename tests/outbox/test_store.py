@@ -1,10 +1,11 @@
-"""Each transaction of the journal, on SQLite in memory: the move it makes, and its fence."""
+"""Each transaction of the journal, on SQLite in memory and on Postgres: the move it makes, and its fence."""
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -42,9 +43,20 @@ def connection() -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+Make: TypeAlias = Callable[..., Store]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
+    """Return what makes stores of one empty database."""
+    if request.param == "sqlite":
+        return partial(Store, request.getfixturevalue("connection"), sql.SQLITE, clock=clock)
+    return partial(Store, request.getfixturevalue("empty_session"), sql.POSTGRES, clock=clock)
+
+
 @pytest.fixture
-def store(connection: sqlite3.Connection, clock: Clock) -> Store:
-    return Store(connection, sql.SQLITE, "default", clock)
+def store(make: Make) -> Store:
+    return make(name="default")
 
 
 def text(key: str, customer: int = 1, message: str = "Hi", **options: Any) -> Outgoing:
@@ -73,8 +85,8 @@ def claims(store: Store) -> list[str]:
     return [each.key for each in iter(store.claim, None)]
 
 
-def column(connection: sqlite3.Connection, name: str, key: str) -> Any:
-    return connection.execute(f"SELECT {name} FROM message WHERE key = ?", (key,)).fetchone()[0]
+def column(store: Store, name: str, key: str) -> Any:
+    return store._run(f"SELECT {name} FROM landbot_message WHERE key = ?", key).fetchone()[0]
 
 
 class TestAdding:
@@ -102,17 +114,17 @@ class TestAdding:
         with pytest.raises(KeyConflictError):
             store.add([text("a", message="Other")])
 
-    def test_outboxes_of_a_journal_do_not_mix(self, store: Store, connection: sqlite3.Connection, clock: Clock) -> None:
-        other = Store(connection, sql.SQLITE, "other", clock)
+    def test_outboxes_of_a_journal_do_not_mix(self, store: Store, make: Make) -> None:
+        other = make(name="other")
         store.add([text("a")])
         assert other.counts()["queued"] == 0
         assert other.claim() is None
         assert other.add([text("a", message="Other")]) == Added(1, 0)
         assert other.cancel(None) == 1
         assert claims(store) == ["a"]
-        again = Store(connection, sql.SQLITE, "other", clock)
+        again = make(name="other")
         assert again.counts()["cancelled"] == 1
-        assert Store(connection, sql.SQLITE, "nobody's", clock, make=False).counts()["queued"] == 0
+        assert make(name="nobody's", make=False).counts()["queued"] == 0
 
     def test_more_than_one_statement_takes(self, store: Store) -> None:
         messages = [text(f"k{number}", number % 3000 + 1) for number in range(12_000)]
@@ -312,14 +324,14 @@ class TestAttempts:
         assert (receipt.status, receipt.error) == ("unknown", "the process ended while it was on its way")
         assert claims(store) == ["b", "c"]
 
-    def test_steps(self, store: Store, connection: sqlite3.Connection, clock: Clock) -> None:
+    def test_steps(self, store: Store, clock: Clock) -> None:
         store.add([text("a", then=[SetFields({"x": 1}), AssignBot(7)]), text("b")])
         taken = sending(store)
         clock.now += 1
         following = store.next_step(taken)
         assert following is not None
         assert following == taken._replace(step=1)
-        assert (column(connection, "message_at", "a"), column(connection, "accepted_at", "a")) == (
+        assert (column(store, "message_at", "a"), column(store, "accepted_at", "a")) == (
             BEGINNING,
             BEGINNING + 1,
         )
@@ -340,7 +352,7 @@ class TestAttempts:
         assert store.mark(again)
         assert store.sent(again) is not None
         # The message itself was sent when it was sent.
-        assert (column(connection, "message_at", "a"), column(connection, "accepted_at", "a")) == (
+        assert (column(store, "message_at", "a"), column(store, "accepted_at", "a")) == (
             BEGINNING,
             BEGINNING + 1,
         )
@@ -360,7 +372,7 @@ class TestEvidence:
         assert [each.customer_id for each in store.unknown(first[-1].number, 3)] == [4, 5]
         assert {each.state for each in first} == {State.UNKNOWN}
 
-    def test_found(self, store: Store, connection: sqlite3.Connection, clock: Clock) -> None:
+    def test_found(self, store: Store, clock: Clock) -> None:
         self.unknown(store, text("a"), text("b", 2, then=[AssignBot(7)]))
         one, two = store.unknown(0, 9)
         clock.now += 60
@@ -368,7 +380,7 @@ class TestEvidence:
         receipt = store.receipt("a")
         assert receipt is not None
         assert (receipt.evidence, receipt.error, receipt.ended_at) == ("transcript", None, clock.at(60))
-        assert (column(connection, "message_at", "a"), column(connection, "accepted_at", "a")) == (
+        assert (column(store, "message_at", "a"), column(store, "accepted_at", "a")) == (
             BEGINNING,
             BEGINNING + 60,
         )
@@ -458,8 +470,8 @@ class TestEvidence:
         store.see(seen, BEGINNING)
         assert keys() == [State.UNKNOWN, State.SENDING]
 
-    def test_who_was_reached(self, store: Store, connection: sqlite3.Connection, clock: Clock) -> None:
-        other = Store(connection, sql.SQLITE, "other", clock)
+    def test_who_was_reached(self, store: Store, make: Make) -> None:
+        other = make(name="other")
         other.add([text("x")])
         other.sent(sending(other))
         store.add([text("a"), text("b", then=[AssignBot(7)]), text("c"), text("d", 2)])
@@ -529,7 +541,7 @@ class TestByPeople:
         # In the order queued, before one that was queued later.
         assert claims(store) == ["a", "b", "c"]
 
-    def test_forget(self, store: Store, connection: sqlite3.Connection, clock: Clock) -> None:
+    def test_forget(self, store: Store, clock: Clock) -> None:
         store.add([text(key, number) for number, key in enumerate("abcde", 1)])
         store.sent(sending(store))
         clock.now += 10
@@ -537,9 +549,9 @@ class TestByPeople:
         store.lost(sending(store), "cut", None)
         sending(store)
         assert store.forget(BEGINNING + 5) == 1
-        assert [column(connection, "content IS NULL", key) for key in "abcde"] == [1, 0, 0, 0, 0]
+        assert [column(store, "content IS NULL", key) for key in "abcde"] == [1, 0, 0, 0, 0]
         assert store.forget(None) == 1
-        assert [column(connection, "content IS NULL", key) for key in "abcde"] == [1, 1, 0, 0, 0]
+        assert [column(store, "content IS NULL", key) for key in "abcde"] == [1, 1, 0, 0, 0]
         receipt = store.receipt("b")
         assert receipt is not None
         assert (receipt.status, receipt.error) == ("failed", None)
@@ -578,7 +590,8 @@ class TestLooking:
 
 
 class TestTheDatabase:
-    def test_a_transaction_that_fails_leaves_nothing(self, store: Store, connection: sqlite3.Connection) -> None:
+    def test_a_transaction_that_fails_leaves_nothing(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        store = Store(connection, sql.SQLITE, "default", clock)
         store.add([text("a")])
         taken = claimed(store)
         connection.execute("CREATE TRIGGER trouble BEFORE UPDATE ON message BEGIN SELECT RAISE(ABORT, 'x'); END")
@@ -600,8 +613,8 @@ class TestTheDatabase:
             (sql.REACHED, "message_customer"),
             (sql.UNSEEN, "message_customer"),
             (sql.COUNTS, "message_state"),
-            (sql.with_open_messages(2), "message_customer"),
-            (sql.known_keys(2), "message_key"),
+            (sql.with_open_messages(sql.SQLITE, 1, [1, 2])[0], "message_customer"),
+            (sql.known_keys(sql.SQLITE, 1, ["a", "b"])[0], "message_key"),
         ):
             adapted = sql.SQLITE.adapted(statement)
             plan = connection.execute(f"EXPLAIN QUERY PLAN {adapted}", (1,) * adapted.count("?")).fetchall()
@@ -609,9 +622,10 @@ class TestTheDatabase:
             assert any(index in step for step in steps), (statement, steps)
             assert not [step for step in steps if step.startswith("SCAN message") and "INDEX" not in step], steps
 
-    def test_a_dialect_changes_the_marks_of_values_and_the_lock(self) -> None:
-        other = sql.Dialect("%s", "BIGSERIAL PRIMARY KEY", "BIGINT", "DOUBLE PRECISION", "BYTEA", " FOR UPDATE")
-        assert other.adapted(sql.READY).endswith(
-            "WHERE outbox = %s AND state = 'ready' ORDER BY number LIMIT 1 FOR UPDATE"
-        )
-        assert "outbox BIGINT NOT NULL" in sql.tables(other)[2]
+    def test_a_dialect_changes_the_marks_of_values_and_the_names(self) -> None:
+        for dialect, table in (
+            (sql.SQLITE, " message WHERE outbox = ?"),
+            (sql.POSTGRES, " landbot_message WHERE outbox = %s"),
+        ):
+            assert table in dialect.adapted(sql.READY)
+        assert "outbox bigint NOT NULL" in sql.tables(sql.POSTGRES)[2]

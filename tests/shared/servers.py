@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -169,3 +170,17 @@ class Postgres(Server):
         assert self.process is not None
         self.signal(signal.SIGKILL)
         self.process.wait()
+
+
+def fresh() -> str:
+    """Return a name that no other test has."""
+    return f"t{secrets.token_hex(8)}"
+
+
+def schema_of(postgres: Postgres, *options: str) -> str:
+    """Return the URL of a schema that has nothing in it, with options for its sessions."""
+    schema = fresh()
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    settings = "".join(f"%20-c%20{option}" for option in (f"search_path%3D{schema}", *options))
+    return f"{postgres.url}?options={settings[3:]}"

@@ -7,16 +7,12 @@ Cancellation: what was begun is written to its end, whoever waits for it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import re
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -34,8 +30,13 @@ from landbot_async._core.sqlite import (
 )
 from landbot_async._core.tasks import Opening, uninterrupted
 
+from .journal import Account
 from .statements import SQLITE, tables
 from .store import Store
+
+if TYPE_CHECKING:  # they bring all that sends, and a look into a journal is to be quick
+    from landbot_async.outbox.outgoing import Outgoing
+    from landbot_async.outbox.receipts import Added
 
 T = TypeVar("T")
 
@@ -49,40 +50,10 @@ KIND: Final = FileKind(
 )
 
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-class Account:
-    """The account that a journal belongs to: its messages go to no other."""
-
-    def __init__(self, token: str, base_url: str) -> None:
-        self._token = token
-        self._base_url = base_url
-
-    def check(self, about: dict[str, str]) -> None:
-        """Raise `JournalMismatchError` if the journal belongs to another one."""
-        if about["base_url"] != self._base_url:
-            raise JournalMismatchError(
-                f"The journal belongs to {about['base_url']}, and this client to {self._base_url}."
-                " Use the client that it was begun with, or another journal."
-            )
-        if about["token"] != self._hash(about["salt"]):
-            raise JournalMismatchError(
-                "The journal belongs to another token. Customers have other ids in another workspace, so nothing is"
-                " sent. Use the token that it was begun with, or another journal."
-            )
-
-    def about(self) -> dict[str, str]:
-        """Return what a new journal says of the account. The token itself is not in it."""
-        salt = secrets.token_hex(16)
-        return {"base_url": self._base_url, "salt": salt, "token": self._hash(salt)}
-
-    def _hash(self, salt: str) -> str:
-        return hashlib.sha256(f"{salt} {self._token}".encode()).hexdigest()
-
-
 class SqliteJournal:
-    """An open journal, for any number of tasks."""
+    """An open journal in a file: see `Journal`. It has one owner."""
+
+    look_again: Final = 30.0  # only this process adds something, and says so
 
     def __init__(self, path: Path, owned: OwnedFile, store: Store, thread: anyio.CapacityLimiter) -> None:
         self._path = path
@@ -92,40 +63,33 @@ class SqliteJournal:
         self._results: list[Callable[[Store], object]] = []  # what could not be written yet
 
     async def do(self, function: Callable[[Store], T], *, room: int = 0) -> T:
-        """Make one transaction, and return its result.
-
-        Args:
-            function: makes it.
-            room: the bytes by which the file will grow, about.
-
-        Raises:
-            JournalFullError: there is no room for it.
-            JournalMismatchError: the file was moved, replaced or deleted.
-            OutboxError: the file cannot be used.
-        """
+        """Make one transaction, and return its result."""
         return await self._in_thread(partial(self._checked, function, room))
 
     async def look(self, function: Callable[[Store], T]) -> T:
-        """Return what the function reads. It changes nothing, so a full disk does not matter.
-
-        Raises:
-            JournalMismatchError: the file was moved, replaced or deleted.
-            OutboxError: the file cannot be used.
-        """
+        """Return what the function reads. It changes nothing, so a full disk does not matter."""
         return await self._in_thread(partial(self._looked, function))
 
-    async def settle(self, function: Callable[[Store], T]) -> T:
-        """Write the result of an attempt. If that cannot be done now, it is done with a later transaction.
+    async def add_within(self, connection: object, message: Outgoing) -> Added:
+        """Raise a TypeError: a file has no connections that others use."""
+        raise TypeError("connection= is for an Outbox on Postgres, and this one is in a file")
 
-        Raises:
-            OutboxError: it cannot be written now.
-        """
+    async def settle(self, function: Callable[[Store], T]) -> T:
+        """Write the result of an attempt. If that cannot be done now, it is done with a later transaction."""
         try:
             return await self._in_thread(partial(self._settled, function))
         except OutboxError as error:
             if isinstance(error.__cause__, RuntimeError):  # there was no thread that could have kept it
                 self._results.append(function)
             raise
+
+    async def recover(self) -> int:
+        """Return 0: what another process has left was decided about when the file was opened."""
+        return 0
+
+    def clock(self) -> float:
+        """Return the time, in Unix seconds."""
+        return time.time()
 
     async def forget(self, before: float | None) -> int:
         """Delete the contents of ended messages, and have nothing of them left in the file. Return how many."""
@@ -234,19 +198,6 @@ def _open(path: Path, name: str, account: Account, *, moved: bool) -> tuple[Owne
             owned.close()
             raise
     return owned, store
-
-
-def journal_path(journal: object) -> Path:
-    """Return the path of a journal, if it can be one."""
-    text = os.fspath(journal) if isinstance(journal, str | os.PathLike) else b""
-    if not isinstance(text, str) or not text:
-        raise TypeError("journal must be the path of a file")
-    if _URL.match(text):
-        # Without what follows: it may hold a password.
-        raise ValueError(f"journal must be the path of a file, not a URL that begins with {text.partition(':')[0]}://")
-    if "\0" in text:
-        raise ValueError("journal must not contain a null character")
-    return Path(text).absolute()
 
 
 @contextlib.contextmanager

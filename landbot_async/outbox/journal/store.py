@@ -1,14 +1,15 @@
 """What the journal's statements are for: each method of `Store` is one transaction, and one move of a message.
 
-It is used in one thread at a time, and waits for nothing but the disk. Times are Unix seconds.
+It is used in one thread at a time, and waits for nothing but the database. Times are Unix seconds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from landbot_async._core.errors import KeyConflictError
 from landbot_async.outbox.receipts import Added, Receipt
@@ -28,14 +29,6 @@ DAY: Final = 86_400.0
 _AT_ONCE: Final = 5_000
 
 
-class Asked(Protocol):
-    """A journal that can be asked something, wherever it is."""
-
-    async def do(self, function: Callable[[Store], T], /) -> T:
-        """Return what the function makes of the journal."""
-        ...
-
-
 class Store:
     """The messages of one outbox.
 
@@ -43,22 +36,35 @@ class Store:
         connection: a connection in autocommit mode.
         dialect: the database's.
         name: the name of the outbox.
-        clock: Unix seconds.
+        clock: Unix seconds; asked inside a transaction only.
+        account: the account to whose customers a new outbox writes, if that is not said by the journal as a whole.
         make: make the outbox if there is none. Otherwise it is one without messages.
     """
 
     def __init__(
-        self, connection: Connection, dialect: Dialect, name: str, clock: Callable[[], float], *, make: bool = True
+        self,
+        connection: Connection,
+        dialect: Dialect,
+        name: str,
+        clock: Callable[[], float],
+        *,
+        account: str = "",
+        make: bool = True,
     ) -> None:
+        self.name: str = name
         self._connection = connection
         self._dialect = dialect
-        self.now = clock
+        self._now = clock
         found = self._run(sql.FIND_OUTBOX, name).fetchone()
         if found is None and make:
-            with self._transaction():
-                self._run(sql.ADD_OUTBOX, name)
+            self._run(sql.ADD_OUTBOX, name, account)
             found = self._run(sql.FIND_OUTBOX, name).fetchone()
-        self._id: int = 0 if found is None else found[0]
+        self.id: int = 0
+        """The number of the outbox; 0 if there is none."""
+        self.account: str = account
+        """The account to whose customers it writes."""
+        if found is not None:
+            self.id, self.account = found
 
     # What the journal is about
 
@@ -80,31 +86,58 @@ class Store:
         Raises:
             KeyConflictError: one has a key that is known, with other content.
         """
-        with self._transaction():
-            known: dict[str, bytes] = {}
-            for part in _parts([each.key for each in messages]):
-                found = self._run(sql.known_keys(len(part)), self._id, *part)
-                known.update((key, bytes(digest)) for key, digest in found.fetchall())
-            new: list[Outgoing] = []
-            for each in messages:
-                if each.key not in known:
-                    known[each.key] = each.digest
-                    new.append(each)
-                elif known[each.key] != each.digest:
-                    raise KeyConflictError(
-                        f"The key {each.key!r} is in the journal already, with other content or for another customer."
-                        " Nothing was queued with it."
-                    )
-            self._insert(new)
-        return Added(len(new), len(messages) - len(new))
+        with self._transaction() as now:
+            return self._add(messages, lambda new: self._in_turn(new, now))
 
-    def _insert(self, messages: Sequence[Outgoing]) -> None:
-        now = self.now()
+    def add_within(self, message: Outgoing) -> Added:
+        """Queue a message in a transaction that somebody else has begun and may roll back.
+
+        It may stay open for long, and nobody waits for it. So the message waits for a time that is now, and the next
+        claim after the transaction finds its place among those of its customer.
+
+        Raises:
+            KeyConflictError: its key is known, with other content.
+        """
+        now = self._now()
+        return self._add([message], lambda new: [self._row(each, State.WAITING, now, send_after=now) for each in new])
+
+    def _add(
+        self, messages: Sequence[Outgoing], rows_of: Callable[[Sequence[Outgoing]], Sequence[tuple[object, ...]]]
+    ) -> Added:
+        added = 0
+        while True:
+            new = self._unknown(messages)
+            inserted = self._insert(rows_of(new))
+            added += inserted
+            if inserted == len(new):
+                return Added(added, len(messages) - added)
+            # Somebody else's transaction has added one of these keys meanwhile, and it is known now.
+
+    def _unknown(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
+        """Return the messages whose keys are not in the journal, each once."""
+        known: dict[str, bytes] = {}
+        for part in _parts([each.key for each in messages]):
+            question, values = sql.known_keys(self._dialect, self.id, part)
+            found = self._run(question, *values)
+            known.update((key, bytes(digest)) for key, digest in found.fetchall())
+        new: list[Outgoing] = []
+        for each in messages:
+            if each.key not in known:
+                known[each.key] = each.digest
+                new.append(each)
+            elif known[each.key] != each.digest:
+                raise KeyConflictError(
+                    f"The key {each.key!r} is in the journal already, with other content or for another customer."
+                    " Nothing was queued with it."
+                )
+        return new
+
+    def _in_turn(self, messages: Sequence[Outgoing], now: float) -> list[tuple[object, ...]]:
+        """Return rows of new messages, each in its place among those of its customer."""
         busy: set[int] = set()
         for part in _parts(list({each.customer_id for each in messages})):
-            busy.update(
-                customer for (customer,) in self._run(sql.with_open_messages(len(part)), self._id, *part).fetchall()
-            )
+            question, values = sql.with_open_messages(self._dialect, self.id, part)
+            busy.update(customer for (customer,) in self._run(question, *values).fetchall())
         rows: list[tuple[object, ...]] = []
         for each in messages:
             send_after = _seconds(each.send_after)
@@ -115,24 +148,34 @@ class Store:
             else:
                 state = State.READY
                 busy.add(each.customer_id)
-            rows.append(
-                (
-                    self._id,
-                    each.key,
-                    each.customer_id,
-                    each.kind,
-                    each.digest,
-                    each.content,
-                    state.value,
-                    send_after,
-                    _seconds(each.expires),
-                    now,
-                    each.note,
-                )
-            )
-        for first in range(0, len(rows), sql.ROWS):
-            part_of_rows = rows[first : first + sql.ROWS]
-            self._run(sql.add(len(part_of_rows)), *(value for row in part_of_rows for value in row))
+            rows.append(self._row(each, state, now, send_after=send_after))
+        return rows
+
+    def _row(self, message: Outgoing, state: State, now: float, *, send_after: float | None) -> tuple[object, ...]:
+        later = _seconds(message.send_after)
+        return (
+            self.id,
+            message.key,
+            message.customer_id,
+            message.kind,
+            message.digest,
+            message.content,
+            state.value,
+            send_after if later is None else later,
+            _seconds(message.expires),
+            now,
+            message.note,
+        )
+
+    def _insert(self, rows: Sequence[tuple[object, ...]]) -> int:
+        return sum(self._run(add, *values).rowcount for add, values in sql.add(self._dialect, rows)) if rows else 0
+
+    def begin_anew(self) -> None:
+        """Delete all messages, unless one was sent or may have been, or is about to be."""
+        with self._transaction():
+            states = {state for state, _ in self._run(sql.COUNTS, self.id).fetchall()}
+            if not states & {State.TAKEN, State.SENDING, State.SENT, State.UNKNOWN}:
+                self._run(sql.CLEAR, self.id)
 
     # Choosing
 
@@ -143,35 +186,35 @@ class Store:
             daily: tell if its customer got no message for a day.
             only_contacted: take none of such a customer.
         """
-        with self._transaction():
-            now = self.now()
+        with self._transaction() as now:
             self._make_due(now)
             while True:
                 if only_contacted:
-                    row = self._run(sql.READY_AND_CONTACTED, self._id, now - DAY, now - DAY).fetchone()
+                    row = self._run(sql.READY_AND_CONTACTED, self.id, now - DAY, now - DAY).fetchone()
                 else:
-                    row = self._run(sql.READY, self._id).fetchone()
+                    row = self._run(sql.READY, self.id).fetchone()
                 if row is None:
                     return None
                 found = Claimed(*row)
                 if not found.is_overdue(now):
                     new_today = daily and self._is_new_today(found.customer_id, now)
-                    self._run(sql.CLAIM, found.number)
+                    self._run(sql.CLAIM, now, found.number)
                     return found._replace(claim=found.claim + 1, new_today=new_today)
                 self._run(sql.EXPIRE, now, found.number)
                 self._elect(found.customer_id)
 
     def contacted(self, but: Collection[int] = ()) -> int:
         """Return how many customers, not counting some, got a message within a day, or may have got one."""
-        day = self.now() - DAY
-        count: int = self._run(sql.count_contacted(len(but)), self._id, day, day, *but).fetchone()[0]
-        return count
+        with self._transaction() as now:
+            day = now - DAY
+            count: int = self._run(sql.count_contacted(len(but)), self.id, day, day, *but).fetchone()[0]
+            return count
 
     def _is_new_today(self, customer: int, now: float) -> bool:
-        return self._run(sql.IS_CONTACTED, self._id, customer, now - DAY, now - DAY).fetchone() is None
+        return self._run(sql.IS_CONTACTED, self.id, customer, now - DAY, now - DAY).fetchone() is None
 
     def _make_due(self, now: float) -> None:
-        due = self._run(sql.DUE, self._id, now).fetchall()
+        due = self._run(sql.DUE, self.id, now).fetchall()
         for number, _ in due:
             self._run(sql.MAKE_DUE, number)
         for customer in {customer for _, customer in due}:
@@ -179,14 +222,13 @@ class Store:
 
     def next_due(self) -> float | None:
         """Return when the next message that waits for its time may be sent."""
-        due: float | None = self._run(sql.NEXT_DUE, self._id).fetchone()[0]
+        due: float | None = self._run(sql.NEXT_DUE, self.id).fetchone()[0]
         return due
 
     def expire(self) -> None:
         """Note which queued messages were not sent in time."""
-        with self._transaction():
-            now = self.now()
-            overdue = self._run(sql.OVERDUE, self._id, now).fetchall()
+        with self._transaction() as now:
+            overdue = self._run(sql.OVERDUE, self.id, now).fetchall()
             for number, _ in overdue:
                 self._run(sql.EXPIRE, now, number)
             for customer in {customer for _, customer in overdue}:
@@ -195,80 +237,85 @@ class Store:
     def set_expiry(self, expires: float) -> int:
         """Give all queued messages another time from which they are not sent. Return how many."""
         with self._transaction():
-            return self._run(sql.SET_EXPIRY, expires, self._id).rowcount
+            return self._run(sql.SET_EXPIRY, expires, self.id).rowcount
 
     def _elect(self, customer: int) -> None:
         """Make the first queued message of a customer ready, unless one is on its way."""
-        self._run(sql.PASS_OVER, self._id, customer)
-        self._run(sql.ELECT, self._id, customer, self._id, customer)
+        self._run(sql.PASS_OVER, self.id, customer)
+        self._run(sql.ELECT, self.id, customer, self.id, customer)
 
     # An attempt
 
     def mark(self, taken: Claimed) -> bool:
         """Note that the attempt begins; False if the message is no longer this claim's."""
-        with self._transaction():
-            return self._run(sql.MARK, self.now(), *_fence(taken)).rowcount == 1
+        with self._transaction() as now:
+            return self._run(sql.MARK, now, *_fence(taken)).rowcount == 1
 
     def next_step(self, taken: Claimed) -> Claimed | None:
         """Note that a step is done and another follows; None if the message is no longer this claim's."""
-        with self._transaction():
-            if self._run(sql.NEXT_STEP, self.now(), *_fence(taken)).rowcount != 1:
+        with self._transaction() as now:
+            if self._run(sql.NEXT_STEP, now, now, *_fence(taken), taken.step).rowcount != 1:
                 return None
         return taken._replace(step=taken.step + 1)
 
     def sent(self, taken: Claimed, evidence: Evidence = "answer") -> Receipt | None:
         """Note that the last step is done. Return the receipt, or None if a newer claim has the message."""
-        now = self.now()
-        return self._settle(taken, sql.SENT, now, now, evidence)
+        with self._transaction() as now:
+            return self._settle(taken, sql.SENT, now, now, evidence)
 
     def failed(self, taken: Claimed, error: str, status: int | None) -> Receipt | None:
         """Note that an attempt has failed. Return the receipt, or None if a newer claim has the message."""
-        return self._settle(taken, sql.FAILED, self.now(), error, status)
+        with self._transaction() as now:
+            return self._settle(taken, sql.FAILED, now, _storable(error), status)
 
     def lost(self, taken: Claimed, error: str, status: int | None) -> Receipt | None:
         """Note that the outcome of an attempt is unknown, unless our own hook has shown the message meanwhile.
 
         Return the receipt, or None if a newer claim has the message.
         """
-        with self._transaction():
-            return self._lose(taken, error, status)
+        with self._transaction() as now:
+            return self._lose(taken, now, error, status)
 
     def not_sent(self, taken: Claimed) -> None:
         """Queue a message again of which nothing was sent."""
-        self._settle(taken, sql.NOT_SENT)
+        with self._transaction():
+            self._settle(taken, sql.NOT_SENT)
 
     def expired(self, taken: Claimed) -> None:
         """Note that a message that was taken was not sent in time."""
-        self._settle(taken, sql.EXPIRED, self.now())
+        with self._transaction() as now:
+            self._settle(taken, sql.EXPIRED, now)
 
-    def recover(self) -> None:
-        """Decide what becomes of messages that a process left when it ended.
+    def recover(self, age: float = -math.inf) -> int:
+        """Decide what becomes of messages that a process left when it ended. Return how many there were.
 
         What was *taken* is queued again: nothing of it was sent. What was *sending* is unknown.
+
+        Args:
+            age: the seconds after which nobody works on a message any more, where several processes may.
         """
-        with self._transaction():
-            for number, claim, customer, state in self._run(sql.LEFT, self._id).fetchall():
-                left = Claimed(number, claim, "", customer, "", 0, None)
+        with self._transaction() as now:
+            left = self._run(sql.LEFT, self.id, now - age).fetchall()
+            for number, claim, customer, state in left:
+                taken = Claimed(number, claim, "", customer, "", 0, None)
                 if state == State.TAKEN:
-                    self._run(sql.NOT_SENT, *_fence(left))
-                    self._elect(customer)
+                    self._settle(taken, sql.NOT_SENT)
                 else:
-                    self._lose(left, "the process ended while it was on its way", None)
+                    self._lose(taken, now, "the process ended while it was on its way", None)
+            return len(left)
 
     def _settle(self, taken: Claimed, statement: str, *values: object) -> Receipt | None:
-        with self._transaction():
-            if self._run(statement, *values, *_fence(taken)).rowcount != 1:
-                return None
-            self._elect(taken.customer_id)
-            return self._receipt(taken.number)
+        if self._run(statement, *values, *_fence(taken)).rowcount != 1:
+            return None
+        self._elect(taken.customer_id)
+        return self._receipt(taken.number)
 
-    def _lose(self, taken: Claimed, error: str, status: int | None) -> Receipt | None:
-        now = self.now()
-        if self._run(sql.LOST, now, error, status, *_fence(taken)).rowcount != 1:
+    def _lose(self, taken: Claimed, now: float, error: str, status: int | None) -> Receipt | None:
+        if self._run(sql.LOST, now, _storable(error), status, *_fence(taken)).rowcount != 1:
             return None
         if self._is_seen(*_fence(taken)):
             kept = self._kept(taken.number)
-            self._found(kept, now if kept.accepted_at is None else kept.accepted_at, "hook")
+            self._found(kept, now, now if kept.accepted_at is None else kept.accepted_at, "hook")
         self._elect(taken.customer_id)
         return self._receipt(taken.number)
 
@@ -276,36 +323,36 @@ class Store:
 
     def unknown(self, behind: int, how_many: int) -> list[Kept]:
         """Return the next messages, by number, of which it is unknown if they were sent."""
-        return _kept(self._run(sql.UNKNOWN, self._id, behind, how_many))
+        return _kept(self._run(sql.UNKNOWN, self.id, behind, how_many))
 
     def reached(self, customer: int) -> list[Kept]:
         """Return the messages that are known to have reached a customer, of every outbox here."""
-        return _kept(self._run(sql.REACHED, customer))
+        return _kept(self._run(sql.REACHED, self.id, customer))
 
     def on_the_way(self, customer: int) -> list[Kept]:
         """Return the messages that are on their way to a customer now, of every outbox here."""
-        return _kept(self._run(sql.ON_THE_WAY, customer))
+        return _kept(self._run(sql.ON_THE_WAY, self.id, customer))
 
     def forgotten(self, customer: int, start: float, end: float) -> bool:
         """Return True if a customer got a message between `start` and `end` whose content has been deleted."""
-        return self._run(sql.FORGOTTEN, customer, start, end).fetchone() is not None
+        return self._run(sql.FORGOTTEN, self.id, customer, start, end).fetchone() is not None
 
     def witnesses(self, kind: str, number: int, how_many: int) -> list[Kept]:
         """Return messages of a kind that are known to have reached their customers, next to a number on either side."""
-        before = _kept(self._run(sql.WITNESSES_BEFORE, self._id, kind, number, how_many))
-        return before + _kept(self._run(sql.WITNESSES_AFTER, self._id, kind, number, how_many))
+        before = _kept(self._run(sql.WITNESSES_BEFORE, self.id, kind, number, how_many))
+        return before + _kept(self._run(sql.WITNESSES_AFTER, self.id, kind, number, how_many))
 
     def unseen(self, customer: int, start: float, end: float) -> list[Kept]:
         """Return what our own message hook may be showing: begun in this time, sent or not, and not seen yet."""
-        return _kept(self._run(sql.UNSEEN, customer, start, end, start, end))
+        return _kept(self._run(sql.UNSEEN, self.id, customer, start, end, start, end))
 
     def see(self, kept: Kept, at: float) -> None:
         """Note that our own message hook has shown a message. If it is unknown, it was sent, then."""
-        with self._transaction():
+        with self._transaction() as now:
             self._run(sql.SEE, at, kept.number, kept.claim)
             kept = self._kept(kept.number)
             if kept.state is State.UNKNOWN and kept.step == 0 and self._is_seen(kept.number, kept.claim):
-                self._found(kept, at, "hook")
+                self._found(kept, now, at, "hook")
                 self._elect(kept.customer_id)
 
     def found(self, kept: Kept, evidence: Evidence, at: float | None = None) -> State:
@@ -313,8 +360,8 @@ class Store:
 
         Return its state: it may have more to do, or be another by now.
         """
-        with self._transaction():
-            self._found(kept, self.now() if at is None else at, evidence)
+        with self._transaction() as now:
+            self._found(kept, now, now if at is None else at, evidence)
             self._elect(kept.customer_id)
             return self._kept(kept.number).state
 
@@ -325,11 +372,11 @@ class Store:
             self._elect(kept.customer_id)
             return done
 
-    def _found(self, kept: Kept, at: float, evidence: Evidence) -> None:
+    def _found(self, kept: Kept, now: float, at: float, evidence: Evidence) -> None:
         if kept.more_to_do:
             self._run(sql.FOUND_WITH_MORE_TO_DO, at, kept.number, kept.claim)
         else:
-            self._run(sql.FOUND, at, self.now(), evidence, kept.number, kept.claim)
+            self._run(sql.FOUND, at, now, evidence, kept.number, kept.claim)
 
     def _is_seen(self, number: int, claim: int) -> bool:
         return self._run(sql.IS_SEEN, number, claim).fetchone() is not None
@@ -338,15 +385,14 @@ class Store:
 
     def find(self, key: str) -> Kept | None:
         """Return the message with a key."""
-        found = self._run(sql.KEPT_OF, self._id, key).fetchone()
+        found = self._run(sql.KEPT_OF, self.id, key).fetchone()
         return None if found is None else as_kept(found)
 
     def cancel(self, key: str | None) -> int:
         """Cancel queued messages, or one; of those that were sent, what follows them. Return how many."""
-        with self._transaction():
-            now = self.now()
+        with self._transaction() as now:
             if key is None:
-                return sum(self._run(each, now, self._id).rowcount for each in (sql.CANCEL_ALL, sql.CUT_ALL_SHORT))
+                return sum(self._run(each, now, self.id).rowcount for each in (sql.CANCEL_ALL, sql.CUT_ALL_SHORT))
             kept = self.find(key)
             if kept is None:
                 return 0
@@ -358,7 +404,9 @@ class Store:
     def retry(self, status: int | None) -> int:
         """Queue failed messages again: all, or those with this HTTP status. Return how many."""
         with self._transaction():
-            failed = self._run(sql.TO_RETRY, self._id, status, status).fetchall()
+            failed = (
+                self._run(sql.TO_RETRY, self.id) if status is None else self._run(sql.TO_RETRY_OF, self.id, status)
+            ).fetchall()
             for number, _ in failed:
                 self._run(sql.RETRY, number)
             for customer in {customer for _, customer in failed}:
@@ -368,31 +416,33 @@ class Store:
     def forget(self, before: float | None) -> int:
         """Delete the contents of ended messages: all, or those that ended before a time. Return how many."""
         with self._transaction():
-            return self._run(sql.FORGET, self._id, before, before).rowcount
+            if before is None:
+                return self._run(sql.FORGET, self.id).rowcount
+            return self._run(sql.FORGET_BEFORE, self.id, before).rowcount
 
     # Looking
 
     def counts(self) -> dict[Status, int]:
         """Return how many messages have each status."""
         counts = dict.fromkeys(STATUSES, 0)
-        for state, count in self._run(sql.COUNTS, self._id).fetchall():
+        for state, count in self._run(sql.COUNTS, self.id).fetchall():
             counts[STATUS[State(state)]] += count
         return counts
 
     def sent_after(self, moment: float, newest: int) -> int:
         """Return how many of the newest messages that are sent were sent after a time."""
-        count: int = self._run(sql.SENT_AFTER, self._id, newest, moment).fetchone()[0]
+        count: int = self._run(sql.SENT_AFTER, self.id, newest, moment).fetchone()[0]
         return count
 
     def receipt(self, key: str) -> Receipt | None:
         """Return the receipt of the message with a key."""
-        found = self._run(sql.RECEIPT_OF, self._id, key).fetchone()
+        found = self._run(sql.RECEIPT_OF, self.id, key).fetchone()
         return None if found is None else as_receipt(found)
 
     def receipts(self, statuses: Collection[Status], behind: int, how_many: int) -> list[tuple[int, Receipt]]:
         """Return the next receipts of messages with one of these statuses, with their numbers."""
         states = [state for state, status in STATUS.items() if status in statuses]
-        found = self._run(sql.receipts(states), self._id, behind, how_many).fetchall()
+        found = self._run(sql.receipts(states), self.id, behind, how_many).fetchall()
         return [(row[0], as_receipt(row)) for row in found]
 
     def _receipt(self, number: int) -> Receipt:
@@ -407,10 +457,11 @@ class Store:
         return self._connection.execute(self._dialect.adapted(statement), values)
 
     @contextlib.contextmanager
-    def _transaction(self) -> Generator[None]:
+    def _transaction(self) -> Generator[float]:
+        """Make one transaction, to which the time is given."""
         self._run(sql.BEGIN)
         try:
-            yield
+            yield self._now()
             self._run(sql.COMMIT)
         except BaseException:
             with contextlib.suppress(Exception):  # a full disk may have ended it already
@@ -429,6 +480,11 @@ def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
+
+
+def _storable(text: str) -> str:
+    """Return a text of others as a database takes it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _kept(found: Cursor) -> list[Kept]:
