@@ -50,7 +50,7 @@ def database(schema: str) -> str:
     with psycopg.connect(schema, autocommit=True) as connection:
         with connection.transaction():
             make(connection, PART)
-        connection.execute("TRUNCATE landbot_about, landbot_outbox, landbot_message RESTART IDENTITY")
+        connection.execute("TRUNCATE landbot_about, landbot_outbox, landbot_message, landbot_turn RESTART IDENTITY")
     return schema
 
 
@@ -61,3 +61,9 @@ def empty_session(database: str) -> Iterator[Session]:
     session.run(lambda: None)
     yield session
     session.close()
+
+
+@pytest.fixture(params=["file", "postgres"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Return the place of a journal of each kind."""
+    return str(request.getfixturevalue("path" if request.param == "file" else "database"))

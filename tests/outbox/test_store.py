@@ -114,6 +114,17 @@ class TestAdding:
         with pytest.raises(KeyConflictError):
             store.add([text("a", message="Other")])
 
+    def test_it_begins_anew_unless_something_may_have_been_sent(self, store: Store) -> None:
+        for _ in range(2):
+            store.add([text("a"), text("b", 2)])
+            store.cancel("b")
+            store.begin_anew()
+            assert sum(store.counts().values()) == 0
+        store.add([text("a")])
+        claimed(store)
+        store.begin_anew()
+        assert store.counts()["queued"] == 1
+
     def test_outboxes_of_a_journal_do_not_mix(self, store: Store, make: Make) -> None:
         other = make(name="other")
         store.add([text("a")])

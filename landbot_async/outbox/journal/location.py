@@ -44,7 +44,8 @@ def journal_location(given: Secret) -> Location:
     del scheme  # it holds the password
     if name not in _POSTGRES:
         raise ValueError(
-            f"journal must be the path of a file, or a URL that begins with postgresql://, and not with {name}://"
+            "journal must be the path of a file or a URL such as postgresql://user@host/database, and not one that"
+            f" begins with {name}://"
         )
     with extra_required("An Outbox on Postgres", "postgres"):
         from .session import Url  # noqa: PLC0415  # only where it is asked for

@@ -29,13 +29,13 @@ from landbot_async.postgres.statements import Part
 
 from .journal import Account, new_salt
 from .rows import Connection, Cursor
-from .session import Session, Url
+from .session import TURNS, Session, Url
 from .statements import POSTGRES, tables
 from .store import Store
 
 T = TypeVar("T")
 
-PART: Final = Part("outbox", "; ".join(tables(POSTGRES)), "")
+PART: Final = Part("outbox", "; ".join((*tables(POSTGRES), TURNS)), "")
 # Seconds after the end of an attempt from which nobody works on it any more.
 _MARGIN: Final = 5.0
 # Seconds for which a call waits for Postgres to be back.
@@ -108,7 +108,7 @@ class PostgresJournal:
         except OutboxError:
             pass  # these messages will be unknown
         finally:
-            await self._in_thread(self._session.close)
+            await self._in_thread(self._session.leave)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await uninterrupted(self._watched, function)
@@ -167,7 +167,11 @@ async def open_postgres(url: Url, name: str, account: Account, *, send_timeout: 
     session, age = Session(url), send_timeout + _MARGIN
 
     def opened() -> Store:
-        return session.run(partial(_open, session, name, account, age))
+        try:
+            return session.run(partial(_open, session, name, account, age))
+        except BaseException:
+            session.close()
+            raise
 
     opening = Opening(opened, lambda _: session.close())
     try:
@@ -185,6 +189,7 @@ def _open(session: Session, name: str, account: Account, age: float) -> Store:
         except ConfigurationError as error:
             raise JournalMismatchError(f"The journal {session.url} cannot be used. {error}") from None
         connection.execute("INSERT INTO landbot_about VALUES ('salt', %s) ON CONFLICT (name) DO NOTHING", [new_salt()])
+        session.introduce()
     probe = Store(session, POSTGRES, name, session.now, make=False)
     ours = account.about(probe.about()["salt"])
     store = Store(session, POSTGRES, name, session.now, account=f"{ours['token']} {ours['base_url']}")

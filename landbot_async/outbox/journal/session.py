@@ -1,7 +1,8 @@
 """A connection to Postgres as the journal's statements use it: made when it is needed, and anew after it was lost.
 
-A transaction that was interrupted is made again. If there was no response to its COMMIT, the server is asked over the
-next connection if it happened (`pg_xact_status`), so each transaction is made exactly once.
+A transaction that was interrupted is made again. If there was no response to its COMMIT, the next connection looks if
+it happened, so each is made exactly once: every transaction writes its number into the session's row of `landbot_turn`.
+The server's own numbers (`pg_xact_status`) do not tell, because it gives them anew after a crash.
 
 No error keeps a frame of psycopg's that has the URL in it, and none has a row's content in its text.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -57,13 +59,24 @@ SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synch
 SET LOCAL lock_timeout = 0;
 {lock};
 SET LOCAL lock_timeout = '3s';
-SELECT extract(epoch FROM clock_timestamp())::float8, pg_current_xact_id()::text
+INSERT INTO landbot_turn VALUES ('{session}', {number}, extract(epoch FROM now()))
+ON CONFLICT (session) DO UPDATE SET number = excluded.number, at = excluded.at;
+SELECT extract(epoch FROM clock_timestamp())::float8
 """
 _LOCK: Final = (
     "SELECT pg_advisory_xact_lock(hashtextextended("
     "'landbot_outbox ' || 'landbot_message'::regclass::oid || ' ' || {outbox}, 0))"
 )
-_STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
+# It waits for a transaction that the server still works on.
+_LAST_TURN: Final = "SELECT number FROM landbot_turn WHERE session = %s FOR UPDATE"
+TURNS: Final = (
+    "CREATE TABLE landbot_turn (session TEXT PRIMARY KEY, number bigint NOT NULL, at double precision NOT NULL)"
+)
+# Seconds after which the row of a session that has not ended by itself is deleted.
+_KEPT: Final = 30 * 86_400
+_FORGET_TURNS: Final = "DELETE FROM landbot_turn WHERE at < extract(epoch FROM now()) - %s"
+_FIRST_TURN: Final = "INSERT INTO landbot_turn VALUES (%s, 0, extract(epoch FROM now()))"
+_END_TURNS: Final = "DELETE FROM landbot_turn WHERE session = %s"
 
 
 class AwayError(OutboxError):
@@ -135,10 +148,16 @@ class Session:
         """Seconds by which the server's clock is ahead of this machine's."""
         self._connection: psycopg.Connection[Any] | None = None
         self._lock = "SELECT"
+        self._name = secrets.token_hex(8)
         self._began_at = 0.0
-        self._transaction = ""
+        self._number = 0  # of the newest transaction
         self._away_since: float | None = None
         self._busy_since: float | None = None
+
+    def introduce(self) -> None:
+        """Make the row of this session. Tables have to be there, and `telling` around it."""
+        self.execute(_FORGET_TURNS, (_KEPT,))
+        self.execute(_FIRST_TURN, (self._name,))
 
     def belong_to(self, outbox: int) -> None:
         """Have transactions take turns with those of other processes in this outbox."""
@@ -191,6 +210,12 @@ class Session:
         with contextlib.suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
 
+    def leave(self) -> None:
+        """Delete the row of this session, if that can be done now, and close the connection."""
+        with contextlib.suppress(OutboxError):
+            self.execute(_END_TURNS, (self._name,))
+        self.close()
+
     def close(self) -> None:
         """Close the connection. Using it again makes a new one."""
         if self._connection is not None:
@@ -213,10 +238,11 @@ class Session:
 
     def _begin(self) -> Cursor:
         asked_at = time.time()
-        cursor = self._execute(_BEGIN.format(lock=self._lock), ())
+        self._number += 1
+        cursor = self._execute(_BEGIN.format(lock=self._lock, session=self._name, number=self._number), ())
         while cursor.nextset():
             pass
-        self._began_at, self._transaction = cursor.fetchone() or (0.0, "")
+        [self._began_at] = cursor.fetchone() or (0.0,)
         self.ahead = self._began_at - (asked_at + time.time()) / 2
         return cursor
 
@@ -228,16 +254,13 @@ class Session:
         while True:
             try:
                 self._open()
-                asked = self._execute(_STATUS, (self._transaction,))
+                asked = self._execute(_LAST_TURN, (self._name,))
             except AwayError as error:
                 self._wait(error)
                 continue
-            [status] = asked.fetchone() or ("aborted",)
-            if status == "committed":
-                return asked
-            if status != "in progress":
+            if asked.fetchone() != (self._number,):
                 raise lost
-            time.sleep(_PAUSE)  # the server has not noticed yet that the connection is gone
+            return asked
 
     def _execute(self, statement: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
         with self.telling() as connection:
