@@ -9,7 +9,7 @@ from datetime import datetime, time, tzinfo
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, Unpack
 
 import anyio
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
 
     from landbot_async.webhooks import Message
-
-    BorrowedConnection: TypeAlias = Connection[Any] | AsyncConnection[Any]
 
 # Messages that are checked between two turns of the event loop, and messages in one transaction.
 _CHECKED: Final = 100
@@ -180,7 +178,7 @@ class Outbox:
         customer_id: int,
         message: str,
         *,
-        connection: BorrowedConnection | None = None,
+        connection: Connection[Any] | AsyncConnection[Any] | None = None,
         **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue a text: see `landbot.customers.send_text`, and `QueueOptions` for `key` and the rest.
@@ -213,7 +211,7 @@ class Outbox:
         url: str,
         *,
         caption: str | None = None,
-        connection: BorrowedConnection | None = None,
+        connection: Connection[Any] | AsyncConnection[Any] | None = None,
         **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue an image: see `landbot.customers.send_image`; otherwise like `text`."""
@@ -225,7 +223,7 @@ class Outbox:
         latitude: float,
         longitude: float,
         *,
-        connection: BorrowedConnection | None = None,
+        connection: Connection[Any] | AsyncConnection[Any] | None = None,
         **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue a place: see `landbot.customers.send_location`; otherwise like `text`."""
@@ -240,7 +238,7 @@ class Outbox:
         body: Sequence[str] = (),
         header: TemplateHeader | None = None,
         buttons: Sequence[Sequence[str] | None] = (),
-        connection: BorrowedConnection | None = None,
+        connection: Connection[Any] | AsyncConnection[Any] | None = None,
         **options: Unpack[QueueOptions],
     ) -> bool:
         """Queue a WhatsApp template: see `landbot.customers.send_template`; otherwise like `text`."""
@@ -279,7 +277,7 @@ class Outbox:
         added = await self._write(part)
         return Added(new + added.new, same + added.same)
 
-    async def _add(self, message: Outgoing, connection: BorrowedConnection | None) -> bool:
+    async def _add(self, message: Outgoing, connection: Connection[Any] | AsyncConnection[Any] | None) -> bool:
         if connection is None:
             return bool((await self._write([message])).new)
         return bool((await self._open.journal.add_within(connection, message)).new)
