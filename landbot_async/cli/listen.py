@@ -208,8 +208,9 @@ class Listener:
         return response.status, response.body
 
     def _show(self, number: str, text: str, style: str = "") -> None:
+        line = Text.assemble((f"{number:>3}  ", "dim"), (visible(text), style))
         try:
-            self._console.print(Text.assemble((f"{number:>3}  ", "dim"), (visible(text), style)), soft_wrap=True)
+            self._console.print(line, soft_wrap=not self._console.is_terminal)
         except BrokenPipeError:  # whoever watched has seen enough; the program has not
             discard_output()
 

@@ -96,6 +96,27 @@ async def test_a_delivery_is_passed_on_as_it_came_and_the_response_is_the_progra
     assert second.startswith("  1  → 202 in ")
 
 
+@pytest.mark.parametrize(("terminal", "lines"), [(True, 2), (False, 1)])
+def test_on_a_terminal_a_long_line_breaks_between_words(terminal: bool, lines: int) -> None:
+    shown = io.StringIO()
+    console = Printer(file=shown, width=40, force_terminal=terminal, color_system=None, highlight=False, markup=False)
+    Listener(Tokens(SECRET), None, console)._show("1", "Hello there, I would like to know what it costs")
+    assert shown.getvalue().split() == [
+        "1",
+        "Hello",
+        "there,",
+        "I",
+        "would",
+        "like",
+        "to",
+        "know",
+        "what",
+        "it",
+        "costs",
+    ]
+    assert len(shown.getvalue().splitlines()) == lines
+
+
 @pytest.mark.anyio
 async def test_without_a_program_a_delivery_is_accepted() -> None:
     response, shown = await post(delivery())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -82,22 +83,28 @@ async def look(file: Path) -> dict[str, object]:
     counts = await reader.counts()
     lately = await reader.sent_within(LATELY)
     runs = bool(lately and (counts["queued"] or counts["sending"]))
+    begun = await _begun(reader)
     return {
         "campaign": str(file),
         "total": sum(counts.values()),
         **{str(status): count for status, count in counts.items()},
-        "rate": round(lately / LATELY, 1),
-        "begun": await _begun(reader),
+        "rate": round(lately / span(begun, time.time()), 1),
+        "begun": _time(begun),
         "errors": await _errors(reader) if counts["failed"] or counts["unknown"] else "",
         "next": ("it was sending a moment ago; once it has ended: " if runs else "") + next_command(file, counts),
     }
 
 
-async def _begun(reader: OutboxReader) -> str:
+async def _begun(reader: OutboxReader) -> datetime | None:
     """Return when the first message was sent: the first that was queued is the first to be sent."""
     async for receipt in reader.receipts():
-        return _time(receipt.started_at)
-    return ""
+        return receipt.started_at
+    return None
+
+
+def span(begun: datetime | None, now: float) -> float:
+    """Return of how many seconds the rate is the mean: fewer than usual if the campaign began only lately."""
+    return LATELY if begun is None else min(LATELY, max(1.0, now - begun.timestamp()))
 
 
 async def _errors(reader: OutboxReader) -> str:

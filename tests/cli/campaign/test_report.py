@@ -2,6 +2,7 @@
 
 import csv
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -115,3 +116,9 @@ def test_an_empty_campaign() -> None:
 async def _begun() -> str:
     async with Sandbox(customers=1).client() as landbot, Outbox("empty.campaign", landbot):
         return str((await report.look(Path("empty.campaign")))["begun"])
+
+
+def test_the_rate_of_a_campaign_that_began_lately_is_that_of_the_time_since_then() -> None:
+    begun = datetime(2026, 5, 1, 10, tzinfo=UTC)
+    assert [report.span(begun, begun.timestamp() + after) for after in (-5.0, 0.0, 12.0, 900.0)] == [1, 1, 12, 60]
+    assert report.span(None, 0.0) == 60
