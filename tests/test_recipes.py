@@ -1,6 +1,5 @@
 """The recipes do what they say, whole: a customer writes in the sandbox, the hook fires, the program answers."""
 
-import io
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -323,6 +322,11 @@ async def test_a_welcome_is_sent_once_and_leads_to_the_bot(sandbox: Sandbox, mon
             assert answer.json() == {"status": "queued"}
         [ana] = [each for each in sandbox.customers if each.phone == "34600000077"]
         await until(lambda: ana.bot_id == 7)
+        answer = await browser.post("/welcome/7", json={"phone": "+34600000077", "name": "Bea"})
+        assert answer.status_code == 409
+        ana.agent_id = 3
+        answer = await browser.post("/welcome/9", json={"phone": "+34600000077", "name": "Ana"})
+        assert answer.json() == {"status": "an agent is talking to them"}
         sandbox.fault("cut", route="/wa/{opt_in_token}/opt_in")
         answer = await browser.post("/welcome/8", json={"phone": "+34600000078", "name": "Bea"})
         assert (answer.status_code, answer.json()) == (502, {"detail": "APIConnectionError"})
@@ -330,20 +334,17 @@ async def test_a_welcome_is_sent_once_and_leads_to_the_bot(sandbox: Sandbox, mon
 
 
 async def test_a_welcome_that_is_refused_is_told(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setitem(RECIPES, WELCOME, RECIPES[WELCOME].replace("sleep(60)", "sleep(0.01)"))
     monkeypatch.setenv("LANDBOT_OPT_IN_TOKEN", sandbox.channel_token(9))
     monkeypatch.setenv("LANDBOT_OPT_IN_BASE_URL", sandbox.opt_in_base_url)
     monkeypatch.setenv("LANDBOT_TEMPLATE_ID", "404")
-    told = io.StringIO()
-
-    def is_told() -> bool:
-        told.write(capsys.readouterr().out)
-        return "welcome-7 failed" in told.getvalue()
-
     async with running(WELCOME, sandbox) as browser:
+        sandbox.fault(401, route="/customers/{customer_id}/send_template/")
         await browser.post("/welcome/7", json={"phone": "+34600000077", "name": "Ana"})
-        await until(is_told)
+        await until(lambda: any("welcome-7: failed" in each for each in caplog.messages))
+    assert any(each.startswith("The run stopped: ") for each in caplog.messages)
     assert sandbox.sent == []
 
 
@@ -357,7 +358,7 @@ async def test_a_template_goes_out_where_text_comes_too_late(sandbox: Sandbox) -
         assert await write(landbot, ana.id, "Hello") == "text"
         sandbox.tick(hours=25)
         assert await write(landbot, ana.id, "Hello") == "template"
-        ana.blocked = True
+        ana.agent_id = 3
         with pytest.raises(PreconditionFailedError):
             await write(landbot, ana.id, "Hello")
     assert [kind for _, kind, _ in sent(sandbox)] == ["text", "template"]
