@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ._core.version import __version__
 
 __all__ = [
-    "NOT_GIVEN",
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
@@ -87,7 +86,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._core.apichat import AsyncApichat
-    from ._core.arguments import NOT_GIVEN, Given, NotGiven
+    from ._core.arguments import Given, NotGiven
     from ._core.converter import converter
     from ._core.errors import (
         APIConnectionError,
@@ -160,7 +159,7 @@ if TYPE_CHECKING:
 else:
     _NAMES = {
         "apichat": ("AsyncApichat",),
-        "arguments": ("NOT_GIVEN", "Given", "NotGiven"),
+        "arguments": ("Given", "NotGiven"),
         "http": ("HTTPClient", "HTTPTimeout"),
         "limiter": ("Limiter", "Ticket", "TokenBucket"),
         "converter": ("converter",),

@@ -26,7 +26,7 @@ class NotGiven(enum.Enum):
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 """The default of an argument for which None means something else."""
 Given: TypeAlias = T | Literal[NotGiven.NOT_GIVEN]
-"""The type of an argument that may be left out: `Given[int]` is an int or `NOT_GIVEN`."""
+"""The type of an argument that may be left out: `Given[int]` is an int or `NotGiven.NOT_GIVEN`."""
 
 
 def whole_number(name: str, value: object, *, at_least: int, at_most: int | None = None) -> int:

@@ -183,7 +183,7 @@ class Customer(Model):
     """A person on one channel. The same person has another id on each channel.
 
     Use `custom_fields` or `fields` for custom fields: Landbot repeats each of them among the other keys, which
-    end up in `extra`.
+    end up in `extra`. Landbot publishes names and types, and hardly what they mean: the texts below read the names.
     """
 
     id: int
