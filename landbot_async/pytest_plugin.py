@@ -28,14 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def landbot_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """Return a new `Sandbox` for the test, with the limit off.
 
-    `@pytest.mark.landbot_sandbox(customers=3, window="sliding")` gives it options. Markers of the test, its class and
-    its module are merged; for each option the one closest to the test wins. Deliveries and the bot need the sandbox's
-    task group: `async with landbot_sandbox:` in the test.
+    `@pytest.mark.landbot_sandbox(customers=3, window="sliding")` gives it options. Markers of the
+    `pytest.param`, the test, its class and its module are merged; for each option the nearest in this order wins.
+    Deliveries and the bot need the sandbox's task group: `async with landbot_sandbox:` in the test.
     """
     from landbot_async.sandbox import Sandbox  # noqa: PLC0415  # nothing is imported until it is used
 
     options: dict[str, Any] = {"window": "off"}
-    for marker in reversed(list(request.node.iter_markers(MARKER))):
+    # pytest lists the markers of a `pytest.param` behind those of its test.
+    of_param = [each for each in getattr(getattr(request.node, "callspec", None), "marks", ()) if each.name == MARKER]
+    for marker in (*reversed(list(request.node.iter_markers(MARKER))), *reversed(of_param)):
         if marker.args:
             raise pytest.UsageError(f"the marker {MARKER} takes options by name, such as customers=3")
         options.update(marker.kwargs)

@@ -124,6 +124,11 @@ class TestClass:
     def test_function(self, landbot_sandbox):
         assert landbot_sandbox.customer(5)
 
+@pytest.mark.landbot_sandbox(customers=9, bot=False)
+@pytest.mark.parametrize("n", [9, pytest.param(6, marks=pytest.mark.landbot_sandbox(customers=6))])
+def test_param(landbot_sandbox, n):
+    assert len(landbot_sandbox.customers) == n
+
 def test_module(landbot_sandbox):
     with pytest.raises(KeyError):
         landbot_sandbox.customer(4)
@@ -134,7 +139,7 @@ def test_seed(landbot_sandbox):
     assert landbot_sandbox.customer(1) != Sandbox(customers=3).customer(1)
         """,
     )
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
 
 
 def test_a_fixture_of_ones_own_takes_its_place(pytester: pytest.Pytester) -> None:

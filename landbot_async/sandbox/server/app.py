@@ -118,7 +118,7 @@ class SandboxApp:
         result = await self._sandbox.handle(
             SandboxRequest(
                 scope["method"],
-                scope["raw_path"].decode("ascii"),
+                scope["raw_path"].decode("latin-1"),  # some servers let bytes through that have to be encoded
                 dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {},
                 None if authorization is None else authorization.decode("latin-1"),
                 body,

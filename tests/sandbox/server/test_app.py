@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import httpx
 import pytest
 
 from landbot_async import AsyncApichat, AsyncLandbot
 from landbot_async.sandbox import Sandbox
+from landbot_async.sandbox.server.app import SandboxApp
 
 from .serving import CONTROL, asgi, served
 
@@ -31,6 +33,23 @@ async def test_a_path_is_passed_on_as_it_came() -> None:
     async with asgi(sandbox) as client:
         await client.get("/v1/customers/1/fields/a%2Fb/?x=y%2Fz")
     assert sandbox.feed.since(0)[-1].data["path"] == "/v1/customers/1/fields/a%2Fb/"
+
+
+async def test_a_path_that_is_not_encoded_leads_nowhere() -> None:
+    """Some servers let such bytes through."""
+    sandbox, sent = Sandbox(), list[Any]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "query_string": b"", "headers": [(b"host", b"127.0.0.1")]}
+    path = "/v1/customers/é/"
+    app = SandboxApp(sandbox, host="127.0.0.1", token=CONTROL)
+    await app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+    assert sent[0]["status"] == 404
 
 
 async def test_an_answer_without_a_body_has_no_length() -> None:
