@@ -28,8 +28,8 @@ async def read_body(receive: Receive, most: int) -> bytes | None:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message["body"]
-        if not message["more_body"] or len(body) > most:
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > most:
             return bytes(body[: most + 1])
 
 
