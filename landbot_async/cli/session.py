@@ -26,7 +26,6 @@ from .environment import LIMITER_URL, TOKEN, missing_token, server
 from .exit_codes import ExitCode, error_text, exit_code
 from .lazy import LazyModule
 from .options import Format
-from .progress import progress
 from .signals import ENDING, Stop, cancelled_by
 from .writers import Printer, discard_output, visible, writer
 
@@ -35,9 +34,9 @@ if TYPE_CHECKING:  # as in `columns`
 
     from landbot_async import AsyncLandbot, Event, Pages
 
-    from . import limiter
+    from . import limiter, progress
 else:
-    limiter = LazyModule("limiter")
+    limiter, progress = LazyModule("limiter"), LazyModule("progress")
 
 FORMATS: Final = {
     "": Format.JSONL,
@@ -247,7 +246,7 @@ class Target:
         written = 0
         with self.open() as file, writer(self.chosen, file, listing) as rows:
             async with pages:
-                with progress(listing.things, quiet=quiet) as step:
+                with progress.progress(listing.things, quiet=quiet) as step:
                     async for item in pages:
                         rows.write(item)
                         step(pages.total if limit is None else min(limit, pages.total or limit))
