@@ -88,6 +88,7 @@ def test_every_command_shows_what_it_showed(name: str, tmp_path: Path) -> None:
     assert shown == file.read_text(encoding="utf-8")
     assert shown.count("$ landbot ") == len(COMMANDS)
     assert "Traceback" not in shown
+    assert not re.search(r"^  \w.*\.\.\.$", shown, re.MULTILINE)  # the help of a command is cut off
     assert ("␛" in shown) == (name != "pipe")
     colours = "␛[1;32m" in shown
     assert colours == (name in ("80", "120"))

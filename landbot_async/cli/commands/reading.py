@@ -108,7 +108,10 @@ def find_customers(
     format: Form = None,
     output: Output = None,
 ) -> None:
-    """Find customers by their exact phone number, on every channel."""
+    """Find customers by their exact phone number.
+
+    All channels are searched, unless --channel names one.
+    """
     target = session.Target(format, output)
     session.run(lambda client: find(client, target, phone, channel))
 
