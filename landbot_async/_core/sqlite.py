@@ -108,11 +108,16 @@ class OwnedFile:
         self._path = path
         self._ownership = ownership
         self._identity = _identity(path)
+        self._log = _identity(f"{path}-wal")  # None where SQLite cannot have one
         self._page_size: int = self._value("page_size")
 
     def check(self) -> None:
-        """Raise `FileLostError` unless the path leads to the file that is open. It takes a microsecond or two."""
-        if _identity(self._path) != self._identity:
+        """Raise `FileLostError` unless the path leads to the file that is open, and its log is in its place.
+
+        It takes a few microseconds. What is committed stands in the log alone for a while.
+        """
+        has_log = self._log is None or _identity(f"{self._path}-wal") == self._log
+        if not has_log or _identity(self._path) != self._identity or _is_empty(self._path):
             raise FileLostError("was moved, replaced or deleted while it was in use: what is written to it may be lost")
 
     def check_room(self, size: int) -> None:

@@ -514,6 +514,30 @@ class TestLosing:
             (path.parent / "moved.db").rename(path)
             file.check()
 
+    def test_a_log_that_goes_is_noticed(self, path: Path) -> None:
+        """What was committed last stands only there: after a crash it would be gone."""
+        log = path.with_name(path.name + "-wal")
+        with owned(path) as file:
+            file.compact()
+            file.check()
+            log.rename(path.parent / "moved-wal")
+            with pytest.raises(FileLostError, match="was moved, replaced or deleted"):
+                file.check()
+            log.touch()
+            with pytest.raises(FileLostError):
+                file.check()
+            (path.parent / "moved-wal").rename(log)
+            file.check()
+
+    def test_a_file_that_is_emptied_is_noticed(self, path: Path) -> None:
+        with owned(path) as file:
+            whole = path.stat().st_size
+            os.truncate(path, 0)
+            with pytest.raises(FileLostError):
+                file.check()
+            os.truncate(path, whole)
+            file.check()
+
     def test_a_folder_that_goes_is_noticed(self, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir()
         with owned(tmp_path / "folder" / "diary.db") as file:
