@@ -2,10 +2,11 @@
 
 Each process has an `AsyncLandbot` that asks as fast as it may. One server on loopback, in this process, takes ten
 requests in any second (a sliding window) and counts them when they arrive, after a network that delays each request at
-random. The share is taken over 30 seconds, after three of warm-up.
+random. The share is taken over 30 seconds, after three of warm-up. Then, in shorter runs, something happens: a process
+is suspended, the store is killed, a process pauses the limit, a thousand tasks give up.
 
-`python benchmarks/shared.py NAME…` runs some of the conditions. The figures suffer on a busy machine, so the load
-average is printed with each.
+`python benchmarks/shared.py NAME…` runs some of the conditions; all of them take nine minutes, end with a table of
+targets, and redraw docs/shared.png. The figures suffer on a busy machine, so the load average is printed with each.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from itertools import pairwise
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import anyio
+from shared_picture import draw
 from stage import PER, RATE, TOKEN, Target, table, verdict
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.shared.servers import Postgres, Server, Valkey
 
-WARM_UP, SECONDS = 3.0, 30.0
+WARM_UP, SECONDS, EVENT_SECONDS = 3.0, 30.0, 15.0
+AWAY, PAUSE, WAITERS = 5.0, 3.0, 1000
 REFUSED: Final = b'{"errors":{"rate":["Too many requests"]}}'
 
 
@@ -43,8 +48,9 @@ class Condition(NamedTuple):
         tasks: how many calls each makes at a time.
         takes: seconds of a response, at the least and at the most.
         jitter: seconds that a request is on its way, at the most.
-        event: what happens in the middle: `stop` suspends a process for five seconds, `kill` ends the store for five.
-        share: the least share of the limit.
+        event: what happens in the middle: `stop` suspends a process for five seconds, `kill` ends the store for five,
+            `pause` lets one process pause the limit for three, `waiters` lets a thousand tasks of a process give up.
+        share: the least share of the limit; 0 for no target.
         one_in: at most one of so many requests is refused.
     """
 
@@ -67,8 +73,7 @@ CONDITIONS: Final = [
         Condition(f"{store}-16", store, 16, 5, share=0.97),
         Condition(f"{store}-slow", store, 4, 10, takes=(0.95, 1.35), share=0.96),
         Condition(f"{store}-jitter", store, 4, 10, jitter=0.04, share=0.93, one_in=50),
-        Condition(f"{store}-stop", store, 4, 10, event="stop", share=0.93),
-        Condition(f"{store}-kill", store, 4, 10, event="kill", share=0.7),
+        *(Condition(f"{store}-{event}", store, 4, 10, event=event) for event in ("stop", "kill", "pause", "waiters")),
     )
 ] + [Condition("pyrate-4", "pyrate", 4, 10), Condition("pyrate-16", "pyrate", 16, 5)]
 
@@ -131,30 +136,59 @@ class Pyrate:
         await anyio.sleep(seconds)
 
 
-def work(condition: Condition, url: str, base_url: str, number: int) -> None:
-    """Ask for a customer as often as it may: the life of a process."""
-    from landbot_async import AsyncLandbot, LandbotError, RetryPolicy  # noqa: PLC0415  # in the processes alone
-    from landbot_async.postgres import PostgresTokenBucket  # noqa: PLC0415  # as above
+def limiter_of(condition: Condition, url: str, number: int) -> Any:
+    """Return the limiter of a process."""
+    from landbot_async.postgres import PostgresTokenBucket  # noqa: PLC0415  # in the processes alone
     from landbot_async.redis import RedisTokenBucket  # noqa: PLC0415  # as above
 
-    async def run() -> None:
-        limiter: Any
-        if condition.store == "pyrate":
-            limiter = Pyrate(url)
-        else:
-            kind: Any = RedisTokenBucket if condition.store == "redis" else PostgresTokenBucket
-            limiter = kind(url, key=TOKEN, on_store_error="wait")
+    if condition.store == "pyrate":
+        return Pyrate(url)
+    kind: Any = RedisTokenBucket if condition.store == "redis" else PostgresTokenBucket
+    # Half of them as in a web application, half as in a batch job.
+    return kind(url, key=TOKEN, on_store_error="raise" if number % 2 else "wait")
 
+
+async def obey(limiter: Any, paused: Event) -> None:
+    """On SIGUSR1, pause the limit and set `paused` then. On SIGUSR2, let a thousand tasks wait and give up."""
+
+    async def pause() -> None:
+        await limiter.pause(PAUSE)
+        paused.set()
+
+    async def give_up() -> None:
+        with anyio.move_on_after(0.5):
+            await limiter.acquire()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        with anyio.open_signal_receiver(signal.SIGUSR1, signal.SIGUSR2) as signals:
+            async for received in signals:
+                if received == signal.SIGUSR1:
+                    group.start_soon(pause)
+                else:
+                    for _ in range(WAITERS):
+                        group.start_soon(give_up)
+
+
+def work(condition: Condition, url: str, base_url: str, number: int, paused: Event) -> None:
+    """Ask for a customer as often as it may: the life of a process."""
+    from landbot_async import AsyncLandbot, LandbotError, RetryPolicy  # noqa: PLC0415  # in the processes alone
+
+    async def run() -> None:
         async def ask() -> None:
             while True:
-                with suppress(LandbotError):
+                try:
                     await landbot.customers.get(number)
+                except LandbotError:
+                    await anyio.sleep(0.05)
 
+        limiter = limiter_of(condition, url, number)
         retry = RetryPolicy(max_wait=600)
         async with (
             AsyncLandbot(TOKEN, base_url=base_url, limiter=limiter, retry=retry) as landbot,
             anyio.create_task_group() as group,
         ):
+            group.start_soon(obey, limiter, paused)
             for _ in range(condition.tasks):
                 group.start_soon(ask)
 
@@ -162,7 +196,12 @@ def work(condition: Condition, url: str, base_url: str, number: int) -> None:
 
 
 class Result(NamedTuple):
-    """The figures of one run; `back` is the seconds until the first request after the store was back."""
+    """The figures of one run.
+
+    `figure` tells what followed the event: of `stop` the share of the limit meanwhile, of `kill` the seconds until the
+    first request after the store was back, of `pause` the requests during the pause, of `waiters` the longest time
+    between two requests, in seconds.
+    """
 
     share: float
     refused: int
@@ -170,21 +209,61 @@ class Result(NamedTuple):
     most: int
     poorest: float
     richest: float
-    back: float
+    figure: float
     load: float
+
+
+async def cause(condition: Condition, server: Server, workers: Sequence[Any], paused: Event) -> tuple[float, float]:
+    """Cause the event of a condition. Return when that for which `Result.figure` is taken began and ended."""
+    time = asyncio.get_running_loop().time
+    begun, pid = time(), workers[0].pid or 0
+    match condition.event:
+        case "stop":
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(AWAY)
+            os.kill(pid, signal.SIGCONT)
+            return begun, time()
+        case "kill":
+            server.kill()
+            await asyncio.sleep(AWAY)
+            server.start()
+            begun = time()
+        case "pause":
+            os.kill(pid, signal.SIGUSR1)
+            await asyncio.to_thread(paused.wait)
+            # What was sent before is on its way for some milliseconds.
+            return time() + condition.jitter + 0.02, begun + PAUSE
+        case "waiters":
+            os.kill(pid, signal.SIGUSR2)
+    return begun, begun + AWAY
+
+
+def followed(condition: Condition, times: Sequence[float], begun: float, ended: float) -> float:
+    """Return what followed the event between two times: see `Result.figure`."""
+    meanwhile = [at for at in times if begun <= at < ended]
+    match condition.event:
+        case "stop":
+            return len(meanwhile) / (ended - begun) / (RATE / PER)
+        case "kill":
+            return min(meanwhile, default=ended) - begun
+        case "pause":
+            return len(meanwhile)
+        case "waiters":
+            return max(later - earlier for earlier, later in pairwise([begun, *meanwhile]))
+    return 0.0
 
 
 async def measure(condition: Condition, server: Server, seconds: float) -> Result:
     landbot = Landbot(condition)
     listening = await asyncio.start_server(landbot.serve, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1/"
-    start = multiprocessing.get_context("spawn").Process
+    context = multiprocessing.get_context("spawn")
+    paused = context.Event()
     url: str = server.url  # type: ignore[attr-defined]  # each of ours has one
     workers = [
-        start(target=work, args=(condition, url, base_url, number), daemon=True)
+        context.Process(target=work, args=(condition, url, base_url, number, paused), daemon=True)
         for number in range(1, condition.processes + 1)
     ]
-    back = 0.0
     for worker in workers:
         worker.start()
     try:
@@ -194,15 +273,7 @@ async def measure(condition: Condition, server: Server, seconds: float) -> Resul
         await asyncio.sleep(WARM_UP)
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(seconds / 2)
-        if condition.event == "stop":
-            os.kill(workers[0].pid or 0, signal.SIGSTOP)
-            await asyncio.sleep(5)
-            os.kill(workers[0].pid or 0, signal.SIGCONT)
-        elif condition.event == "kill":
-            server.kill()
-            await asyncio.sleep(5)
-            server.start()
-            back = asyncio.get_running_loop().time()
+        event = await cause(condition, server, workers, paused)
         await asyncio.sleep(begun + seconds - asyncio.get_running_loop().time())
     finally:
         for worker in workers:
@@ -219,7 +290,7 @@ async def measure(condition: Condition, server: Server, seconds: float) -> Resul
         max(sum(at <= other < at + PER for other in times) for at in times),
         min(accepted[number] for number in range(1, condition.processes + 1)) / fair,
         max(accepted.values()) / fair,
-        min((at for at in times if at > back), default=0.0) - back if back else 0.0,
+        followed(condition, times, *event),
         os.getloadavg()[0],
     )
 
@@ -227,37 +298,53 @@ async def measure(condition: Condition, server: Server, seconds: float) -> Resul
 def targets(results: Sequence[tuple[Condition, Result]]) -> list[Target]:
     found: list[Target] = []
     for condition, result in results:
+        name, figure = condition.name, result.figure
         if condition.share:
             ratio = f"1 in {result.requests / result.refused:.0f}" if result.refused else "none"
             found += [
                 Target(
-                    f"{condition.name}: {condition.share}, 1 in {condition.one_in} refused",
-                    f"{result.share:.3f}, {ratio}",
-                    result.share >= condition.share and result.refused * condition.one_in <= result.requests,
+                    f"{name}: {condition.share:g} of the limit", f"{result.share:.3f}", result.share >= condition.share
                 ),
-                Target(f"{condition.name}: at most ten in any second", str(result.most), result.most <= RATE),
+                Target(
+                    f"{name}: at most 1 in {condition.one_in} refused",
+                    ratio,
+                    result.refused * condition.one_in <= result.requests,
+                ),
+                Target(f"{name}: 0.9 of its share for each", f"{result.poorest:.2f}", result.poorest >= 0.9),
             ]
-        if condition.share and not condition.event:
-            found.append(Target(f"{condition.name}: 0.9 of its share", f"{result.poorest:.2f}", result.poorest >= 0.9))
-        if condition.event == "kill":
-            found.append(Target(f"{condition.name}: goes on within 2 s", f"{result.back:.2f} s", result.back <= 2))
+        if condition.store != "pyrate" and condition.jitter < 0.02:
+            found.append(Target(f"{name}: at most ten in any second", str(result.most), result.most <= RATE))
+        match condition.event:
+            case "stop":
+                found += [
+                    Target(f"{name}: nothing refused", str(result.refused), not result.refused),
+                    Target(f"{name}: the others take its share", f"{figure:.3f}", figure >= 0.95),
+                ]
+            case "kill":
+                found.append(Target(f"{name}: goes on within 2 s", f"{figure:.2f} s", figure <= 2))
+            case "pause":
+                found.append(Target(f"{name}: no request during the pause", f"{figure:.0f}", not figure))
+            case "waiters":
+                longest = 2 * PER / RATE + condition.jitter
+                found.append(Target(f"{name}: they cost one gap", f"{figure:.3f} s apart", figure <= longest * 1.05))
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="One limit for several processes.")
     parser.add_argument("names", nargs="*", help="conditions; all if none is named")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each is measured")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each is measured, without an event")
     given = parser.parse_args()
     chosen = [each for each in CONDITIONS if not given.names or each.name in given.names]
     results: list[tuple[Condition, Result]] = []
     for condition in chosen:
         with ExitStack() as stack:
             server: Server = stack.enter_context(Postgres() if condition.store == "postgres" else Valkey())
-            results.append((condition, asyncio.run(measure(condition, server, given.seconds))))
+            seconds = EVENT_SECONDS if condition.event else given.seconds
+            results.append((condition, asyncio.run(measure(condition, server, seconds))))
         print(condition.name, results[-1][1], flush=True)
     table(
-        f"Share of ten a second over {given.seconds:g} s",
+        f"Share of ten a second over {given.seconds:g} s, with events {EVENT_SECONDS:g} s",
         ["", "share", "refused", "of", "most in 1 s", "poorest", "richest", "load"],
         [
             [
@@ -274,6 +361,14 @@ def main() -> None:
         ],
     )
     verdict(targets(results))
+    if len(results) == len(CONDITIONS):
+        shares = {condition.name: result for condition, result in results}
+        draw(
+            {
+                name: (each.share, each.refused, each.requests, each.poorest, each.richest)
+                for name, each in shares.items()
+            }
+        )
 
 
 if __name__ == "__main__":

@@ -109,10 +109,10 @@ class TestProcesses:
             ticket.done()
             await limiter.pause(0)
             # The refusal of a request that was on its way already teaches nothing.
-            assert limit.margin == pytest.approx(0.022)
+            assert limit.margin == pytest.approx(0.024)
         for _ in range(5):
             await other.acquire()
-        assert limit.margin < 0.022
+        assert limit.margin < 0.024
 
     async def test_one_that_is_suspended_gives_its_share_to_the_others(self) -> None:
         remote, begun = Remote(), current_time()
@@ -324,7 +324,7 @@ class TestTicket:
         assert remote.calls == ["reserve", "confirm", "renew"]
         begun = current_time()
         await other.acquire()
-        assert current_time() - begun >= 0.95 * GAP - 0.002
+        assert current_time() - begun >= 0.92 * GAP - 0.002
 
     @pytest.mark.parametrize("later", [1.0, 5.0])
     async def test_one_that_is_too_old_waits_for_another_turn(self, later: float) -> None:
@@ -352,7 +352,7 @@ class TestTicket:
         begun = current_time()
         await limiter.acquire()
         assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm", "confirm"]
-        assert current_time() - begun >= 0.95 * GAP - 0.002
+        assert current_time() - begun >= 0.92 * GAP - 0.002
 
     async def test_one_whose_writing_takes_long_counts_from_its_end(self) -> None:
         remote = Remote()
@@ -365,7 +365,7 @@ class TestTicket:
         end = current_time()
         await limiter.acquire()
         assert remote.calls == ["reserve", "confirm", "reserve", "written", "confirm"]
-        assert current_time() - end >= 0.95 * GAP - 0.002
+        assert current_time() - end >= 0.92 * GAP - 0.002
 
     async def test_of_one_whose_response_is_there_nothing_more_is_told(self) -> None:
         remote = Remote()

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import anyio
 from anyio.lowlevel import checkpoint
 
-from landbot_async._core.schedule import LEAST_MARGIN, MOST_MARGIN, WIDEN_SHARE
+from landbot_async._core.schedule import MOST_MARGIN, WIDEN_SHARE
 from landbot_async._core.shared_limiter import CONSTANTS, Operation, Outcome
 from landbot_async._core.shared_store import StoreAwayError
 
-WINDOW_SHARE = float(CONSTANTS["WINDOW_SHARE"])
+LEAST_MARGIN, WINDOW_SHARE = float(CONSTANTS["LEAST_MARGIN"]), float(CONSTANTS["WINDOW_SHARE"])
 AHEAD = round(CONSTANTS["AHEAD"])
 NARROW, WIDEN = float(CONSTANTS["NARROW"]), float(CONSTANTS["WIDEN"])
 GAP_SHARE = float(CONSTANTS["GAP_SHARE"])
