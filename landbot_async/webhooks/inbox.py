@@ -254,12 +254,17 @@ class Inbox:
                 queue_size=self._queue_size,
             )
             tasks.start(dispatcher.run)
-            for delivery in self._unhandled(entries):
+
+            def left(entries: list[Entry]) -> list[Delivery]:
+                # Their process may have died before the claims knew of them.
+                deliveries = [*self._unhandled(entries)]
+                tasks.start(partial(self._receiver.remember, deliveries))
+                return deliveries
+
+            for delivery in left(entries):
                 dispatcher.expect(delivery)(delivery.number)
             if journal is not None and files is not None:
-                tasks.start(
-                    partial(files.take_over, journal, self._unhandled, dispatcher.expect, seconds=self._owner_wait)
-                )
+                tasks.start(partial(files.take_over, journal, left, dispatcher.expect, seconds=self._owner_wait))
             loop = LoopBinding("This inbox")
             loop.bind()
             self._open = Opened(loop, tasks, dispatcher, journal)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
@@ -193,6 +193,16 @@ class Receiver:
             what = "taken" if taken else "refused"
             log.error("the claims failed after a message was %s", what, exc_info=error.__cause__)
         return status
+
+    async def remember(self, deliveries: Iterable[Delivery]) -> None:
+        """Note in the claims that messages which stand in a file were taken. A store that is away is left alone."""
+        if self._claims is None:
+            return
+        try:
+            for keys in filter(None, (delivery.keys for delivery in deliveries)):
+                await self._ask(self._claims.keep(keys, self._window))
+        except _StoreError as error:
+            log.warning("the claims failed: copies of messages in the file may be taken", exc_info=error.__cause__)
 
     async def _queue(self, delivery: Delivery, opened: Opened) -> int:
         dispatcher, journal, customer = opened.dispatcher, opened.journal, delivery.customer

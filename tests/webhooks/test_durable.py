@@ -9,7 +9,7 @@ import pytest
 from anyio import sleep
 
 from landbot_async import ConfigurationError
-from landbot_async.webhooks import Inbox, MemoryClaims, Message, TextMessage
+from landbot_async.webhooks import Inbox, MemoryClaims, Message, TextMessage, receiver
 from landbot_async.webhooks.journal import open_journal
 from tests.webhooks.deliveries import NOON, TOKEN, apichat, delivery, headers, post, until
 
@@ -231,6 +231,40 @@ class TestDurable:
             await post(inboxes[1], delivery("last"), "last")  # the claim was kept though nobody waited
             await inboxes[1].idle()
             assert got.count("last") == 1
+
+    async def test_claims_learn_of_a_message_whose_process_died_before_they_knew(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise a copy would be taken once the claim has expired."""
+        monkeypatch.setattr(receiver, "_CLAIM", 0.1)
+        claims, got = MemoryClaims(), list[str]()
+        inbox = Inbox(TOKEN, durable=path, claims=claims, settle=0.3)
+        copy = delivery("a"), headers("d1")
+
+        async def take(message: TextMessage) -> None:
+            got.append(message.text)
+
+        async def died(*_: object) -> None:
+            raise ConnectionError
+
+        inbox.on(TextMessage)(take)
+        keep = claims.keep
+        monkeypatch.setattr(claims, "keep", died)
+        with contextlib.suppress(KeyError):
+            async with inbox:
+                assert await inbox.receive(*copy) == 200
+                raise KeyError
+        # The store is away when it starts again, and then it is not.
+        with contextlib.suppress(KeyError):
+            async with inbox:
+                await sleep(0.05)
+                raise KeyError
+        monkeypatch.setattr(claims, "keep", keep)
+        async with inbox:
+            await sleep(0.2)
+            assert await inbox.receive(*copy) == 200
+            await inbox.idle()
+        assert got == ["a"]
 
     async def test_apichat_too(self, path: Path) -> None:
         inbox, got = Inbox(source="apichat", durable=path, settle=0), list[tuple[str, bool]]()
