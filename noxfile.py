@@ -274,6 +274,15 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def deliveries(session: nox.Session) -> None:
+    """Deliver a thousand messages to each of four workers that share their claims, and kill workers; two minutes."""
+    session.install("-e", ".[all]", *_group("test"))
+    session.run(
+        *("python", "-m", "pytest", "-q", "-s", "tests/webhooks/test_shared_claims.py"), env={"DELIVERIES": "1000"}
+    )
+
+
+@nox.session
 def daily(session: nox.Session) -> None:
     """Kill a campaign of 3,000 rows and an export of 20,000 customers again and again. Takes a quarter of an hour."""
     session.install("-e", ".[all]", *_group("test"))

@@ -32,7 +32,7 @@ from ._core.shared_limiter import (
     limiter_key,
     store_key,
 )
-from ._core.shared_store import StoreAwayError, Threads, on_asyncio, within
+from ._core.shared_store import StoreAwayError, Turns, in_thread, on_asyncio
 from .webhooks.shared_claims import DEADLINE as CLAIMS_DEADLINE
 from .webhooks.shared_claims import Operation as ClaimOperation
 from .webhooks.shared_claims import SharedClaims
@@ -51,7 +51,7 @@ with extra_required("landbot_async.redis", "redis"):
 
 __all__ = ["RedisClaims", "RedisTokenBucket", "SharedTicket", "limiter_key"]
 
-# Calls of a blocking client at a time, for each bucket or memory of claims.
+# Calls at a time, for each bucket or memory of claims. A client makes a connection for each.
 _CONNECTIONS: Final = 4
 
 # One limit is one hash. Times are whole microseconds of the server's clock. `shared_limiter.Operation` and `Outcome`
@@ -283,7 +283,7 @@ class _Client:
         methods("client_or_url", client_or_url, "eval", "evalsha", "execute_command")
         self._client = client_or_url
         self._is_async = inspect.iscoroutinefunction(client_or_url.execute_command)
-        self._threads = Threads(_CONNECTIONS)
+        self._turns = Turns(_CONNECTIONS, seconds)
 
     async def run(self, script: _Script, keys: Sequence[str | bytes], *arguments: str | int) -> Any:
         """Return the result of a script.
@@ -298,7 +298,7 @@ class _Client:
             )
         evaluate = self._evaluate_async if self._is_async else self._evaluate_in_thread
         try:
-            return await within(self._seconds, evaluate, script, keys, arguments)
+            return await self._turns.call(evaluate, script, keys, arguments)
         except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
             raise ConfigurationError(
                 f"Redis refuses this user ({type(error).__name__}): check its name, password and rights."
@@ -318,7 +318,7 @@ class _Client:
             return await self._client.eval(script.text, len(keys), *keys, *arguments)
 
     async def _evaluate_in_thread(self, *arguments: Any) -> Any:
-        return await self._threads.run(self._evaluate, *arguments)
+        return await in_thread(self._evaluate, *arguments)
 
     def _evaluate(self, script: _Script, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         try:

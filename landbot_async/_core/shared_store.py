@@ -89,18 +89,46 @@ async def within(seconds: float, function: Callable[..., Awaitable[T]], *args: o
     return results[0]
 
 
-class Threads:
-    """A few threads for calls that block. A cancelled caller leaves its thread behind, and the result is lost."""
+class Turns:
+    """A few calls of a store at a time, each with a time limit of its own that begins with its turn.
 
-    def __init__(self, count: int) -> None:
+    Otherwise a burst of calls would find a store that is well to be away, because most of them only wait.
+
+    Args:
+        count: how many at a time.
+        seconds: the time limit.
+    """
+
+    def __init__(self, count: int, seconds: float) -> None:
         self._count = count
+        self._seconds = seconds
         self._limiter: anyio.CapacityLimiter | None = None
+        self._late = 0  # calls that had no result in time
 
-    async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Call `function(*args)` in a thread and return its result."""
+    async def call(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        """Return the result of `function(*args)`.
+
+        Raises:
+            TimeoutError: there is none in time, or another call had none while this one waited for its turn.
+        """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._count)
-        return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._limiter)
+        late = self._late
+        async with self._limiter:
+            if self._late > late:
+                raise TimeoutError
+            try:
+                return await within(self._seconds, function, *args)
+            except TimeoutError:
+                self._late += 1
+                raise
+
+
+async def in_thread(function: Callable[..., T], *args: object) -> T:
+    """Call `function(*args)` in a thread and return its result. A cancelled caller leaves the thread behind."""
+    # The threads that anyio lends may all be busy with what the application does.
+    limiter = anyio.CapacityLimiter(1)
+    return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=limiter)
 
 
 def on_asyncio() -> bool:

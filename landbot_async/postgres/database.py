@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from landbot_async._core.arguments import methods
 from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.secret import Secret
-from landbot_async._core.shared_store import StoreAwayError, Threads, within
+from landbot_async._core.shared_store import StoreAwayError, Turns, in_thread
 
 from .statements import IS_THERE, LOCK, READ_COMMITTED, READ_COMMITTED_ALWAYS, VERSION, VERSION_OF, VERSIONS, Part
 
@@ -75,7 +75,7 @@ class Database:
         self._seconds = seconds
         self._own = _Connections(_checked_url(Secret(url_or_pool))) if isinstance(url_or_pool, str) else None
         self._pool: Any = self._own or _checked_pool(url_or_pool)
-        self._threads = Threads(_CONNECTIONS)
+        self._turns = Turns(_CONNECTIONS, seconds)
         self._made = False  # true once the tables are known to be there
 
     async def call(self, *arguments: Any) -> Sequence[Any]:
@@ -87,7 +87,7 @@ class Database:
         """
         call = _Call(self._pool, self._seconds, self._part, arguments, made=self._made, own=self._own is not None)
         try:
-            row: Sequence[Any] = await within(self._seconds, self._threads.run, call.run)
+            row: Sequence[Any] = await self._turns.call(in_thread, call.run)
         except _AWAY as error:
             self._made = False
             if self._own is not None:

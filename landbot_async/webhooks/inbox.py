@@ -258,7 +258,7 @@ class Inbox:
             def left(entries: list[Entry]) -> list[Delivery]:
                 # Their process may have died before the claims knew of them.
                 deliveries = [*self._unhandled(entries)]
-                tasks.start(partial(self._receiver.remember, deliveries))
+                self._receiver.remember(deliveries, tasks)
                 return deliveries
 
             for delivery in left(entries):

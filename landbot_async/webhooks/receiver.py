@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
@@ -45,6 +47,8 @@ _UNREADABLE: Final = {"platform": BAD_REQUEST, "apichat": OK}
 _CLAIM: Final = 30.0
 # Seconds that a shared store has for each call: a claim is kept before it expires, and a store that hangs is left.
 _PATIENCE: Final = 10.0
+# Seconds between two attempts to keep a claim.
+_AGAIN: Final = 1.0
 # Bytes of a body that are not counted while it is received: a usual delivery has 1,000 to 2,000.
 _UNCOUNTED: Final = 16_384
 # Bytes of all bodies that are being received, at most: these, or a few bodies of the largest size.
@@ -96,12 +100,14 @@ class Receiver:
         self._waits = type(claims) is not MemoryClaims  # a store may hang, but for this one
         self._opened: Opened | None = None
         self._in_progress = 0  # counted bytes of bodies that are being received
+        self._unkept: deque[Sequence[str]] = deque()  # the keys of claims that are to be kept
         self._refusals: set[Hashable] = set()  # why deliveries get 503, as the log has told
         self._dropped: set[str | None] = set()  # senders whose messages are dropped, as the log has told
 
     def open(self, opened: Opened) -> None:
         """Take deliveries from now on."""
         self._opened = opened
+        self._unkept = deque()
         self._refusals.clear()
 
     def close(self) -> None:
@@ -192,17 +198,29 @@ class Receiver:
         except _StoreError as error:
             what = "taken" if taken else "refused"
             log.error("the claims failed after a message was %s", what, exc_info=error.__cause__)
+            if taken:
+                self.remember([delivery], opened.tasks)
         return status
 
-    async def remember(self, deliveries: Iterable[Delivery]) -> None:
-        """Note in the claims that messages which stand in a file were taken. A store that is away is left alone."""
-        if self._claims is None:
+    def remember(self, deliveries: Iterable[Delivery], tasks: Background) -> None:
+        """Keep the claims of messages that were taken, in the background, and until the store does it.
+
+        Otherwise a copy would be taken when the claim has expired.
+        """
+        keys = [delivery.keys for delivery in deliveries if delivery.keys]
+        if self._claims is None or not keys:
             return
-        try:
-            for keys in filter(None, (delivery.keys for delivery in deliveries)):
-                await self._ask(self._claims.keep(keys, self._window))
-        except _StoreError as error:
-            log.warning("the claims failed: copies of messages in the file may be taken", exc_info=error.__cause__)
+        if not self._unkept:
+            tasks.start(partial(self._keep_all, self._claims, self._unkept))
+        self._unkept.extend(keys)
+
+    async def _keep_all(self, claims: Claims, unkept: deque[Sequence[str]]) -> None:
+        while unkept:
+            try:
+                await self._ask(claims.keep(unkept[0], self._window))
+                unkept.popleft()
+            except _StoreError:
+                await anyio.sleep(_AGAIN)
 
     async def _queue(self, delivery: Delivery, opened: Opened) -> int:
         dispatcher, journal, customer = opened.dispatcher, opened.journal, delivery.customer

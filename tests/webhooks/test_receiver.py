@@ -538,6 +538,25 @@ async def test_claims_that_fail_afterwards_change_nothing(
     assert f"the claims failed after a message was {told}" in caplog.text
 
 
+async def test_a_claim_that_could_not_be_kept_is_kept_when_the_store_is_back() -> None:
+    """It expires otherwise, and then a copy of a message that was handled would be taken."""
+    store = Store()
+    inbox, got = listening(claims=store, queue_size=8)
+    async with inbox:
+        store.failing = "keep"
+        assert await post(inbox, delivery(customer=1), "a") == 200
+        assert await post(inbox, delivery(customer=2), "b") == 200
+        await sleep(60)
+        store.failing = ""
+        await sleep(5)
+        assert [name for name, _ in store.calls] == ["claim"] * 2 + ["keep"] * 2
+        assert store.calls[0][1] == store.calls[2][1]
+        begun = anyio.current_time()
+    # Nothing holds up its end.
+    assert anyio.current_time() == begun
+    assert len(got) == 2
+
+
 @pytest.mark.parametrize(("after", "calls"), [(0.5, []), (1.5, ["claim", "keep"])])
 async def test_a_delivery_that_is_cancelled_is_taken_or_not(after: float, calls: list[str]) -> None:
     store = Store()
