@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import trio.testing
 from hypothesis import settings
 
+from landbot_async.outbox.journal.postgres import PART
+from landbot_async.postgres.database import make
 from landbot_async.sandbox.clock import VirtualLoop
 
-from .shared.servers import Postgres, Valkey
+from .shared.servers import Postgres, Valkey, schema_of
 
 TESTS = Path(__file__).parent
 
@@ -85,3 +88,19 @@ def postgres() -> Iterator[Postgres]:
     """Return a Postgres that the tests of this process share. A test that stops or changes it starts one of its own."""
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def schema(postgres: Postgres) -> str:
+    """Return the URL of a schema of the Outbox, which the tests of this process share."""
+    return schema_of(postgres)
+
+
+@pytest.fixture
+def database(schema: str) -> str:
+    """Return the URL of a database without an outbox in it."""
+    with psycopg.connect(schema, autocommit=True) as connection:
+        with connection.transaction():
+            make(connection, PART)
+        connection.execute("TRUNCATE landbot_about, landbot_outbox, landbot_message, landbot_turn RESTART IDENTITY")
+    return schema

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from landbot_async import (
@@ -12,11 +11,8 @@ from landbot_async import (
     TokenBucket,
 )
 from landbot_async._core.secret import Secret
-from landbot_async.outbox.journal.postgres import PART
 from landbot_async.outbox.journal.session import Session, Url
-from landbot_async.postgres.database import make
 from landbot_async.sandbox import Sandbox
-from tests.shared.servers import Postgres, schema_of
 
 from .helpers import QUICK
 
@@ -36,22 +32,6 @@ async def landbot(sandbox: Sandbox) -> AsyncIterator[AsyncLandbot]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "spring.campaign"
-
-
-@pytest.fixture(scope="session")
-def schema(postgres: Postgres) -> str:
-    """Return the URL of a schema of the Outbox, which the tests of this process share."""
-    return schema_of(postgres)
-
-
-@pytest.fixture
-def database(schema: str) -> str:
-    """Return the URL of a database without an outbox in it."""
-    with psycopg.connect(schema, autocommit=True) as connection:
-        with connection.transaction():
-            make(connection, PART)
-        connection.execute("TRUNCATE landbot_about, landbot_outbox, landbot_message, landbot_turn RESTART IDENTITY")
-    return schema
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A campaign in a process that is killed again and again, against a served sandbox that fails one request in eight."""
+"""A campaign in processes that are killed again and again, against a served sandbox that fails one request in eight."""
 
 import itertools
 import json
@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -31,21 +33,21 @@ LIFE: Final = (0.05, 1.2)
 
 # The campaign, as a user writes it: go on until all is settled. It tells the test what it finds, line by line.
 PROGRAM: Final = """
-import json, sys, anyio
+import json, os, sys, anyio
 from landbot_async import AsyncLandbot, RetryPolicy, TokenBucket
 from landbot_async.outbox import Outbox
 
-url, token, path, notes, loop, rate = sys.argv[1:]
+url, token, place, notes, loop, rate = sys.argv[1:]
 
 def note(**values):
     with open(notes, "a") as file:
-        print(json.dumps(values), file=file)
+        print(json.dumps({"process": os.getpid(), **values}), file=file)
 
 async def main():
     limiter, retry = TokenBucket(int(rate)), RetryPolicy(base=0.02, cap=0.2)
     async with (
         AsyncLandbot(token, base_url=url, limiter=limiter, retry=retry, timeout=2.0) as landbot,
-        Outbox(path, landbot, send_timeout=5.0, reconcile_after=0.6) as outbox,
+        Outbox(place, landbot, send_timeout=5.0, reconcile_after=0.6) as outbox,
     ):
         crashed = {each.key async for each in outbox.receipts("unknown") if "process ended" in each.error}
         note(opened=sorted(crashed))
@@ -88,15 +90,18 @@ class Account(NamedTuple):
     """Those of them that had not reached the server's work: needlessly unknown, or cut off by the server itself."""
 
 
-async def campaign(folder: Path, *, kills: int, messages: int, loop: str, rate: int = 60, seed: int = 0) -> Account:
-    """Run a campaign whose process is killed so many times, until everything is settled.
+async def campaign(
+    folder: Path, place: str, *, kills: int, messages: int, loops: Sequence[str], rate: int = 60, seed: int = 0
+) -> Account:
+    """Run a campaign whose processes are killed so many times, until everything is settled.
 
     Args:
-        folder: for the journal.
-        kills: how many SIGKILLs.
+        folder: for notes.
+        place: of the journal.
+        kills: how many SIGKILLs, to one process after the other.
         messages: how many messages.
-        loop: the event loop of the campaign.
-        rate: starts a second.
+        loops: the event loop of each process.
+        rate: starts a second, of all together.
         seed: of what is random here.
     """
     dice = random.Random(seed)
@@ -110,33 +115,36 @@ async def campaign(folder: Path, *, kills: int, messages: int, loop: str, rate: 
         )
         for number in range(messages)
     ]
-    path, notes = folder / "spring.campaign", folder / "notes.jsonl"
+    notes = folder / "notes.jsonl"
     sandbox = Sandbox(
         customers=customers, window="off", epoch=time.time() + 7200, latency=0.03, jitter=0.03, seed=seed, bot=False
     )
     done = 0
     async with served(sandbox) as (url, _):
-        arguments = [f"{url}v1/", sandbox.token, str(path), str(notes), loop, str(rate)]
-        async with AsyncLandbot(sandbox.token, base_url=arguments[0]) as landbot, Outbox(path, landbot) as outbox:
+        base_url, each_rate = f"{url}v1/", str(rate // len(loops))
+        starting = [partial(start, [base_url, sandbox.token, place, str(notes), loop, each_rate]) for loop in loops]
+        async with AsyncLandbot(sandbox.token, base_url=base_url) as landbot, Outbox(place, landbot) as outbox:
             await outbox.add_many(plan)
         for what, probability, after_the_work in FAULTS:
             sandbox.fault(what, times=None, probability=probability, after_the_work=after_the_work)
         notes.touch()
+        processes = [await begin() for begin in starting]
         while done < kills:
-            lines = len(notes.read_text(encoding="utf-8").splitlines())
-            async with await start(arguments) as process:
-                with anyio.fail_after(60):
-                    while len(notes.read_text(encoding="utf-8").splitlines()) == lines:  # noqa: ASYNC110  # a file
-                        await anyio.sleep(0.02)
-                await anyio.sleep(dice.uniform(*LIFE))
-                process.send_signal(signal.SIGKILL)
-                assert await process.wait() == -signal.SIGKILL, (
-                    "the campaign ended before its time: more messages, please"
-                )
+            turn = done % len(loops)
+            process = processes[turn]
+            with anyio.fail_after(60):
+                while f'"process": {process.pid}, ' not in notes.read_text(encoding="utf-8"):  # noqa: ASYNC110  # a file
+                    await anyio.sleep(0.02)
+            await anyio.sleep(dice.uniform(*LIFE))
+            process.send_signal(signal.SIGKILL)
+            assert await process.wait() == -signal.SIGKILL, "the campaign ended before its time: more messages, please"
+            await process.aclose()
+            processes[turn] = await starting[turn]()
             done += 1
-        async with await start(arguments) as process:
+        for process in processes:
             assert await process.wait() == 0
-    receipts = {each.key: each async for each in OutboxReader(path).receipts()}
+            await process.aclose()
+    receipts = {each.key: each async for each in OutboxReader(place).receipts()}
     assert len(receipts) == messages
     expected = Counter((each.customer_id, each.content) for each in plan if receipts[each.key].status == "sent")
     found = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
@@ -154,7 +162,7 @@ async def campaign(folder: Path, *, kills: int, messages: int, loop: str, rate: 
     )
     return Account(
         kills=done,
-        counts={str(name): count for name, count in (await OutboxReader(path).counts()).items() if count},
+        counts={str(name): count for name, count in (await OutboxReader(place).counts()).items() if count},
         reached=real.total(),
         lost=(expected - real).total(),
         doubled=(real - expected).total(),

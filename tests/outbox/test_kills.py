@@ -15,10 +15,16 @@ MESSAGES = int(os.environ.get("OUTBOX_MESSAGES", "120"))
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "postgres"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_killed_at_any_moment_nothing_is_lost_or_doubled(anyio_backend: Any, loop: str, tmp_path: Path) -> None:
-    account = await campaign(tmp_path, kills=KILLS, messages=MESSAGES, loop=loop)
+async def test_killed_at_any_moment_nothing_is_lost_or_doubled(
+    anyio_backend: Any, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """In a file, on each event loop; or two processes, one on each, share a campaign on Postgres."""
+    together = kind == "postgres"
+    place = request.getfixturevalue("database") if together else str(tmp_path / "spring.campaign")
+    loops = ["asyncio", "trio"] if together else [kind]
+    account = await campaign(tmp_path, place, kills=KILLS, messages=MESSAGES, loops=loops)
     print(account)
     assert (account.lost, account.doubled, account.out_of_order) == (0, 0, 0)
     assert set(account.counts) <= {"sent", "failed"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import httpx
+import psycopg
 import pytest
 
 from landbot_async import AsyncLandbot
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
 PAGE = text_of(ROOT / "docs/outbox.md")
 CODE = dict(blocks(PAGE))
-NIGHTLY, SETTLING, BACKGROUND, STEPS = CODE
+NIGHTLY, SETTLING, TOGETHER, BACKGROUND, STEPS = CODE
 
 
 @pytest.fixture
@@ -86,6 +87,21 @@ async def test_a_web_application_sends_in_the_background(
                 await sleep(0.01)
     assert "The run stopped: 401 Unauthorized" in caplog.text
     assert [each.text for each in sandbox.sent] == ["Your order 7 is paid.", "Your order 9 is paid."]
+
+
+async def test_a_message_is_queued_in_a_transaction(
+    sandbox: Sandbox, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE orders (number integer, paid boolean)")
+        try:
+            async with AsyncLandbot() as landbot:
+                await run(CODE[TOGETHER], landbot)
+        finally:
+            connection.execute("DROP TABLE orders")
+    assert capsys.readouterr().out == "paid-7 sent\n"
+    assert [each.text for each in sandbox.sent] == ["Your order 7 is paid."]
 
 
 async def test_steps_follow_the_message(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from landbot_async import AsyncLandbot
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.session import accepted, say
 
-from .journal import next_command, open_outbox, plural, quoted, summary
+from .journal import next_command, open_outbox, place, plural, quoted, summary
 
 
 async def retry(landbot: AsyncLandbot, file: Path, error: int | None) -> None:
@@ -70,4 +70,6 @@ async def forget(landbot: AsyncLandbot, file: Path, before: datetime | None) -> 
     """Delete contents, rows and phone numbers of ended messages from the file."""
     async with open_outbox(landbot, file) as outbox:
         count = await outbox.forget(before)
-    accepted(f"Deleted the contents of {plural(count, 'ended message')} from {file}. Keys, ids and statuses stay.")
+    accepted(
+        f"Deleted the contents of {plural(count, 'ended message')} from {place(file)}. Keys, ids and statuses stay."
+    )

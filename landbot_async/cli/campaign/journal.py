@@ -1,16 +1,21 @@
-"""The file of a campaign, and the environment variable that will name a database instead."""
+"""The place of a campaign: a file, or the database that the environment names."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from landbot_async import ConfigurationError, outbox
+from landbot_async._core.extras import MissingExtraError
+from landbot_async._core.secret import Secret
 from landbot_async.cli.environment import JOURNAL_URL
+from landbot_async.cli.exit_codes import ExitCode
+from landbot_async.cli.session import end
 from landbot_async.outbox.journal.rows import Kept
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import Status
@@ -25,34 +30,82 @@ GRACE: Final = 2.0
 Counts: TypeAlias = Mapping[Status, int]
 
 
-def check_journal(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse an environment that names a database.
+@asynccontextmanager
+async def open_outbox(
+    landbot: AsyncLandbot, file: Path, *, moved: bool = False, new: bool = False
+) -> AsyncGenerator[Outbox]:
+    """Open the Outbox of a campaign.
+
+    Args:
+        landbot: the client.
+        file: the campaign.
+        moved: accept a file that is a copy.
+        new: make the campaign if there is none.
 
     Raises:
-        ConfigurationError: it does.
+        ConfigurationError: the URL of the database, or what is installed, is unusable.
     """
-    if environment.get(JOURNAL_URL, "").strip():
+    url = database()
+    if url is None:
+        opened = outbox.Outbox(file, landbot, grace=GRACE, moved=moved)
+    else:
+        if not new:
+            await _check_there(url, file)
+        with _usable(url):
+            opened = outbox.Outbox(url.reveal(), landbot, name=name_of(file), grace=GRACE)
+    async with opened:
+        yield opened
+
+
+async def open_reader(file: Path) -> OutboxReader:
+    """Return what looks into a campaign, whether it runs or not.
+
+    Raises:
+        ConfigurationError: the URL of the database, or what is installed, is unusable.
+    """
+    url = database()
+    return outbox.OutboxReader(file) if url is None else await _check_there(url, file)
+
+
+async def _check_there(url: Secret, file: Path) -> OutboxReader:
+    """Return what looks into a campaign in a database. Without such a campaign the command ends, as without a file."""
+    with _usable(url):
+        reader = outbox.OutboxReader(url.reveal(), name=name_of(file))
+    if not await reader._look(lambda store: store.id):  # noqa: SLF001  # the same package
+        csv = quoted(file.with_suffix(".csv"))
+        end(ExitCode.USAGE, f"There is no campaign {place(file)}. Make it with: landbot campaign prepare {csv}")
+    return reader
+
+
+def database(environment: Mapping[str, str] = os.environ) -> Secret | None:
+    """Return the URL of the database that holds the campaigns, or None if they are files."""
+    url = Secret(environment.get(JOURNAL_URL, "").strip())
+    return url if url.reveal() else None
+
+
+@contextmanager
+def _usable(url: Secret) -> Generator[None]:
+    """Raise a `ConfigurationError` if the URL cannot be used. Its text has nothing of the URL."""
+    try:
+        if "://" not in url.reveal():
+            raise ValueError("it would be a file")
+        yield
+    except MissingExtraError as error:
+        raise ConfigurationError(f"{JOURNAL_URL}: {error}") from None
+    except ValueError:
         raise ConfigurationError(
-            f"{JOURNAL_URL} is set, but this version keeps campaigns in files only. Unset it; nothing was sent."
-        )
+            f"{JOURNAL_URL} must be a URL such as postgresql://user:password@host/database. Nothing was sent."
+        ) from None
 
 
-def open_outbox(landbot: AsyncLandbot, file: Path, *, moved: bool = False) -> Outbox:
-    """Return the Outbox of a campaign, to be entered."""
-    check_journal()
-    return outbox.Outbox(file, landbot, grace=GRACE, moved=moved)
+def name_of(file: Path) -> str:
+    """Return the name of a campaign in a database."""
+    return file.name.removesuffix(".campaign")
 
 
-def open_reader(file: Path) -> OutboxReader:
-    """Return what looks into a campaign, whether it runs or not."""
-    check_journal()
-    return outbox.OutboxReader(file)
-
-
-def remove(file: Path) -> None:
-    """Remove a campaign's file, which nobody has open."""
-    for each in (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm"))):
-        each.unlink(missing_ok=True)
+def place(file: Path) -> str:
+    """Return where a campaign is, in words."""
+    return file.name if database() is None else f"{name_of(file)} in the database of {JOURNAL_URL}"
 
 
 async def first_queued(opened: Outbox) -> Kept | None:

@@ -20,9 +20,10 @@ from landbot_async.cli.progress import A_SECOND, duration, progress
 from landbot_async.cli.session import Target, end, private_file, say
 from landbot_async.cli.writers import Printer, csv_cell, plain_table, visible
 from landbot_async.outbox import Outgoing
+from landbot_async.outbox.journal.store import Store
 
 from .customers import Chosen, Directory, choose
-from .journal import open_outbox, plural, quoted, remove
+from .journal import open_outbox, place, plural, quoted
 from .messages import CampaignMessage, TemplateMessage, TextMessage
 from .recipients import LeftOut, Recipient, recipients
 from .spreadsheet import Spreadsheet, SpreadsheetError, read_spreadsheet
@@ -196,12 +197,8 @@ def _messages(
 
 async def _queue(landbot: AsyncLandbot, file: Path, messages: Sequence[Outgoing]) -> Queued:
     """Queue messages in the campaign's file. As long as nothing was sent from it, it is begun anew."""
-    if await anyio.Path(file).exists():
-        async with open_outbox(landbot, file) as outbox:
-            counts = await outbox.counts()
-        if not (counts["sent"] or counts["unknown"] or counts["sending"]):
-            remove(file)
-    async with open_outbox(landbot, file) as outbox:
+    async with open_outbox(landbot, file, new=True) as outbox:
+        await outbox._open.journal.do(Store.begin_anew)  # noqa: SLF001  # the same package
         try:
             added = await outbox.add_many(messages)
         except KeyConflictError:
@@ -245,7 +242,7 @@ def _facts(asked: Preparation, sheet: Sheet, result: Result, queued: Queued) -> 
         name = f"+{each.recipient.phone}" if each.recipient.phone else f"customer {each.customer_id}"
         facts.append((label, f"{name}  {message.preview(each.recipient.cells)[:_SHOWN]}"))
     known = f", {queued.same:,} of them known before" if queued.same else ""
-    facts.append(("Queued", f"{plural(queued.new + queued.same, 'message')} in {asked.file.name}{known}"))
+    facts.append(("Queued", f"{plural(queued.new + queued.same, 'message')} in {place(asked.file)}{known}"))
     facts.append(("Time", f"{duration(len(chosen))} at {A_SECOND} a second, shared with all that uses this token"))
     return facts
 

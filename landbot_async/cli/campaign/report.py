@@ -79,7 +79,7 @@ def show_report(target: Target, file: Path) -> None:
 
 async def look(file: Path) -> dict[str, object]:
     """Return how a campaign stands. Nothing is changed, and it may be running."""
-    reader = open_reader(file)
+    reader = await open_reader(file)
     counts = await reader.counts()
     lately = await reader.sent_within(LATELY)
     runs = bool(lately and (counts["queued"] or counts["sending"]))
@@ -119,7 +119,7 @@ async def _errors(reader: OutboxReader) -> str:
 
 async def rows(file: Path) -> AsyncIterator[dict[str, object]]:
     """Yield what became of each row, in the order of the spreadsheet."""
-    async for receipt in open_reader(file).receipts():
+    async for receipt in (await open_reader(file)).receipts():
         row, phone = row_of(receipt.note)
         yield {
             "row": row,

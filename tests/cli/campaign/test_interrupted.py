@@ -92,7 +92,7 @@ class TestPrepare:
         assert "Queued: 2 messages" in landbot(*PREPARE)[0]
         assert sandbox.sent == []
 
-    @pytest.mark.parametrize("method", ["__aenter__", "counts", "add_many", "receipts", "__aexit__"])
+    @pytest.mark.parametrize("method", ["__aenter__", "add_many", "receipts", "__aexit__"])
     def test_cancelled_at_any_step_of_the_file_it_can_be_prepared_again(
         self, method: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from landbot_async import ConfigurationError
-from landbot_async.cli.campaign.journal import check_journal, next_command, quoted, remove, summary
+from landbot_async._core.extras import MissingExtraError
+from landbot_async.cli.campaign.journal import database, name_of, next_command, open_reader, place, quoted, summary
 from landbot_async.outbox.states import STATUSES, Status
 
 
@@ -13,12 +15,32 @@ def counts(**some: int) -> dict[Status, int]:
     return {status: some.get(status, 0) for status in STATUSES}
 
 
-def test_a_database_is_refused_until_there_is_one() -> None:
-    check_journal({})
-    check_journal({"LANDBOT_JOURNAL_URL": " "})
-    with pytest.raises(ConfigurationError, match="LANDBOT_JOURNAL_URL is set, but") as error:
-        check_journal({"LANDBOT_JOURNAL_URL": "postgresql://user:secret@db/x"})
+def test_the_environment_may_name_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert database({}) is None
+    assert database({"LANDBOT_JOURNAL_URL": " "}) is None
+    assert repr(database({"LANDBOT_JOURNAL_URL": "postgresql://u:secret@db/x"})) == "Secret('***')"
+    assert name_of(Path("a/spring.campaign")) == name_of(Path("spring")) == "spring"
+    assert place(Path("a/spring.campaign")) == "spring.campaign"
+    monkeypatch.setenv("LANDBOT_JOURNAL_URL", "postgresql://db/x")
+    assert place(Path("a/spring.campaign")) == "spring in the database of LANDBOT_JOURNAL_URL"
+
+
+@pytest.mark.parametrize("url", ["redis://u:secret@h", "postgresql://u:secret@[::1/x", "/a/file"])
+def test_a_url_that_cannot_be_used(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDBOT_JOURNAL_URL", url)
+    with pytest.raises(ConfigurationError, match="must be a URL such as postgresql://") as error:
+        anyio.run(open_reader, Path("spring.campaign"))
     assert "secret" not in str(error.value)
+
+
+def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise MissingExtraError("An Outbox on Postgres needs psycopg")
+
+    monkeypatch.setenv("LANDBOT_JOURNAL_URL", "postgresql://db/x")
+    monkeypatch.setattr("landbot_async.outbox.OutboxReader", missing)
+    with pytest.raises(ConfigurationError, match="LANDBOT_JOURNAL_URL: An Outbox on Postgres needs psycopg"):
+        anyio.run(open_reader, Path("spring.campaign"))
 
 
 @pytest.mark.parametrize(
@@ -40,10 +62,3 @@ def test_a_path_is_shown_as_one_types_it() -> None:
 def test_a_summary_has_what_there_is() -> None:
     assert summary(counts()) == "0 sent"
     assert summary(counts(sent=1234, failed=1, queued=2)) == "1,234 sent, 1 failed, 2 queued"
-
-
-def test_a_file_is_removed_with_its_companions(tmp_path: Path) -> None:
-    for name in ("a.campaign", "a.campaign-wal", "b.campaign"):
-        (tmp_path / name).touch()
-    remove(tmp_path / "a.campaign")
-    assert [each.name for each in tmp_path.iterdir()] == ["b.campaign"]

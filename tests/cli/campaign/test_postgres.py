@@ -1,0 +1,71 @@
+"""A campaign in Postgres: every command of a campaign, by LANDBOT_JOURNAL_URL, and no file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from landbot_async.cli.exit_codes import ExitCode
+from landbot_async.sandbox import Sandbox
+from tests.cli.helpers import landbot
+
+pytestmark = pytest.mark.real_time
+
+
+@pytest.fixture(autouse=True)
+def _in_postgres(database: str, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    monkeypatch.setenv("LANDBOT_JOURNAL_URL", database.replace("//postgres@", "//postgres:a-secret@"))
+    Path("spring.csv").write_text("customer_id,name\n1,Ana\n2,Bo\n4,Cid\n", encoding="utf-8")
+
+
+def campaign(verb: str, *words: str, code: ExitCode = ExitCode.DONE, file: str = "spring.campaign") -> tuple[str, str]:
+    out, said = landbot("campaign", verb, file, *words, code=code)
+    assert "a-secret" not in out + said
+    return out, said
+
+
+def prepare(text: str = "Hello {name}") -> tuple[str, str]:
+    return campaign("prepare", "--text", text, file="spring.csv")
+
+
+def rows(verb: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in campaign(verb, "--format", "jsonl")[0].splitlines()]
+
+
+def status() -> dict[str, object]:
+    [found] = rows("status")
+    return {name: value for name, value in found.items() if value and name in {"total", "queued", "sent", "unknown"}}
+
+
+def test_every_command(sandbox: Sandbox) -> None:
+    out, said = prepare("Hi {name}")
+    assert "Queued: 3 messages in spring in the database of LANDBOT_JOURNAL_URL" in out
+    assert "Next: landbot campaign run spring.campaign" in said
+    prepare()  # nothing was sent, so it begins anew
+    campaign("cancel", "spring-4")
+    assert "Finished: 2 sent, 1 cancelled" in campaign("run", "--yes")[1]
+    assert [each.text for each in sandbox.sent] == ["Hello Ana", "Hello Bo"]
+    assert status() == {"total": 3, "sent": 2}
+    Path("spring.csv").write_text("customer_id,name\n5,Dan\n6,Eve\n", encoding="utf-8")
+    assert "Queued: 2 messages" in prepare()[0]
+    sandbox.fault(412, method="POST", times=1)
+    sandbox.fault("lost_answer", method="POST", times=1)
+    campaign("run", "-y", code=ExitCode.SOME_UNKNOWN)
+    campaign("retry", "--error", "412")
+    campaign("run", "-y", code=ExitCode.SOME_UNKNOWN)
+    [unknown] = [each for each in rows("report") if each["status"] == "unknown"]
+    campaign("reconcile")
+    assert "it is sent" in campaign("resolve", str(unknown["key"]), "--sent", code=ExitCode.OTHER)[1]
+    campaign("forget")
+    assert [each["phone"] for each in rows("report")] == [""] * 5
+    assert sorted(each.customer_id for each in sandbox.sent) == [1, 2, 5, 6]
+    assert not Path("spring.campaign").exists()
+
+
+def test_a_campaign_that_is_not_there(sandbox: Sandbox) -> None:
+    for verb in ("run", "status", "report", "retry"):
+        said = campaign(verb, code=ExitCode.USAGE)[1]
+        assert "There is no campaign spring in the database of LANDBOT_JOURNAL_URL" in said
+        assert "Make it with: landbot campaign prepare spring.csv" in said
