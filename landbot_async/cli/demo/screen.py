@@ -21,7 +21,7 @@ from .play import CEILING, THING, WHAT, WHY, Fate, Job, Report, each_second, rat
 FRAMES_A_SECOND: Final = 12
 SECONDS_A_LINE: Final = 3.0
 DOTS_A_ROW: Final = 60
-STANDING: Final = 42
+STANDING: Final = 43
 """Columns of the longest progress in words, such as `100 of 180 sent, 10.0 requests/s, 18 s left`."""
 BAR: Final = 30
 GAP: Final = 3
@@ -159,8 +159,9 @@ def picture(job: Job, *, ascii_only: bool) -> RenderableType:
     """Return a job as a picture: bar, rate, a dot for each customer, and the last lines of its log."""
     bar = Table.grid(padding=(0, 2), expand=True)
     bar.add_column(ratio=1)
-    bar.add_column(no_wrap=True, min_width=STANDING)
-    bar.add_row(ProgressBar(total=job.plan.customers, completed=job.sent, finished_style="green"), Text(standing(job)))
+    bar.add_column()
+    progress = ProgressBar(total=job.plan.customers, completed=job.sent, finished_style="green")
+    bar.add_row(progress, Text(standing(job).ljust(STANDING)))
     parts: list[RenderableType] = [Constrain(bar, BAR + 2 + STANDING)]
     if not ascii_only:
         parts.append(pulse(job))
