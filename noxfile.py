@@ -264,7 +264,7 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session
 def kills(session: nox.Session) -> None:
-    """Kill a campaign of the Outbox a hundred times on each event loop; `nox -s kills -- 20 1000` sets the numbers."""
+    """Kill a campaign of the Outbox a hundred times, in files and on Postgres; `nox -s kills -- 20 1000` sets the numbers."""
     session.install("-e", ".[all]", *_group("test"))
     kills, messages = session.posargs or ("100", "5000")
     session.run(
@@ -300,5 +300,14 @@ def daily(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Run the benchmarks, which print tables and draw pictures."""
     session.install(".[all]", *_group("benchmarks"))
-    for name in session.posargs or ("limiter", "shared", "overhead", "structure", "sandbox", "inbox", "outbox"):
+    for name in session.posargs or (
+        "limiter",
+        "shared",
+        "overhead",
+        "structure",
+        "sandbox",
+        "inbox",
+        "outbox",
+        "outbox_postgres",
+    ):
         session.run("python", f"benchmarks/{name}.py")

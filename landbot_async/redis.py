@@ -206,7 +206,8 @@ class RedisTokenBucket(SharedTokenBucket):
         per: float = 1.0,
         on_store_error: Literal["raise", "wait"] = "raise",
     ) -> None:
-        super().__init__(_Limits(client_or_url, key), rate=rate, per=per, on_store_error=on_store_error)
+        given, client_or_url = Secret(client_or_url), None  # no frame of a traceback shows a password in it
+        super().__init__(_Limits(given, key), rate=rate, per=per, on_store_error=on_store_error)
 
 
 class RedisClaims(SharedClaims):
@@ -223,14 +224,15 @@ class RedisClaims(SharedClaims):
     """
 
     def __init__(self, client_or_url: Any, *, key: str = "inbox") -> None:
-        super().__init__(_ClaimStore(client_or_url), f"landbot:{{{store_key(key)}}}:")
+        given, client_or_url = Secret(client_or_url), None  # as above
+        super().__init__(_ClaimStore(given), f"landbot:{{{store_key(key)}}}:")
 
 
 class _ClaimStore:
     """Claims in Redis, as `SharedClaims` needs them."""
 
-    def __init__(self, client_or_url: Any) -> None:
-        self._client = _Client(client_or_url, CLAIMS_DEADLINE)
+    def __init__(self, given: Secret) -> None:
+        self._client = _Client(given, CLAIMS_DEADLINE)
 
     async def ask(self, operation: ClaimOperation, keys: Sequence[bytes], owner: str, seconds: float) -> int:
         """Return the outcome."""
@@ -244,9 +246,9 @@ class _ClaimStore:
 class _Limits:
     """Limits in Redis, as `SharedTokenBucket` needs them."""
 
-    def __init__(self, client_or_url: Any, key: str) -> None:
+    def __init__(self, given: Secret, key: str) -> None:
         self._key = f"landbot:{{{store_key(key)}}}:limit"
-        self._client = _Client(client_or_url, DEADLINE)
+        self._client = _Client(given, DEADLINE)
 
     async def ask(self, operation: Operation, *numbers: int) -> Sequence[int]:
         """Return the three numbers of the outcome."""
@@ -273,16 +275,14 @@ _CLAIM: Final = _Script(CLAIMS)
 class _Client:
     """A client of redis-py, of either kind, whose commands have a time limit of `seconds`."""
 
-    def __init__(self, client_or_url: Any, seconds: float) -> None:
+    def __init__(self, given: Secret, seconds: float) -> None:
         self._seconds = seconds
-        self._own: Redis | None = None
-        if isinstance(client_or_url, str):
-            client_or_url = self._own = _connected_to(Secret(client_or_url), seconds)
-        if client_or_url is None:
+        self._own: Redis | None = _connected_to(given, seconds) if isinstance(given.reveal(), str) else None
+        self._client: Any = given.reveal() if self._own is None else self._own
+        if self._client is None:
             raise TypeError("client_or_url must be a client of redis-py or a URL, not None")
-        methods("client_or_url", client_or_url, "eval", "evalsha", "execute_command")
-        self._client = client_or_url
-        self._is_async = inspect.iscoroutinefunction(client_or_url.execute_command)
+        methods("client_or_url", self._client, "eval", "evalsha", "execute_command")
+        self._is_async = inspect.iscoroutinefunction(self._client.execute_command)
         self._turns = Turns(_CONNECTIONS, seconds)
 
     async def run(self, script: _Script, keys: Sequence[str | bytes], *arguments: str | int) -> Any:

@@ -135,3 +135,17 @@ async def lent_to(
         kind(TOKEN, http_client=client, **given) as made,
     ):
         yield made, requests
+
+
+def shown(error: BaseException | None) -> str:
+    """Return an error as a tool shows it that prints the variables of each frame of ours and the drivers'."""
+    lines: list[str] = []
+    while error is not None:
+        lines.append(repr(error))
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals["__name__"].startswith(("landbot_async", "psycopg", "redis")):
+                for value in frame.f_locals.values():
+                    with contextlib.suppress(AttributeError):  # an object that was not made
+                        lines.append(repr(value))
+        error = error.__cause__ or error.__context__
+    return "\n".join(lines)

@@ -399,8 +399,8 @@ class Outbox:
             raise OutboxError(f"The message {key!r} cannot be resolved: {known}. Only unknown ones can.")
         if outcome == "sent":
             await opened.journal.do(partial(Store.found, kept=kept, evidence="resolved"))
-        else:
-            await opened.journal.do(partial(Store.absent, kept=kept))
+        elif not await opened.journal.do(partial(Store.absent, kept=kept)):
+            raise OutboxError(f"The message {key!r} cannot be resolved: it was settled in this moment, by evidence.")
         opened.workers.changed()
 
     # Changing

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from landbot_async._core.extras import extra_required
+from landbot_async._core.secret import Secret
 from landbot_async._core.shared_limiter import (
     DEADLINE,
     Operation,
@@ -66,7 +67,8 @@ class PostgresTokenBucket(SharedTokenBucket):
         per: float = 1.0,
         on_store_error: Literal["raise", "wait"] = "raise",
     ) -> None:
-        super().__init__(_Limits(url_or_pool, key), rate=rate, per=per, on_store_error=on_store_error)
+        given, url_or_pool = Secret(url_or_pool), None  # no frame of a traceback shows a password in it
+        super().__init__(_Limits(given, key), rate=rate, per=per, on_store_error=on_store_error)
 
 
 class PostgresClaims(SharedClaims):
@@ -84,14 +86,15 @@ class PostgresClaims(SharedClaims):
     """
 
     def __init__(self, url_or_pool: Any, *, key: str = "inbox") -> None:
-        super().__init__(_ClaimStore(url_or_pool), f"{store_key(key)}:")
+        given, url_or_pool = Secret(url_or_pool), None  # as above
+        super().__init__(_ClaimStore(given), f"{store_key(key)}:")
 
 
 class _ClaimStore:
     """Claims in Postgres, as `SharedClaims` needs them."""
 
-    def __init__(self, url_or_pool: Any) -> None:
-        self._database = Database(url_or_pool, CLAIMS_PART, CLAIMS_DEADLINE)
+    def __init__(self, given: Secret) -> None:
+        self._database = Database(given, CLAIMS_PART, CLAIMS_DEADLINE)
 
     async def ask(self, operation: ClaimOperation, keys: Sequence[bytes], owner: str, seconds: float) -> int:
         """Return the outcome."""
@@ -106,9 +109,9 @@ class _ClaimStore:
 class _Limits:
     """Limits in Postgres, as `SharedTokenBucket` needs them."""
 
-    def __init__(self, url_or_pool: Any, key: str) -> None:
+    def __init__(self, given: Secret, key: str) -> None:
         self._key = store_key(key)
-        self._database = Database(url_or_pool, LIMITS_PART, DEADLINE)
+        self._database = Database(given, LIMITS_PART, DEADLINE)
 
     async def ask(self, operation: Operation, *numbers: int) -> Sequence[int]:
         """Return the three numbers of the outcome."""

@@ -50,10 +50,7 @@ class _Connections:
         try:
             connection = self._free.pop()
         except IndexError:
-            # libpq takes whole seconds, and two at the least. The caller has left by then.
-            connection = psycopg.connect(
-                self._url.reveal(), autocommit=True, connect_timeout=max(2, round(timeout)), prepare_threshold=None
-            )
+            connection = self._connect(timeout)
             connection.execute(READ_COMMITTED_ALWAYS)
         try:
             yield connection
@@ -61,6 +58,17 @@ class _Connections:
             connection.close()
             raise
         self._free.append(connection)
+
+    def _connect(self, timeout: float) -> psycopg.Connection[Any]:
+        try:
+            # libpq takes whole seconds, and two at the least. The caller has left by then.
+            return psycopg.connect(
+                self._url.reveal(), autocommit=True, connect_timeout=max(2, round(timeout)), prepare_threshold=None
+            )
+        except psycopg.Error as error:
+            # Without the frames of psycopg, in which the URL stands, and the errors that came before.
+            error.__context__ = None
+            raise error.with_traceback(None) from None
 
     def close(self) -> None:
         """Close those that are not in use."""
@@ -70,11 +78,11 @@ class _Connections:
 class Database:
     """Calls of one part's function, each in a transaction of its own with a time limit of `seconds`."""
 
-    def __init__(self, url_or_pool: Any, part: Part, seconds: float) -> None:
+    def __init__(self, given: Secret, part: Part, seconds: float) -> None:
         self._part = part
         self._seconds = seconds
-        self._own = _Connections(_checked_url(Secret(url_or_pool))) if isinstance(url_or_pool, str) else None
-        self._pool: Any = self._own or _checked_pool(url_or_pool)
+        self._own = _Connections(_checked_url(given)) if isinstance(given.reveal(), str) else None
+        self._pool: Any = self._own or _checked_pool(given.reveal())
         self._turns = Turns(_CONNECTIONS, seconds)
         self._made = False  # true once the tables are known to be there
 

@@ -6,6 +6,9 @@ import pytest
 
 from landbot_async import AsyncLandbot, JournalMismatchError, KeyConflictError, OutboxError
 from landbot_async.outbox import Added, AssignBot, Outbox, OutboxReader, Outgoing, SetFields
+from landbot_async.outbox.journal.rows import Kept
+from landbot_async.outbox.journal.store import Store
+from landbot_async.outbox.states import State
 from landbot_async.sandbox import Sandbox
 from tests.helpers import TOKEN, Unlimited
 
@@ -113,6 +116,25 @@ async def test_what_is_unknown_is_looked_up_or_resolved(place: str, sandbox: San
             await outbox.resolve("told", "queued")
         assert await counts(outbox) == {"sent": 6}
     assert len(sandbox.sent) == 6
+
+
+async def test_one_that_is_settled_while_a_person_decides(
+    place: str, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Outbox(place, landbot) as outbox:
+        sandbox.fault("lost_answer", method="POST", times=1)
+        await outbox.text(1, "Hi", key="a")
+        await receipts(outbox)
+        monkeypatch.setattr(Store, "find", found_by_a_hook)
+        with pytest.raises(OutboxError, match="settled in this moment"):
+            await outbox.resolve("a", "queued")
+        assert await counts(outbox) == {"sent": 1}
+
+
+def found_by_a_hook(store: Store, key: str) -> Kept:
+    [kept] = store.unknown(0, 1)
+    assert store.found(kept, "hook") is State.SENT
+    return kept
 
 
 async def test_a_journal_belongs_to_its_account(place: str, sandbox: Sandbox, landbot: AsyncLandbot) -> None:

@@ -15,7 +15,7 @@ MESSAGES = int(os.environ.get("OUTBOX_MESSAGES", "120"))
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("kind", ["asyncio", "trio", "postgres"])
+@pytest.mark.parametrize("kind", ["asyncio", "trio", pytest.param("postgres", marks=pytest.mark.once)])
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_killed_at_any_moment_nothing_is_lost_or_doubled(
     anyio_backend: Any, kind: str, tmp_path: Path, request: pytest.FixtureRequest

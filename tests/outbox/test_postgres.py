@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import threading
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -30,6 +28,7 @@ from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.session import AwayError, Session, Url
 from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
+from tests.helpers import shown
 from tests.shared.servers import Postgres, fresh, schema_of
 
 from .helpers import counts, keys, receipts, said, texts
@@ -172,6 +171,7 @@ class TestSomebodyElsesTransaction:
         other.close()
 
 
+@pytest.mark.once
 class TestSeveralProcesses:
     async def test_they_share_a_campaign_and_a_customer_s_order(
         self, database: str, sandbox: Sandbox, landbot: AsyncLandbot
@@ -298,20 +298,6 @@ class TestTheUrl:
         assert issubclass(MissingExtraError, ModuleNotFoundError)
 
 
-def shown(error: BaseException | None) -> str:
-    """Return an error as a tool shows it that prints the variables of each frame of ours, and of psycopg's."""
-    lines: list[str] = []
-    while error is not None:
-        lines.append(repr(error))
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if frame.f_globals["__name__"].startswith(("landbot_async", "psycopg")):
-                for value in frame.f_locals.values():
-                    with contextlib.suppress(AttributeError):  # an object that was not made
-                        lines.append(repr(value))
-        error = error.__cause__ or error.__context__
-    return "\n".join(lines)
-
-
 class TestTables:
     async def test_those_of_a_later_version(
         self, database: str, landbot: AsyncLandbot, direct: psycopg.Connection[Any]
@@ -356,6 +342,7 @@ async def open_once(url: str, landbot: AsyncLandbot) -> None:
         pass
 
 
+@pytest.mark.once
 class TestAway:
     async def test_one_that_is_killed_and_back_in_the_middle_of_a_run(
         self, postgres: Postgres, database: str, sandbox: Sandbox, landbot: AsyncLandbot

@@ -11,7 +11,7 @@ from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.sandbox import Sandbox
 from tests.cli.helpers import landbot
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.once]
 
 
 @pytest.fixture(autouse=True)
