@@ -264,7 +264,7 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session
 def kills(session: nox.Session) -> None:
-    """Kill a campaign of the Outbox a hundred times, in files and on Postgres; `nox -s kills -- 20 1000` sets the numbers."""
+    """Kill campaigns of the Outbox, on SQLite and Postgres, a hundred times each; `-- 20 1000` sets the numbers."""
     session.install("-e", ".[all]", *_group("test"))
     kills, messages = session.posargs or ("100", "5000")
     session.run(
