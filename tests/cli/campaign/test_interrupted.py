@@ -1,9 +1,12 @@
 """Campaigns that are interrupted: by a signal, by a cancellation, and by a second command on the same file."""
 
 import asyncio
+import functools
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -129,6 +132,57 @@ class TestPrepare:
         asked = Preparation(Path("spring.csv"), TextMessage("Hello again"), 9)
         cancelled_task(sandbox, monkeypatch, lambda client: prepare(client, asked, read(asked)), request_number)
         assert Path("spring.campaign").read_bytes() == before
+
+
+@ON_ASYNCIO
+class TestRun:
+    """The first signal lets what is on the wire end; the second does not wait long for it."""
+
+    @pytest.fixture(autouse=True)
+    def _many(self, sandbox: Sandbox) -> None:
+        rows = "\n".join(map(str, range(1, 31)))
+        Path("spring.csv").write_text(f"customer_id\n{rows}\n", encoding="utf-8")
+        landbot("campaign", "prepare", "spring.csv", "--text", "Hello")
+
+    def run(self, sandbox: Sandbox, patch: pytest.MonkeyPatch, latency: float, act: Callable[[], None]) -> None:
+        """Act at the first message, when the next ones are on their way."""
+        left = iter([True, *[False] * 100])
+
+        def notice(event: Event) -> None:
+            if isinstance(event, RequestSent) and next(left):
+                act()
+
+        sandbox.fault("latency", latency=latency, times=None)
+        client = functools.partial(sandbox.client, limiter=TokenBucket(rate=50), on_event=notice)
+        patch.setattr("landbot_async.cli.session.open_client", client)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_once(self, number: signal.Signals, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.run(sandbox, monkeypatch, 0.3, lambda: os.kill(os.getpid(), number))
+        said = landbot("campaign", "run", "spring.campaign", "--yes", code=ExitCode.STOPPED)[1]
+        assert "Stopping: what is on the wire is finished first." in said
+        assert set(statuses()) == {"sent", "queued"}
+        disconnect(sandbox, monkeypatch)
+        landbot("campaign", "run", "spring.campaign", "--yes")
+        assert sorted(each.customer_id for each in sandbox.sent) == list(range(1, 31))
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_twice(self, number: signal.Signals, code: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        def act() -> None:
+            os.kill(os.getpid(), number)
+            threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+
+        self.run(sandbox, monkeypatch, 30.0, act)
+        began = time.monotonic()
+        landbot("campaign", "run", "spring.campaign", "--yes", code=code)
+        assert time.monotonic() - began < 20
+        assert set(statuses()) == {"unknown", "queued"}
+        unknown = statuses().count("unknown")
+        disconnect(sandbox, monkeypatch)
+        landbot("campaign", "run", "spring.campaign", "--yes", code=ExitCode.SOME_UNKNOWN)
+        reached = [each.customer_id for each in sandbox.sent]
+        assert len(reached) == len(set(reached))
+        assert (statuses().count("unknown"), statuses().count("sent")) == (unknown, 30 - unknown)
 
 
 class TestReconcile:
