@@ -125,14 +125,16 @@ class SharedStart:
 
     Attributes:
         at: its time in the store, in microseconds.
-        counted: the time from which it counts, in seconds of the event loop's clock.
+        counted: the time from which it counts, in seconds of the event loop's clock, at the latest.
+        earliest: that time at the earliest, because the reply of the store takes some time.
     """
 
-    __slots__ = ("at", "counted")
+    __slots__ = ("at", "counted", "earliest")
 
-    def __init__(self, at: int, counted: float) -> None:
+    def __init__(self, at: int, counted: float, earliest: float) -> None:
         self.at: int = at
         self.counted: float = counted
+        self.earliest: float = earliest
 
 
 class SharedTicket:
@@ -347,20 +349,22 @@ class SharedTokenBucket(StoreUser[LimitStore]):
             start, at = self._late[0]
             await self._ask("written", start.at, round((anyio.current_time() - at) * 1e6))
             del self._late[0]
-        outcome, wait, at = await self._ask("confirm", max(0, round((slot - anyio.current_time()) * 1e6)))
+        asked = anyio.current_time()
+        outcome, wait, at = await self._ask("confirm", max(0, round((slot - asked) * 1e6)))
         then = anyio.current_time() + wait / 1e6
         if self._is_silent():
             pass  # a start that was counted is left unused
         elif outcome == Outcome.COUNTED:
-            self._slot, self._start, self._last = None, SharedStart(at, then), then
+            self._slot, self._start, self._last = None, SharedStart(at, then, asked + wait / 1e6), then
         else:
             self._slot = then
 
     async def _renew(self, start: SharedStart) -> bool:
+        asked = anyio.current_time()
         outcome, _, at = await self._ask("renew", start.at)
         if outcome != Outcome.COUNTED or self._is_silent():
             return False
-        start.at, start.counted = at, anyio.current_time()
+        start.at, start.counted, start.earliest = at, anyio.current_time(), asked
         return True
 
     async def _ask(self, operation: Operation, first: int = 0, second: int = 0) -> tuple[int, int, int]:
@@ -394,8 +398,8 @@ class SharedTokenBucket(StoreUser[LimitStore]):
 
     def _note_written(self, start: SharedStart) -> None:
         now = anyio.current_time()
-        if now - start.counted > _SOON * self.per:
-            start.counted = now
+        if now - start.earliest > _SOON * self.per:
+            start.counted = start.earliest = now
             self._late.append((start, now))
 
 

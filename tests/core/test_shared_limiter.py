@@ -175,13 +175,13 @@ class TestPriorities:
         assert client.order == ["low 0", "normal", "low 1", "low 2"]
 
     async def test_the_heads_of_both_queues_ask_for_one_slot(self) -> None:
-        remote = Remote(delay=0.1)
+        remote = Remote(delay=0.006)
         client = Client(bucket(remote))
         async with create_task_group() as group:
             group.start_soon(client.send, "low", "low")
-            await sleep(0.05)
+            await sleep(0.003)
             group.start_soon(client.send, "normal")
-            await sleep(0.17)
+            await sleep(0.0102)
             assert remote.calls == ["reserve", "confirm"]
         assert client.order == ["normal", "low"]
         assert remote.calls == ["reserve", "confirm"] * 2
@@ -377,6 +377,19 @@ class TestTicket:
         ticket.written()
         await limiter.acquire()
         assert "written" not in remote.calls
+
+    async def test_a_slow_store_counts_a_start_before_its_reply_is_here(self) -> None:
+        """So the process may send it late, and reports that."""
+        remote = Remote(delay=0.1)
+        limiter, starts = bucket(remote), list[float]()
+        for number in range(25):
+            if number == 8:
+                remote.delay = 0.001
+            ticket = await limiter.acquire()
+            ticket.started()
+            starts.append(current_time())
+        assert "written" in remote.calls
+        assert most_in(starts, 1.0) <= 10
 
 
 class TestStoreAway:
