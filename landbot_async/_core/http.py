@@ -60,8 +60,11 @@ PLACES: Final = 32
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 # The packages that speak the protocols. An error of any kind that comes from within one is a fault of the wire.
 _PROTOCOLS: Final = frozenset({"httpcore", "httpcore2", "h11", "h2", "hpack", "hyperframe", "socksio"})
-# Errors of the wire, by the names of their base classes. The last three come of a Location, and of a hook's own call.
-_OF_THE_WIRE: Final = frozenset({"RequestError", "OSError", "InvalidURL", "IDNAError", "HTTPStatusError"})
+# Errors of the wire, by the names of their base classes. Two come of a Location. The last two come of hooks: of their
+# own calls, and of a response that they close or read in part.
+_OF_THE_WIRE: Final = frozenset(
+    {"RequestError", "OSError", "InvalidURL", "IDNAError", "HTTPStatusError", "StreamError"}
+)
 
 
 class HTTPClient(Protocol):

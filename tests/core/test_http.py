@@ -144,6 +144,24 @@ def borrower(client: Any, **options: Any) -> AsyncLandbot:
 
 @pytest.mark.anyio
 class TestHooks:
+    @pytest.mark.parametrize("closes", [True, False])
+    async def test_a_response_that_it_takes_away_is_unknown(self, closes: bool) -> None:
+        async def take(response: Any) -> None:
+            if closes:
+                await response.aclose()
+            else:
+                async for _ in response.aiter_raw():
+                    pass
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b'{"success": true}'
+
+        hooks = {"response": [take]}
+        async with lender(lambda _: HTTP.Response(200, content=pieces()), event_hooks=hooks) as client:
+            with pytest.raises(APIConnectionError, match="got no complete response") as caught:
+                await borrower(client).customers.send_text(1, "Hi")
+        assert (caught.value.attempts, caught.value.safe_to_retry) == (1, False)
+
     async def test_a_failure_of_its_own_after_the_send_is_no_proof(self) -> None:
         """The hook meets a ConnectError of its own, but the message was sent: it must not be sent again."""
         sent = 0
