@@ -320,7 +320,9 @@ class Sandbox(Contents):
             RuntimeError: outside `async with sandbox`, where no delivery could be made.
         """
         if not self._open:
-            raise RuntimeError("write() makes deliveries, so it needs `async with sandbox`.")
+            raise RuntimeError(
+                "write() makes deliveries, so it needs `async with sandbox` (with TestClient: in its portal)."
+            )
         self.customer(customer_id)
         content, rest = message_content(
             filled_text("type", type), optional_text("text", text), json_value("data", data)

@@ -106,8 +106,8 @@ class Customers(Resource):
         customer on each channel, so there may be several.
 
         Args:
-            phone: the number with its country code, and without a 00 in front; compared by its digits, so
-                `"+34 696 336 450"` finds `"34696336450"`.
+            phone: the number with its country code; compared by its digits, so `"+34 696 336 450"` and
+                `"0034 696 336 450"` find `"34696336450"`.
             email: the address; compared without regard to case.
             channel_id: only those on this channel.
 
@@ -120,11 +120,12 @@ class Customers(Resource):
         if (phone is None) == (email is None):
             raise TypeError("give either phone or email")
         if phone is not None:
-            digits = _digits(filled_text("phone", phone))
+            given = _digits(filled_text("phone", phone))
+            digits = given.removeprefix("00")
             if not digits:
                 raise ValueError("phone must contain a digit")
             found = await self.list(search=digits, search_by="phone", channel_id=channel_id).collect()
-            return [customer for customer in found if _digits(customer.phone or "") == digits]
+            return [customer for customer in found if _digits(customer.phone or "") in {digits, given}]
         address = filled_text("email", email).strip()
         found = await self.list(search=address, search_by="email", channel_id=channel_id).collect()
         return [customer for customer in found if (customer.email or "").casefold() == address.casefold()]
@@ -245,7 +246,7 @@ class Customers(Resource):
 
         Args:
             opt_in_token: the token of the opt-in channel, such as `"W-…"`.
-            phone: the number with its country code, and without a 00 in front. Only its digits count.
+            phone: the number with its country code. Only its digits count, without a 00 in front.
 
         Raises:
             ConfigurationError: `base_url` is not Landbot's, and neither `opt_in_base_url` nor LANDBOT_OPT_IN_BASE_URL
@@ -442,7 +443,7 @@ def _digits(text: str) -> str:
 
 def _international(phone: Secret) -> Secret:
     """Return a phone number as the opt-in takes it. Texts that repeat its digits are masked."""
-    digits = _digits(phone.reveal())
+    digits = _digits(phone.reveal()).removeprefix("00")
     if digits:
         return Secret(f"+{digits}", core=digits)
     raise ValueError("phone must contain a digit")

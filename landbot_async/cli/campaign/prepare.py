@@ -104,7 +104,10 @@ def read(asked: Preparation) -> Sheet:
     columns = spreadsheet.columns
     by_phone = "customer_id" not in columns
     if by_phone and "phone" not in columns:
-        end(ExitCode.USAGE, f"{asked.path} has no column customer_id or phone. Its columns: {', '.join(columns)}.")
+        end(
+            ExitCode.USAGE,
+            f"{asked.path} has no column customer_id or phone: rename one. Its columns: {', '.join(columns)}.",
+        )
     if by_phone and asked.channel_id is None:
         end(ExitCode.USAGE, "The rows are phone numbers: say on which channel, with --channel ID.")
     if missing := [name for name in asked.message.columns if name not in columns]:
@@ -163,7 +166,10 @@ async def _known_template(landbot: AsyncLandbot, message: TemplateMessage, chann
     # How Landbot tells languages is not documented, so a difference is said and decides nothing.
     listed = languages(found)
     if isinstance(listed, str) and message.language not in listed.split(", "):
-        say(f"Landbot lists template {found.id} with {listed}, and not with {message.language}.")
+        say(
+            f"Landbot lists template {found.id} with {listed}, and not with {message.language}. If Landbot does not"
+            " have it, every message will fail: prepare the campaign again with another --language."
+        )
     return TemplateMessage(message.template_id, message.language, message.columns, found.text)
 
 

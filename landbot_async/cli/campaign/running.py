@@ -187,4 +187,4 @@ async def test(landbot: AsyncLandbot, asked: Running, phone: str) -> None:
         lambda client: client.request("POST", path, json=step.body),
         f"the test may have been sent. Look first: landbot transcript {customer}",
     )
-    accepted(f"Landbot accepted the message to customer {kept.customer_id} as a test to customer {customer}.")
+    accepted(f"Landbot accepted a test: the message for customer {kept.customer_id}, sent to customer {customer}.")

@@ -67,7 +67,8 @@ def prepare(  # noqa: PLR0917  # typer's options
         int | None, id_option("--template", help="Send this template; see `landbot templates`.")
     ] = None,
     language: Annotated[
-        str | None, typer.Option(metavar="LANGUAGE", show_default=False, callback=encodable, help="Of the template.")
+        str | None,
+        typer.Option(metavar="LANGUAGE", show_default=False, callback=encodable, help="Language of the template."),
     ] = None,
     params: Annotated[
         list[str] | None,
@@ -78,7 +79,8 @@ def prepare(  # noqa: PLR0917  # typer's options
         typer.Option(metavar="TEXT", show_default=False, help="Send this text; {column} is a gap, a dash is stdin."),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(metavar="NAME", show_default=False, help="If the one that is said is wrong.")
+        str | None,
+        typer.Option(metavar="NAME", show_default=False, help="Encoding of the file, if it is detected wrongly."),
     ] = None,
 ) -> None:
     """Check a spreadsheet and queue its messages in a file. Nothing is sent.

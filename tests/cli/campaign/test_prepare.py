@@ -170,7 +170,7 @@ def test_a_large_campaign_is_tried_with_some_first(sandbox: Sandbox) -> None:
             ("--text", "x"),
             "name\n1\n",
             ExitCode.USAGE,
-            "spring.csv has no column customer_id or phone. Its columns: name.",
+            "spring.csv has no column customer_id or phone: rename one. Its columns: name.",
         ),
         (
             ("--text", "{x}"),

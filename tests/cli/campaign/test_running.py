@@ -145,7 +145,7 @@ def test_a_test_goes_to_one_phone_and_counts_for_nothing(sandbox: Sandbox, prepa
     prepared(2, 4)
     out, said = landbot("campaign", "run", "spring.campaign", "--test-to", "+34 600 000 006", "--yes")
     assert said == "SANDBOX sandbox.invalid · one message as a test to +34 600 000 006, and to nobody else\n"
-    assert out == "Landbot accepted the message to customer 2 as a test to customer 6.\n"
+    assert out == "Landbot accepted a test: the message for customer 2, sent to customer 6.\n"
     assert [(each.customer_id, each.text) for each in sandbox.sent] == [(6, "Hello")]
     assert [each["status"] for each in rows("campaign", "report", "spring.campaign")] == ["queued", "queued"]
     said = run("--test-to", "+34 999", "--yes", code=ExitCode.NOT_FOUND)

@@ -345,6 +345,12 @@ async def test_a_phone_is_found_by_its_digits_alone(phone: str) -> None:
         assert [customer.id for customer in await landbot.customers.find(phone=phone)] == [1, 2]
 
 
+async def test_a_phone_with_00_in_front_is_found_with_and_without_it() -> None:
+    async with lent(lambda _: people("phone", *PHONES)) as (landbot, requests):
+        assert [customer.id for customer in await landbot.customers.find(phone="0034 696 336 450")] == [1, 2, 3]
+    assert requests[0].url.params["search"] == "34696336450"
+
+
 EMAILS = ["ava@x.example", "AVA@X.example", "ava@x.example.org", "dava@x.example", " ava@x.example", None, "", 5]
 
 

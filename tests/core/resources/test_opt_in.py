@@ -127,6 +127,12 @@ async def test_bad_input_is_said_before_anything_is_sent(token: Any, phone: Any,
     assert not [each for each in ("s3cret", "600000002") if each in shown_by(caught.value)]
 
 
+async def test_a_00_in_front_of_the_number_is_left_out() -> None:
+    async with lent(opted_in) as (landbot, requests):
+        await landbot.customers.opt_in(OPT_IN_TOKEN, "0034 600 000 002")
+    assert requests[0].url.params["phone"] == "+34600000002"
+
+
 def refuse(status: int) -> Any:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, json={"errors": {"phone": [f"{OPT_IN_TOKEN}: +34600000002 or 34600000002?"]}})
