@@ -260,7 +260,7 @@ def keep_words(table: Table, width: int) -> Table:
     cells = [[str(cell) for cell in (column.header, *column.cells)] for column in table.columns]
     least = [max(cell_len(word) for cell in each for word in cell.split()) for each in cells]
     widths = [max(map(cell_len, each)) for each in cells]
-    room = width - GAP * len(widths)
+    room = width - GAP * (len(widths) - 1) - 2  # a column is free at each side
     if sum(least) <= room:
         for _ in range(sum(widths) - room):
             spare = [each - fewest for each, fewest in zip(widths, least, strict=True)]
