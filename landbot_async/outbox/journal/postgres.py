@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -22,7 +22,6 @@ from psycopg.rows import tuple_row
 
 from landbot_async._core.errors import ConfigurationError, JournalMismatchError, OutboxError
 from landbot_async._core.tasks import Opening, uninterrupted
-from landbot_async.outbox.outgoing import Outgoing
 from landbot_async.outbox.receipts import Added
 from landbot_async.postgres.database import make
 from landbot_async.postgres.statements import Part
@@ -32,6 +31,9 @@ from .rows import Connection, Cursor
 from .session import TURNS, Session, Url
 from .statements import POSTGRES, tables
 from .store import Store
+
+if TYPE_CHECKING:  # it brings all that sends, and a look into a journal is to be quick
+    from landbot_async.outbox.outgoing import Outgoing
 
 T = TypeVar("T")
 

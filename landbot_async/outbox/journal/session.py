@@ -31,7 +31,7 @@ T = TypeVar("T")
 # Seconds between two attempts to reach Postgres.
 _PAUSE: Final = 0.1
 # Seconds after which a server that hangs is taken for one that is away.
-_STUCK: Final = 30.0
+_STUCK: Final = 60.0
 # Seconds. A peer that is gone without a word is noticed so.
 _DEFAULTS: Final = {
     "connect_timeout": 5,
