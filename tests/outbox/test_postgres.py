@@ -35,6 +35,7 @@ from .helpers import counts, keys, receipts, said, texts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
+BY_NAME: Any = {"row_factory": dict_row}
 PASSWORD = "a-password-of-some-length"
 ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 
@@ -70,7 +71,7 @@ class TestSomebodyElsesTransaction:
     ) -> None:
         direct.execute("CREATE TABLE IF NOT EXISTS orders (number integer)")
         for number, commits in ((1, True), (2, False)):
-            with psycopg.connect(database, row_factory=dict_row) as connection:
+            with psycopg.connect(database, **BY_NAME) as connection:
                 connection.execute("INSERT INTO orders VALUES (%s)", [number])
                 assert await outbox.text(number, "Paid", key=f"paid-{number}", connection=connection)
                 assert await counts(outbox) == ({} if number == 1 else {"queued": 1})
@@ -115,7 +116,7 @@ class TestSomebodyElsesTransaction:
 
     @ASYNCIO
     async def test_a_connection_of_asyncio_s(self, anyio_backend: Any, database: str, outbox: Outbox) -> None:
-        async with await psycopg.AsyncConnection.connect(database, row_factory=dict_row) as connection:
+        async with await psycopg.AsyncConnection.connect(database, **BY_NAME) as connection:
             assert await outbox.text(1, "Hi", key="a", connection=connection)
             await connection.rollback()
             assert await outbox.text(1, "Hi", key="b", connection=connection)

@@ -51,14 +51,17 @@ _IS_THERE: Final = "SELECT to_regclass('landbot_message') IS NOT NULL"
 class PostgresJournal:
     """An open journal in Postgres: see `Journal`. Other processes may have it open too."""
 
-    look_again: Final = 1.0  # others add something, and nobody says so
-
     def __init__(self, session: Session, store: Store, age: float, thread: anyio.CapacityLimiter) -> None:
         self._session = session
         self._store = store
         self._age = age
         self._thread = thread
         self._results: list[Callable[[Store], object]] = []  # what could not be written yet
+
+    @property
+    def look_again(self) -> float:
+        """A second: others add something, and nobody says so."""
+        return 1.0
 
     def clock(self) -> float:
         """Return the server's time, in Unix seconds."""
@@ -113,7 +116,7 @@ class PostgresJournal:
             await self._in_thread(self._session.leave)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await uninterrupted(self._watched, function)
+        return await uninterrupted(partial(self._watched, function))
 
     async def _watched(self, function: Callable[[], T]) -> T:
         results: list[T] = []

@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -33,7 +33,7 @@ _PAUSE: Final = 0.1
 # Seconds after which a server that hangs is taken for one that is away.
 _STUCK: Final = 60.0
 # Seconds. A peer that is gone without a word is noticed so.
-_DEFAULTS: Final = {
+_DEFAULTS: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,

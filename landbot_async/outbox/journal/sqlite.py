@@ -53,8 +53,6 @@ KIND: Final = FileKind(
 class SqliteJournal:
     """An open journal in a file: see `Journal`. It has one owner."""
 
-    look_again: Final = 30.0  # only this process adds something, and says so
-
     def __init__(self, path: Path, owned: OwnedFile, store: Store, thread: anyio.CapacityLimiter) -> None:
         self._path = path
         self._owned = owned
@@ -86,6 +84,11 @@ class SqliteJournal:
     async def recover(self) -> int:
         """Return 0: what another process has left was decided about when the file was opened."""
         return 0
+
+    @property
+    def look_again(self) -> float:
+        """Half a minute: only this process adds something, and it says so."""
+        return 30.0
 
     def clock(self) -> float:
         """Return the time, in Unix seconds."""
