@@ -162,7 +162,7 @@ async def _known_template(landbot: AsyncLandbot, message: TemplateMessage, chann
         end(ExitCode.NOT_FOUND, f"There is no template {message.template_id}. See them with: landbot templates")
     wanted, given = found.params_number, len(message.columns)
     if wanted is not None and wanted != given:
-        end(ExitCode.USAGE, f"Template {found.id} has {wanted} gaps, and --param fills {given}: {found.text}")
+        end(ExitCode.USAGE, f"Template {found.id} needs {wanted} --param, not {given}: {found.text}")
     # How Landbot tells languages is not documented, so a difference is said and decides nothing.
     listed = languages(found)
     if isinstance(listed, str) and message.language not in listed.split(", "):

@@ -198,7 +198,7 @@ def test_a_large_campaign_is_tried_with_some_first(sandbox: Sandbox) -> None:
             ("--template", "5", "--language", "en"),
             "customer_id\n2\n",
             ExitCode.USAGE,
-            "Template 5 has 1 gaps, and --param fills 0: Hello {{1}}, we have news for you.",
+            "Template 5 needs 1 --param, not 0: Hello {{1}}, we have news for you.",
         ),
     ],
 )
