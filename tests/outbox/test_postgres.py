@@ -435,6 +435,18 @@ class TestAway:
             assert await counts(outbox) == {"queued": 1}
             journal_of(outbox)._session.cut_if_stuck()  # it is not busy
 
+    async def test_one_that_hangs_at_the_end(
+        self, postgres: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session, "_STUCK", 0.2)
+        monkeypatch.setattr(postgres_journal, "_WATCH", 0.05)
+        try:
+            with anyio.fail_after(20):
+                async with Outbox(database, landbot):
+                    postgres.signal(signal.SIGSTOP)
+        finally:
+            postgres.signal(signal.SIGCONT)
+
     async def test_no_thread(self, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
         async def run(*_: Any, **__: Any) -> None:
             raise RuntimeError("can't start new thread")

@@ -116,28 +116,7 @@ class PostgresJournal:
             await self._in_thread(self._session.leave)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await uninterrupted(partial(self._watched, function))
-
-    async def _watched(self, function: Callable[[], T]) -> T:
-        results: list[T] = []
-        errors: list[Exception] = []
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch)
-            try:
-                results.append(await anyio.to_thread.run_sync(function, limiter=self._thread))
-            except RuntimeError as error:
-                errors.append(_no_thread(self._session.url, error))
-            except Exception as error:  # noqa: BLE001  # raised below: the group would wrap it
-                errors.append(error)
-            group.cancel_scope.cancel()
-        if errors:
-            raise errors[0]
-        return results[0]
-
-    async def _watch(self) -> None:
-        while True:
-            await anyio.sleep(_WATCH)
-            self._session.cut_if_stuck()
+        return await uninterrupted(partial(_watched, self._session, self._thread, function))
 
     def _done(self, function: Callable[[Store], T]) -> T:
         self._catch_up()
@@ -147,6 +126,30 @@ class PostgresJournal:
         while self._results:
             self._session.run(partial(self._results[0], self._store))
             del self._results[0]
+
+
+async def _watched(session: Session, thread: anyio.CapacityLimiter, function: Callable[[], T]) -> T:
+    """Call a function in the thread, and cut the connection if the server hangs."""
+    results: list[T] = []
+    errors: list[Exception] = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(_watch, session)
+        try:
+            results.append(await anyio.to_thread.run_sync(function, limiter=thread))
+        except RuntimeError as error:
+            errors.append(_no_thread(session.url, error))
+        except Exception as error:  # noqa: BLE001  # raised below: the group would wrap it
+            errors.append(error)
+        group.cancel_scope.cancel()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+async def _watch(session: Session) -> None:
+    while True:
+        await anyio.sleep(_WATCH)
+        session.cut_if_stuck()
 
 
 def _no_thread(url: Url, error: RuntimeError) -> Exception:
@@ -180,7 +183,7 @@ async def open_postgres(url: Url, name: str, account: Account, *, send_timeout: 
 
     opening = Opening(opened, lambda _: session.close())
     try:
-        await uninterrupted(partial(anyio.to_thread.run_sync, limiter=thread), opening.run)
+        await uninterrupted(partial(_watched, session, thread, opening.run))
     except BaseException:
         opening.leave()
         raise

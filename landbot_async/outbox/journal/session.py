@@ -212,8 +212,10 @@ class Session:
 
     def leave(self) -> None:
         """Delete the row of this session, if that can be done now, and close the connection."""
+        self._busy_since = time.monotonic()
         with contextlib.suppress(OutboxError):
             self.execute(_END_TURNS, (self._name,))
+        self._busy_since = None
         self.close()
 
     def close(self) -> None:
