@@ -64,12 +64,13 @@ class FencedError(Exception):
 class Flight:
     """A claimed message, and what is known of its attempt."""
 
-    __slots__ = ("attempts", "marked_at", "reached", "scope", "settling", "taken")
+    __slots__ = ("asked_at", "attempts", "marked_at", "reached", "scope", "settling", "taken")
 
     def __init__(self, taken: Claimed) -> None:
         self.taken: Claimed = taken
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.attempts: Attempts | None = None  # of the call, once it has got the limiter's ticket
+        self.asked_at: float = 0.0  # when the mark was asked for, in Unix seconds
         self.marked_at: float | None = None  # when it was marked, on the event loop's clock
         self.reached: bool = False  # True if a customer got it, or may have got it
         self.settling: bool = False  # True while its result is written
@@ -294,8 +295,7 @@ class Workers:
 
     async def _carry(self, flight: Flight, progress: Progress) -> None:
         """Do the steps of a message, one after another, until one is not done."""
-        taken = flight.taken
-        steps = steps_of(taken.content)
+        steps = steps_of(flight.taken.content)
         self._flights.add(flight)
         try:
             with flight.scope:
@@ -304,7 +304,7 @@ class Workers:
         finally:
             self._flights.discard(flight)
             # If it was an earlier run's, its customer may have got another message today.
-            self.progress.release(taken.customer_id, contacted=flight.reached or progress is not self.progress)
+            self.progress.release(flight.taken.customer_id, contacted=flight.reached or progress is not self.progress)
             self.changed()
 
     # An attempt
@@ -331,29 +331,28 @@ class Workers:
             for name, body in step.body.items():
                 await Fields(engine).set(customer, name, body["value"], type=body["type"])
         else:
-            ids = {"customer_id": customer, **step.ids}
-            await engine.call(ROUTES[step.kind], ids, json=step.body, read=accepted)
+            await engine.call(ROUTES[step.kind], {"customer_id": customer, **step.ids}, json=step.body, read=accepted)
 
     async def _before_send(self, flight: Flight, step: Step, attempts: Attempts) -> None:
         """Mark a message between the limiter's ticket and the first byte. If this raises, nothing is written."""
         flight.attempts = attempts
         progress = self.progress
-        if self._closed or progress.stopping:
+        if self._closed or progress.stopping or not (step.idempotent or self._hours(progress)):
             raise NotNowError
         if step.idempotent:
             return  # it follows a message that was sent, and needs no mark
-        if not self._hours(progress):
-            raise NotNowError
-        asked_at, is_marked = time.time(), flight.marked_at is not None
-        if flight.taken.is_overdue(asked_at):
+        now, is_marked = time.time(), flight.marked_at is not None
+        if flight.taken.is_overdue(now):
             raise NotNowError if is_marked else TooLateError  # queued again, it expires
+        if not is_marked:
+            flight.asked_at = now
+            if not await self._journal.do(partial(Store.mark, taken=flight.taken)):
+                raise FencedError
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        if time.time() - flight.asked_at > (self._engine.options.total_timeout or math.inf):
+            raise NotNowError  # the machine was asleep: others may have given this attempt up
         if is_marked:
             return  # refused with 429 or never written: another attempt of the same call
-        if not await self._journal.do(partial(Store.mark, taken=flight.taken)):
-            raise FencedError
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        if time.time() - asked_at > (self._engine.options.total_timeout or math.inf):
-            raise NotNowError  # the machine was asleep: others may have given this attempt up
         flight.marked_at = anyio.current_time()
         self._add_workers()
 

@@ -531,8 +531,9 @@ class TestTransactions:
         self, store: Store, empty_session: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The connection is lost, and the transaction goes on without it for a moment."""
-        execute, done = Session._execute, list[int]()
+        execute = Session._execute
         hidden: list[psycopg.Connection[Any]] = []
+        timers: list[threading.Timer] = []
 
         def lossy(self: Session, statement: str, values: Any) -> Any:
             if statement == sql.COMMIT and not hidden:
@@ -540,18 +541,15 @@ class TestTransactions:
                 assert connection is not None
                 hidden.append(connection)
                 self._connection = None
-
-                def commit() -> None:
-                    connection.execute("COMMIT")
-                    done.append(1)
-
-                threading.Timer(0.2, commit).start()
+                timers.append(threading.Timer(0.2, connection.execute, ["COMMIT"]))
+                timers[0].start()
                 raise AwayError("lost")
             return execute(self, statement, values)
 
         monkeypatch.setattr(Session, "_execute", lossy)
+        # Made again, it would find the key.
         assert empty_session.run(lambda: store.add(texts(1))).new == 1
-        assert done == [1]
+        timers[0].join()
         hidden[0].close()
 
     @pytest.mark.parametrize("code", ["40001", "40P01", "57P03", "25006"])
@@ -566,6 +564,15 @@ class TestTransactions:
 
         empty_session.patience = 5.0
         assert empty_session.run(ask) == (5,)
+
+    def test_a_beginning_that_fails_leaves_no_transaction_open(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "_BEGIN", f"{session._BEGIN}; SELECT 1 / 0")
+            with pytest.raises(OutboxError, match="division by zero"):
+                store.add(texts(1))
+        assert store.add(texts(1)).new == 1
 
     def test_a_full_disk(self, empty_session: Session) -> None:
         with pytest.raises(JournalFullError, match="the server's disk is full"):

@@ -185,6 +185,24 @@ class TestChoosing:
         clock.now += 10
         assert claims(store) == ["a", "other"]
 
+    def test_many_that_become_due_together_are_made_ready_some_at_a_time(self, store: Store, clock: Clock) -> None:
+        store.add([text("first")])
+        first = sending(store)
+        later: Any = {"send_after": clock.at(10)}
+        store.add([*(text(f"{n}", **later) for n in range(60)), *(text(f"{n}", n, **later) for n in range(100, 160))])
+        clock.now += 10
+        # The first ones have to wait for another message of their customer.
+        assert claimed(store).key == "100"
+        assert column(store, "state", "159") == "waiting"
+        store.sent(first)
+        assert claims(store) == ["0", *(f"{n}" for n in range(101, 160))]
+
+    def test_many_that_expire_together(self, store: Store, clock: Clock) -> None:
+        store.add([text(f"{n}", n % 7 + 1, expires=clock.at(5)) for n in range(120)])
+        clock.now += 10
+        store.expire()
+        assert store.counts()["expired"] == 120
+
     def test_what_expires_is_not_sent(self, store: Store, clock: Clock) -> None:
         store.add([text("a", expires=clock.at(-1)), text("b", expires=clock.at(5)), text("c")])
         assert status(store, "a") == "queued"

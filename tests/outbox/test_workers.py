@@ -14,7 +14,9 @@ from landbot_async import (
     AsyncLandbot,
     AuthenticationError,
     ClientClosedError,
+    Event,
     LimiterError,
+    RequestSent,
     UnprocessableEntityError,
 )
 from landbot_async._core.errors import (
@@ -325,6 +327,26 @@ class TestFences:
             monkeypatch.setattr(Store, "mark", sleep)
             [receipt] = await receipts(outbox)
             assert (receipt.status, receipt.attempts) == ("sent", 2)
+        assert len(sandbox.sent) == 1
+
+    async def test_nor_is_one_that_was_refused_before_the_sleep(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Others may have given it up. So it is claimed and marked anew."""
+        slept = 0.0
+
+        def sleep(event: Event) -> None:
+            nonlocal slept
+            if isinstance(event, RequestSent):
+                slept = 60.0
+
+        real = clock.time
+        monkeypatch.setattr("landbot_async.outbox.workers.time.time", lambda: real() + slept)
+        sandbox.fault(429, method="POST", times=1)
+        async with Outbox(path, landbot.with_options(on_event=sleep), send_timeout=30) as outbox:
+            await outbox.add_many(texts(1))
+            [receipt] = await receipts(outbox)
+        assert (receipt.status, receipt.attempts) == ("sent", 2)
         assert len(sandbox.sent) == 1
 
     async def test_a_step_that_is_another_claim_s(

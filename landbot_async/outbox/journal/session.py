@@ -239,6 +239,7 @@ class Session:
         time.sleep(_PAUSE)
 
     def _begin(self) -> Cursor:
+        self._busy_since = time.monotonic()  # many short transactions are no hang
         asked_at = time.time()
         self._number += 1
         cursor = self._execute(_BEGIN.format(lock=self._lock, session=self._name, number=self._number), ())

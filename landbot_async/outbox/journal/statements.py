@@ -100,7 +100,7 @@ def tables(dialect: Dialect) -> tuple[str, ...]:
         "CREATE UNIQUE INDEX landbot_message_key ON landbot_message (outbox, key)",
         "CREATE INDEX landbot_message_state ON landbot_message (outbox, state, number)",
         "CREATE INDEX landbot_message_customer ON landbot_message (outbox, customer, state, number)",
-        "CREATE INDEX landbot_message_due ON landbot_message (outbox, send_after) WHERE state = 'waiting'",
+        "CREATE INDEX landbot_message_due ON landbot_message (outbox, send_after, number) WHERE state = 'waiting'",
         "CREATE INDEX landbot_message_expires ON landbot_message (outbox, expires) WHERE expires IS NOT NULL",
     )
     return tuple(map(dialect.adapted, made))
@@ -211,7 +211,10 @@ def with_open_messages(dialect: Dialect, outbox: int, customers: Sequence[int]) 
 
 # Choosing
 
-DUE: Final = "SELECT number, customer FROM landbot_message WHERE outbox = ? AND state = 'waiting' AND send_after <= ?"
+DUE: Final = (
+    "SELECT number, customer FROM landbot_message WHERE outbox = ? AND state = 'waiting' AND send_after <= ?"
+    " ORDER BY send_after, number LIMIT ?"
+)
 MAKE_DUE: Final = _move("due") + _ONE
 NEXT_DUE: Final = "SELECT min(send_after) FROM landbot_message WHERE outbox = ? AND state = 'waiting'"
 PASS_OVER: Final = _move("passed over", column=_OF_CUSTOMER) + " AND outbox = ? AND customer = ?"
@@ -225,7 +228,7 @@ READY: Final = _CANDIDATE + " WHERE outbox = ? AND state BETWEEN 'ready' AND 're
 CLAIM: Final = _move("claimed", "claim = claim + 1", "taken_at = ?") + _ONE
 OVERDUE: Final = (
     "SELECT number, customer FROM landbot_message WHERE outbox = ? AND expires <= ? AND step = 0"
-    f" AND {states_in(QUEUED)}"
+    f" AND {states_in(QUEUED)} LIMIT ?"
 )
 EXPIRE: Final = _move("expired", "ended_at = ?") + _ONE
 SET_EXPIRY: Final = f"UPDATE landbot_message SET expires = ? WHERE outbox = ? AND {states_in(QUEUED)}"

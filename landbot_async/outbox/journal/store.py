@@ -27,6 +27,8 @@ T = TypeVar("T")
 DAY: Final = 86_400.0
 # Keys and customers that one question is about.
 _AT_ONCE: Final = 5_000
+# Messages whose time has come that are changed in one transaction, for which other processes wait.
+_AT_A_TIME: Final = 50
 
 
 class Store:
@@ -186,22 +188,24 @@ class Store:
             daily: tell if its customer got no message for a day.
             only_contacted: take none of such a customer.
         """
-        with self._transaction() as now:
-            self._make_due(now)
-            while True:
-                if only_contacted:
-                    row = self._run(sql.READY_AND_CONTACTED, self.id, now - DAY, now - DAY).fetchone()
-                else:
-                    row = self._run(sql.READY, self.id).fetchone()
-                if row is None:
-                    return None
-                found = Claimed(*row)
-                if not found.is_overdue(now):
-                    new_today = daily and self._is_new_today(found.customer_id, now)
-                    self._run(sql.CLAIM, now, found.number)
-                    return found._replace(claim=found.claim + 1, new_today=new_today)
-                self._run(sql.EXPIRE, now, found.number)
-                self._elect(found.customer_id)
+        while True:
+            with self._transaction() as now:
+                more = self._make_due(now)
+                taken = self._claim(now, daily=daily, only_contacted=only_contacted)
+            if taken is not None or not more:
+                return taken
+
+    def _claim(self, now: float, *, daily: bool, only_contacted: bool) -> Claimed | None:
+        question, values = (sql.READY_AND_CONTACTED, (now - DAY, now - DAY)) if only_contacted else (sql.READY, ())
+        while row := self._run(question, self.id, *values).fetchone():
+            found = Claimed(*row)
+            if not found.is_overdue(now):
+                new_today = daily and self._is_new_today(found.customer_id, now)
+                self._run(sql.CLAIM, now, found.number)
+                return found._replace(claim=found.claim + 1, new_today=new_today)
+            self._run(sql.EXPIRE, now, found.number)
+            self._elect(found.customer_id)
+        return None
 
     def contacted(self, but: Collection[int] = ()) -> int:
         """Return how many customers, not counting some, got a message within a day, or may have got one."""
@@ -213,12 +217,11 @@ class Store:
     def _is_new_today(self, customer: int, now: float) -> bool:
         return self._run(sql.IS_CONTACTED, self.id, customer, now - DAY, now - DAY).fetchone() is None
 
-    def _make_due(self, now: float) -> None:
-        due = self._run(sql.DUE, self.id, now).fetchall()
-        for number, _ in due:
-            self._run(sql.MAKE_DUE, number)
-        for customer in {customer for _, customer in due}:
-            self._elect(customer)
+    def _make_due(self, now: float) -> bool:
+        """Make some due messages of a later time ready. Return True if there may be more: none waits for all."""
+        due = self._run(sql.DUE, self.id, now, _AT_A_TIME).fetchall()
+        self._move_each(due, sql.MAKE_DUE)
+        return len(due) == _AT_A_TIME
 
     def next_due(self) -> float | None:
         """Return when the next message that waits for its time may be sent."""
@@ -227,17 +230,26 @@ class Store:
 
     def expire(self) -> None:
         """Note which queued messages were not sent in time."""
+        while self._expire_some():
+            pass
+
+    def _expire_some(self) -> bool:
         with self._transaction() as now:
-            overdue = self._run(sql.OVERDUE, self.id, now).fetchall()
-            for number, _ in overdue:
-                self._run(sql.EXPIRE, now, number)
-            for customer in {customer for _, customer in overdue}:
-                self._elect(customer)
+            overdue = self._run(sql.OVERDUE, self.id, now, _AT_A_TIME).fetchall()
+            self._move_each(overdue, sql.EXPIRE, now)
+        return len(overdue) == _AT_A_TIME
 
     def set_expiry(self, expires: float) -> int:
         """Give all queued messages another time from which they are not sent. Return how many."""
         with self._transaction():
             return self._run(sql.SET_EXPIRY, expires, self.id).rowcount
+
+    def _move_each(self, messages: Sequence[tuple[int, int]], statement: str, *values: object) -> None:
+        """Make a move of messages, given by number and customer."""
+        for number, _ in messages:
+            self._run(statement, *values, number)
+        for customer in {customer for _, customer in messages}:
+            self._elect(customer)
 
     def _elect(self, customer: int) -> None:
         """Make the first queued message of a customer ready, unless one is on its way."""
@@ -394,9 +406,7 @@ class Store:
             if key is None:
                 return sum(self._run(each, now, self.id).rowcount for each in (sql.CANCEL_ALL, sql.CUT_ALL_SHORT))
             kept = self.find(key)
-            if kept is None:
-                return 0
-            if self._run(sql.CUT_SHORT if kept.step else sql.CANCEL, now, kept.number).rowcount != 1:
+            if kept is None or self._run(sql.CUT_SHORT if kept.step else sql.CANCEL, now, kept.number).rowcount != 1:
                 return 0
             self._elect(kept.customer_id)
             return 1
@@ -407,10 +417,7 @@ class Store:
             failed = (
                 self._run(sql.TO_RETRY, self.id) if status is None else self._run(sql.TO_RETRY_OF, self.id, status)
             ).fetchall()
-            for number, _ in failed:
-                self._run(sql.RETRY, number)
-            for customer in {customer for _, customer in failed}:
-                self._elect(customer)
+            self._move_each(failed, sql.RETRY)
             return len(failed)
 
     def forget(self, before: float | None) -> int:
@@ -459,8 +466,8 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self) -> Generator[float]:
         """Make one transaction, to which the time is given."""
-        self._run(sql.BEGIN)
         try:
+            self._run(sql.BEGIN)
             yield self._now()
             self._run(sql.COMMIT)
         except BaseException:
