@@ -33,7 +33,7 @@ def draw(results: Mapping[str, Figures]) -> None:
     mpl.rcParams.update({"font.size": 9.5, "text.color": INK, "axes.labelcolor": INK, "font.family": "DejaVu Sans"})
     from matplotlib import pyplot as plt  # noqa: PLC0415  # as above
 
-    titles = ("accepted, share of the limit", "429s per 300 requests", "poorest and richest process, of a fair share")
+    titles = ("accepted, share of the limit", "429s per 300 requests", "poorest to richest, of a fair share")
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.6), sharey=True)
     for panel, title in zip(panels, titles, strict=True):
         panel.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
