@@ -203,6 +203,13 @@ class TestChoosing:
         store.expire()
         assert store.counts()["expired"] == 120
 
+    def test_many_that_are_retried_together(self, store: Store) -> None:
+        store.add([text(f"{n}", n) for n in range(1, 121)])
+        for _ in range(120):
+            store.failed(sending(store), "404", 404)
+        assert (store.retry(412), store.retry(404)) == (0, 120)
+        assert claims(store) == [f"{n}" for n in range(1, 121)]
+
     def test_what_expires_is_not_sent(self, store: Store, clock: Clock) -> None:
         store.add([text("a", expires=clock.at(-1)), text("b", expires=clock.at(5)), text("c")])
         assert status(store, "a") == "queued"

@@ -327,10 +327,12 @@ CANCEL_ALL: Final = _CANCEL + " AND outbox = ?"
 _CUT_SHORT: Final = _move("cut short", "ended_at = ?", "evidence = 'answer'") + " AND step > 0"
 CUT_SHORT: Final = _CUT_SHORT + _ONE
 CUT_ALL_SHORT: Final = _CUT_SHORT + " AND outbox = ?"
-TO_RETRY: Final = (
+_TO_RETRY: Final = (
     "SELECT number, customer FROM landbot_message WHERE outbox = ? AND state = 'failed' AND content IS NOT NULL"
 )
-TO_RETRY_OF: Final = TO_RETRY + " AND error_status = ?"
+_NEXT: Final = " AND number > ? ORDER BY number LIMIT ?"
+TO_RETRY: Final = _TO_RETRY + _NEXT
+TO_RETRY_OF: Final = f"{_TO_RETRY} AND error_status = ?{_NEXT}"
 RETRY: Final = _move("retried", *_CLEAN) + _ONE
 FORGET: Final = (
     f"UPDATE landbot_message SET content = NULL, note = NULL, error = NULL WHERE outbox = ? AND {states_in(ENDED)}"

@@ -1,4 +1,4 @@
-"""What the journal's statements are for: each method of `Store` is one transaction, and one move of a message.
+"""The moves of messages in the journal: each method of `Store` makes one, in a transaction, or in several for many.
 
 It is used in one thread at a time, and waits for nothing but the database. Times are Unix seconds.
 """
@@ -27,7 +27,7 @@ T = TypeVar("T")
 DAY: Final = 86_400.0
 # Keys and customers that one question is about.
 _AT_ONCE: Final = 5_000
-# Messages whose time has come that are changed in one transaction, for which other processes wait.
+# Messages that are changed one by one in a transaction, for which other processes wait.
 _AT_A_TIME: Final = 50
 
 
@@ -230,14 +230,12 @@ class Store:
 
     def expire(self) -> None:
         """Note which queued messages were not sent in time."""
-        while self._expire_some():
-            pass
-
-    def _expire_some(self) -> bool:
-        with self._transaction() as now:
-            overdue = self._run(sql.OVERDUE, self.id, now, _AT_A_TIME).fetchall()
-            self._move_each(overdue, sql.EXPIRE, now)
-        return len(overdue) == _AT_A_TIME
+        more = True
+        while more:
+            with self._transaction() as now:
+                overdue = self._run(sql.OVERDUE, self.id, now, _AT_A_TIME).fetchall()
+                self._move_each(overdue, sql.EXPIRE, now)
+            more = len(overdue) == _AT_A_TIME
 
     def set_expiry(self, expires: float) -> int:
         """Give all queued messages another time from which they are not sent. Return how many."""
@@ -413,12 +411,16 @@ class Store:
 
     def retry(self, status: int | None) -> int:
         """Queue failed messages again: all, or those with this HTTP status. Return how many."""
-        with self._transaction():
-            failed = (
-                self._run(sql.TO_RETRY, self.id) if status is None else self._run(sql.TO_RETRY_OF, self.id, status)
-            ).fetchall()
-            self._move_each(failed, sql.RETRY)
-            return len(failed)
+        question, values = (sql.TO_RETRY, ()) if status is None else (sql.TO_RETRY_OF, (status,))
+        done = behind = 0
+        while True:
+            with self._transaction():
+                failed = self._run(question, self.id, *values, behind, _AT_A_TIME).fetchall()
+                self._move_each(failed, sql.RETRY)
+            done += len(failed)
+            if len(failed) < _AT_A_TIME:
+                return done
+            behind = failed[-1][0]
 
     def forget(self, before: float | None) -> int:
         """Delete the contents of ended messages: all, or those that ended before a time. Return how many."""
@@ -448,9 +450,8 @@ class Store:
 
     def receipts(self, statuses: Collection[Status], behind: int, how_many: int) -> list[tuple[int, Receipt]]:
         """Return the next receipts of messages with one of these statuses, with their numbers."""
-        states = [state for state, status in STATUS.items() if status in statuses]
-        found = self._run(sql.receipts(states), self.id, behind, how_many).fetchall()
-        return [(row[0], as_receipt(row)) for row in found]
+        question = sql.receipts(state for state, status in STATUS.items() if status in statuses)
+        return [(row[0], as_receipt(row)) for row in self._run(question, self.id, behind, how_many).fetchall()]
 
     def _receipt(self, number: int) -> Receipt:
         return as_receipt(self._run(sql.RECEIPT, number).fetchone())
