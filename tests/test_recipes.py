@@ -409,7 +409,7 @@ BURST = "Merge a burst into one turn"
 async def test_a_burst_is_one_turn(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(RECIPES, BURST, RECIPES[BURST].replace("QUIET = 3.0", "QUIET = 0.5"))
+    monkeypatch.setitem(RECIPES, BURST, RECIPES[BURST].replace("QUIET = 3.0", "QUIET = 1.0"))
     async with running(BURST, sandbox):
         await landbot_hook(sandbox)
         for text in ("hi", "I have a question", "about my order"):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from landbot_async.outbox.states import MOST_IN_FLIGHT
+
 from .kills import campaign
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -29,5 +31,5 @@ async def test_killed_at_any_moment_nothing_is_lost_or_doubled(
     assert (account.lost, account.doubled, account.out_of_order) == (0, 0, 0)
     assert set(account.counts) <= {"sent", "failed"}
     assert account.counts["sent"] == account.reached
-    # In a short run on a busy machine, one kill may meet several between the mark and the server.
-    assert account.never_sent <= max(8, KILLS / 2)
+    # In a short run on a busy machine, one kill may meet all that are in flight between the mark and the server.
+    assert account.never_sent <= max(MOST_IN_FLIGHT, KILLS / 2)

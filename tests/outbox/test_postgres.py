@@ -421,16 +421,17 @@ class TestAway:
     async def test_one_that_hangs(
         self, postgres: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(session, "_STUCK", 0.2)
-        monkeypatch.setattr(postgres_journal, "_WATCH", 0.05)
         async with Outbox(database, landbot) as outbox:
-            journal_of(outbox)._session.patience = 0.0
+            patience, journal_of(outbox)._session.patience = journal_of(outbox)._session.patience, 0.0
             postgres.signal(signal.SIGSTOP)
             try:
-                with pytest.raises(OutboxError, match="cannot be used"):
+                with monkeypatch.context() as patch, pytest.raises(OutboxError, match="cannot be used"):
+                    patch.setattr(session, "_STUCK", 0.2)
+                    patch.setattr(postgres_journal, "_WATCH", 0.05)
                     await outbox.text(1, "Hi", key="a")
             finally:
                 postgres.signal(signal.SIGCONT)
+            journal_of(outbox)._session.patience = patience
             await outbox.text(1, "Hi", key="a")
             assert await counts(outbox) == {"queued": 1}
             journal_of(outbox)._session.cut_if_stuck()  # it is not busy
@@ -438,12 +439,12 @@ class TestAway:
     async def test_one_that_hangs_at_the_end(
         self, postgres: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(session, "_STUCK", 0.2)
-        monkeypatch.setattr(postgres_journal, "_WATCH", 0.05)
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 async with Outbox(database, landbot):
                     postgres.signal(signal.SIGSTOP)
+                    monkeypatch.setattr(session, "_STUCK", 0.2)
+                    monkeypatch.setattr(postgres_journal, "_WATCH", 0.05)
         finally:
             postgres.signal(signal.SIGCONT)
 
@@ -604,11 +605,12 @@ class TestTransactions:
     def test_a_process_that_is_suspended_in_a_transaction_lets_others_go_on(
         self, store: Store, empty_session: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(session, "_BEGIN", session._BEGIN.replace("'10s'", "'50ms'"))
         other = Session(empty_session.url)
         other.run(lambda: None)
         other.belong_to(store.id)
-        other.execute(sql.BEGIN)
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "_BEGIN", session._BEGIN.replace("'10s'", "'50ms'"))
+            other.execute(sql.BEGIN)
         assert store.add(texts(1)).new == 1
         with pytest.raises(AwayError):
             other.execute(sql.COMMIT)
