@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,21 @@ def settle_in(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 async def run(code: str, landbot: AsyncLandbot | None = None) -> dict[str, Any]:
-    """Run an example: the block itself, then its `main` and its tests if it has any that are async."""
+    """Run an example: the block itself, then its `main` and its tests if it has any that are async.
+
+    Levels of logging that it sets are reset behind it.
+    """
     names: dict[str, Any] = {"__name__": "example", "landbot": landbot}
     compiled = compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    pending = eval(compiled, names)
-    if inspect.isawaitable(pending):
-        await pending
-    for name, value in list(names.items()):
-        if (name == "main" or name.startswith("test_")) and inspect.iscoroutinefunction(value):
-            await value()
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("", "landbot_async", "httpx"))}
+    try:
+        pending = eval(compiled, names)
+        if inspect.isawaitable(pending):
+            await pending
+        for name, value in list(names.items()):
+            if (name == "main" or name.startswith("test_")) and inspect.iscoroutinefunction(value):
+                await value()
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
     return names

@@ -55,12 +55,6 @@ class Progress:
         self.stop_reason: Stop | None = None
         self.failure: Exception | None = None
         """The error that the run ends with."""
-        self.contacted: int = 0
-        """Customers who got a message within a day, where they are counted."""
-        self.count_again_at: float = 0.0
-        """When to count them again, on the event loop's clock."""
-        self.reserved: set[int] = set()
-        """Customers who are getting their first message of the day now."""
         self.news: Notifier = Notifier()
         self._watch = FailureWatch(rules.stop_after_failures)
 
@@ -68,17 +62,6 @@ class Progress:
         """Return True if as many messages have ended, or are on their way, as were asked for."""
         first = self.rules.first
         return first is not None and self.handed_out + len(self.receipts) + on_the_way >= first
-
-    def day_is_full(self) -> bool:
-        """Return True if no other customer may get their first message of the day."""
-        per_day = self.rules.per_day
-        return per_day is not None and self.contacted + len(self.reserved) >= per_day
-
-    def release(self, customer: int, *, contacted: bool) -> None:
-        """Note that a customer gets no message now, who may be one of those that are counted."""
-        if customer in self.reserved:
-            self.reserved.discard(customer)
-            self.contacted += contacted
 
     def ended(self, receipt: Receipt, error: Exception | None) -> None:
         """Note that a message has ended sent, failed or unknown."""

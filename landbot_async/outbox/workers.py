@@ -44,8 +44,6 @@ _IN_VAIN: Final = 20
 _IN_VAIN_FOR: Final = 60.0
 # The weight of the newest latency in their mean.
 _NEWEST: Final = 0.2
-# Seconds between two counts of the customers of a day, once it is full.
-_COUNT_AGAIN: Final = 30.0
 _CUT_OFF: Final = "it was cut off on its way"
 
 
@@ -64,7 +62,7 @@ class FencedError(Exception):
 class Flight:
     """A claimed message, and what is known of its attempt."""
 
-    __slots__ = ("asked_at", "attempts", "marked_at", "reached", "scope", "settling", "taken")
+    __slots__ = ("asked_at", "attempts", "marked_at", "scope", "settling", "taken")
 
     def __init__(self, taken: Claimed) -> None:
         self.taken: Claimed = taken
@@ -72,7 +70,6 @@ class Flight:
         self.attempts: Attempts | None = None  # of the call, once it has got the limiter's ticket
         self.asked_at: float = 0.0  # when the mark was asked for, in Unix seconds
         self.marked_at: float | None = None  # when it was marked, on the event loop's clock
-        self.reached: bool = False  # True if a customer got it, or may have got it
         self.settling: bool = False  # True while its result is written
 
     def begin(self) -> None:
@@ -178,10 +175,6 @@ class Workers:
             self._dry = False
             await self._journal.recover()
             await self._journal.do(Store.expire)
-            if progress.rules.per_day is not None and not progress.begun:
-                # What an earlier run has begun goes on.
-                progress.reserved |= {flight.taken.customer_id for flight in self._flights}
-                await self._count_contacted(progress)
             progress.begun = True
 
     def _wait(self, progress: Progress) -> float | None:
@@ -259,7 +252,7 @@ class Workers:
     async def _claim(self, progress: Progress) -> Claimed | None:
         self._claiming += 1
         try:
-            async with self._one_claims:  # so that each knows of the customers that the others have reserved
+            async with self._one_claims:  # and none while a run begins
                 return await self._claim_alone(progress) if progress is self.progress else None
         except OutboxError as error:
             progress.fail(error)
@@ -269,10 +262,7 @@ class Workers:
 
     async def _claim_alone(self, progress: Progress) -> Claimed | None:
         changes = self._changes
-        if progress.day_is_full() and anyio.current_time() >= progress.count_again_at:
-            await self._count_contacted(progress)
-        daily = progress.rules.per_day is not None
-        claim = partial(Store.claim, daily=daily, only_contacted=progress.day_is_full())
+        claim = partial(Store.claim, per_day=progress.rules.per_day)
         taken = await self._journal.do(claim)
         if taken is None and await self._journal.recover():
             taken = await self._journal.do(claim)
@@ -280,18 +270,8 @@ class Workers:
             due, longest = await self._journal.do(Store.next_due), self._journal.look_again
             wait = longest if due is None else max(0.0, due - self._journal.clock())
             self._look_again_at = anyio.current_time() + min(wait, longest)
-        elif taken.new_today:
-            progress.reserved.add(taken.customer_id)
         self._dry = taken is None and changes == self._changes
         return taken
-
-    async def _count_contacted(self, progress: Progress) -> None:
-        # No other claim is made meanwhile, but messages may end: then those who got them are counted too.
-        reserved: set[int] | None = None
-        while reserved != progress.reserved:
-            reserved = progress.reserved.copy()
-            progress.contacted = await self._journal.do(partial(Store.contacted, but=reserved))
-        progress.count_again_at = anyio.current_time() + _COUNT_AGAIN
 
     async def _carry(self, flight: Flight, progress: Progress) -> None:
         """Do the steps of a message, one after another, until one is not done."""
@@ -303,8 +283,6 @@ class Workers:
                     pass
         finally:
             self._flights.discard(flight)
-            # If it was an earlier run's, its customer may have got another message today.
-            self.progress.release(flight.taken.customer_id, contacted=flight.reached or progress is not self.progress)
             self.changed()
 
     # An attempt
@@ -359,7 +337,6 @@ class Workers:
     async def _done(self, flight: Flight) -> bool:
         self._measure(flight)
         self._in_vain = self._pauses = 0
-        flight.reached = True
         taken = flight.taken
         if taken.step + 1 < len(steps_of(taken.content)):
             following = await self._settle(partial(Store.next_step, taken=taken))
@@ -397,7 +374,6 @@ class Workers:
             self._tell_end(await self._settle(partial(Store.failed, taken=taken, error=text, status=status)), error)
         elif lost:
             self._in_vain = self._pauses = 0
-            flight.reached = True
             self._tell_end(await self._settle(partial(Store.lost, taken=taken, error=text, status=status)), error)
         else:
             await self._settle(partial(Store.not_sent, taken=taken))

@@ -493,7 +493,6 @@ class TestClosed:
 @pytest.mark.anyio
 async def test_the_url_that_is_logged_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="httpx")  # an example in the documents makes it quieter
     seen: list[bytes] = []
 
     def answer(request: Any) -> Any:

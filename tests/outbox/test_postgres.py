@@ -191,6 +191,23 @@ class TestSeveralProcesses:
         for customer in range(1, 6):
             assert said(sandbox, customer) == [f"{n}" for n in range(60) if n % 5 + 1 == customer]
 
+    async def test_they_share_the_customers_of_a_day(
+        self, database: str, sandbox: Sandbox, landbot: AsyncLandbot
+    ) -> None:
+        async def work() -> None:
+            async with Outbox(database, landbot) as outbox:
+                await receipts(outbox, per_day=7)
+
+        async with Outbox(database, landbot) as outbox:
+            await outbox.add_many([*texts(*range(1, 31)), *(Outgoing.text(n, "2", key=f"2-{n}") for n in range(1, 31))])
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(work)
+        await work()
+        found = await OutboxReader(database).counts()
+        assert (found["sent"], found["queued"]) == (14, 46)
+        assert len({each.customer_id for each in sandbox.sent}) == 7
+
     @pytest.mark.parametrize("how", ["run", "reconcile", "open"])
     async def test_what_one_has_left_is_decided_about_by_the_others(
         self, how: str, database: str, outbox: Outbox, direct: psycopg.Connection[Any], landbot: AsyncLandbot

@@ -19,7 +19,6 @@ from landbot_async.outbox import (
     Outgoing,
     Reconciled,
     SetFields,
-    workers,
 )
 from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.store import Store
@@ -73,11 +72,7 @@ class TestRunning:
             assert await counts(outbox) == {"failed": 1, "sent": 4, "queued": 16}
             assert len(await receipts(outbox, first=100)) == 16
 
-    @pytest.mark.parametrize("seconds", [30.0, 0.0])
-    async def test_so_many_customers_a_day(
-        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch, seconds: float
-    ) -> None:
-        monkeypatch.setattr(workers, "_COUNT_AGAIN", seconds)
+    async def test_so_many_customers_a_day(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         async with Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 11)))
             await outbox.add_many(Outgoing.text(number, "Again", key=f"again-{number}") for number in range(1, 11))
@@ -119,13 +114,13 @@ class TestRunning:
     async def test_tasks_that_begin_a_run_together_keep_to_the_customers_of_the_day(
         self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        contacted = Store.contacted
+        claim = Store.claim
 
-        def slow(store: Store, but: set[int]) -> int:
+        def slow(store: Store, per_day: int | None) -> Claimed | None:
             clock.sleep(0.05)
-            return contacted(store, but)
+            return claim(store, per_day)
 
-        monkeypatch.setattr(Store, "contacted", slow)
+        monkeypatch.setattr(Store, "claim", slow)
         async with Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 31)))
             assert len(await receipts(outbox, per_day=3)) == 3

@@ -81,8 +81,8 @@ def status(store: Store, key: str) -> str:
     return receipt.status
 
 
-def claims(store: Store) -> list[str]:
-    return [each.key for each in iter(store.claim, None)]
+def claims(store: Store, per_day: int | None = None) -> list[str]:
+    return [each.key for each in iter(partial(store.claim, per_day), None)]
 
 
 def column(store: Store, name: str, key: str) -> Any:
@@ -265,37 +265,47 @@ class TestChoosing:
 
 
 class TestCustomersADay:
-    def test_who_got_none_for_a_day_is_told(self, store: Store, clock: Clock) -> None:
-        store.add([text("a"), text("b"), text("c", 2), text("d", 3)])
-        assert store.contacted() == 0
-        first = store.claim(daily=True)
+    def test_those_who_got_one_within_a_day_or_are_getting_one_are_counted(self, store: Store, clock: Clock) -> None:
+        store.add([text("a"), text("b"), text("c", 2), text("d", 3), text("e", 4)])
+        first = store.claim(per_day=1)
         assert first is not None
-        assert first.new_today
+        assert store.claim(per_day=1) is None  # one is getting it
         assert store.mark(first)
-        assert store.contacted() == 1
-        assert store.contacted(but=[1, 5]) == 0
+        assert store.claim(per_day=1) is None
         store.sent(first)
         clock.now += 86_399
-        second = store.claim(daily=True)
+        second = store.claim(per_day=1)
         assert second is not None
-        assert (second.key, second.new_today) == ("b", False)
+        assert second.key == "b"  # of the same customer
         store.failed(second, "404", 404)
-        lost = store.claim(daily=True)
+        assert store.claim(per_day=1) is None
+        lost = store.claim(per_day=2)
         assert lost is not None
+        assert lost.key == "c"
         assert store.mark(lost)
         store.lost(lost, "cut", None)
-        assert store.contacted() == 2
+        assert store.claim(per_day=2) is None  # the lost one may have arrived
         clock.now += 2
-        assert store.contacted() == 1
+        again = store.claim(per_day=2)
+        assert again is not None
+        assert again.key == "d"
+        store.not_sent(again)
+        assert claims(store, per_day=2) == ["d"]
 
-    def test_only_those_who_got_one(self, store: Store) -> None:
-        store.add([text("a"), text("b", 2), text("c", 3), text("a2"), text("d", 4)])
+    def test_only_those_who_got_one(self, store: Store, clock: Clock) -> None:
+        store.add(
+            [
+                text("a"),
+                text("b", 2, expires=datetime.fromtimestamp(clock.now + 5, UTC)),
+                text("c", 3),
+                text("a2"),
+                text("d", 4),
+            ]
+        )
         store.sent(sending(store))
-        taken = store.claim(only_contacted=True)
-        assert taken is not None
-        assert taken.key == "a2"
-        assert store.claim(only_contacted=True) is None
-        assert claims(store) == ["b", "c", "d"]
+        clock.now += 6
+        assert claims(store, per_day=1) == ["a2"]
+        assert status(store, "b") == "expired"
 
 
 class TestAttempts:

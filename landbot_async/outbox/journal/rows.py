@@ -46,8 +46,6 @@ class Claimed(NamedTuple):
     content: str
     step: int
     expires: float | None
-    new_today: bool = False
-    """True if the customer got no message for a day, and days are counted."""
 
     def is_overdue(self, now: float) -> bool:
         """Return True if the message was not sent in time. What follows a message that was sent is never too late."""

@@ -102,6 +102,7 @@ def tables(dialect: Dialect) -> tuple[str, ...]:
         "CREATE INDEX landbot_message_customer ON landbot_message (outbox, customer, state, number)",
         "CREATE INDEX landbot_message_due ON landbot_message (outbox, send_after, number) WHERE state = 'waiting'",
         "CREATE INDEX landbot_message_expires ON landbot_message (outbox, expires) WHERE expires IS NOT NULL",
+        "CREATE INDEX landbot_message_day ON landbot_message (outbox, message_at, customer) WHERE message_at NOTNULL",
     )
     return tuple(map(dialect.adapted, made))
 
@@ -241,13 +242,13 @@ READY_AND_CONTACTED: Final = (
     f"{_CANDIDATE} AS candidate WHERE outbox = ? AND state = 'ready' AND EXISTS (SELECT 1 FROM landbot_message WHERE"
     f" outbox = candidate.outbox AND customer = candidate.customer AND {_CONTACTED}) ORDER BY number LIMIT 1"
 )
-
-
-def count_contacted(but: int) -> str:
-    """Return the question how many customers got a message lately, without so many who are counted already."""
-    others = f" AND customer NOT IN ({_marks(but)})" if but else ""
-    return f"SELECT count(DISTINCT customer) FROM landbot_message WHERE outbox = ? AND {_CONTACTED}{others}"
-
+# With those who are getting one now.
+COUNT_CONTACTED: Final = (
+    "SELECT count(DISTINCT customer) FROM (SELECT customer FROM landbot_message WHERE outbox = ? AND message_at > ?"
+    " UNION ALL SELECT customer FROM landbot_message WHERE outbox = ? AND step = 0"
+    " AND state IN ('taken', 'sending', 'unknown')"
+    " AND CASE state WHEN 'taken' THEN taken_at ELSE started_at END > ?) AS contacted"
+)
 
 # An attempt
 

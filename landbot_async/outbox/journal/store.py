@@ -9,7 +9,7 @@ import contextlib
 import math
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from landbot_async._core.errors import KeyConflictError
 from landbot_async.outbox.receipts import Added, Receipt
@@ -181,41 +181,43 @@ class Store:
 
     # Choosing
 
-    def claim(self, *, daily: bool = False, only_contacted: bool = False) -> Claimed | None:
+    def claim(self, per_day: int | None = None) -> Claimed | None:
         """Take the first message that may be sent now, or return None.
 
         Args:
-            daily: tell if its customer got no message for a day.
-            only_contacted: take none of such a customer.
+            per_day: begin with at most so many customers in 24 hours, however many processes send.
         """
         while True:
             with self._transaction() as now:
                 more = self._make_due(now)
-                taken = self._claim(now, daily=daily, only_contacted=only_contacted)
+                taken = self._claim(now, per_day)
             if taken is not None or not more:
                 return taken
 
-    def _claim(self, now: float, *, daily: bool, only_contacted: bool) -> Claimed | None:
-        question, values = (sql.READY_AND_CONTACTED, (now - DAY, now - DAY)) if only_contacted else (sql.READY, ())
-        while row := self._run(question, self.id, *values).fetchone():
+    def _claim(self, now: float, per_day: int | None) -> Claimed | None:
+        day, full = now - DAY, False
+        while row := self._ready(day if full else None):
             found = Claimed(*row)
-            if not found.is_overdue(now):
-                new_today = daily and self._is_new_today(found.customer_id, now)
+            if found.is_overdue(now):
+                self._run(sql.EXPIRE, now, found.number)
+                self._elect(found.customer_id)
+            elif per_day is not None and not full and self._is_one_too_many(found.customer_id, day, per_day):
+                full = True
+            else:
                 self._run(sql.CLAIM, now, found.number)
-                return found._replace(claim=found.claim + 1, new_today=new_today)
-            self._run(sql.EXPIRE, now, found.number)
-            self._elect(found.customer_id)
+                return found._replace(claim=found.claim + 1)
         return None
 
-    def contacted(self, but: Collection[int] = ()) -> int:
-        """Return how many customers, not counting some, got a message within a day, or may have got one."""
-        with self._transaction() as now:
-            day = now - DAY
-            count: int = self._run(sql.count_contacted(len(but)), self.id, day, day, *but).fetchone()[0]
-            return count
+    def _ready(self, contacted_since: float | None) -> Any:
+        if contacted_since is None:
+            return self._run(sql.READY, self.id).fetchone()
+        return self._run(sql.READY_AND_CONTACTED, self.id, contacted_since, contacted_since).fetchone()
 
-    def _is_new_today(self, customer: int, now: float) -> bool:
-        return self._run(sql.IS_CONTACTED, self.id, customer, now - DAY, now - DAY).fetchone() is None
+    def _is_one_too_many(self, customer: int, day: float, per_day: int) -> bool:
+        if self._run(sql.IS_CONTACTED, self.id, customer, day, day).fetchone() is not None:
+            return False
+        count: int = self._run(sql.COUNT_CONTACTED, self.id, day, self.id, day).fetchone()[0]
+        return count >= per_day
 
     def _make_due(self, now: float) -> bool:
         """Make some due messages of a later time ready. Return True if there may be more: none waits for all."""

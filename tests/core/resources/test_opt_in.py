@@ -147,7 +147,6 @@ async def broken(request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize("answer", [refuse(404), refuse(422), refuse(500), broken, opted_in])
 async def test_nothing_shows_the_token_and_the_phone(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="httpx")  # an example in the documents makes it quieter
     events: list[Event] = []
     error: LandbotError | None = None
     async with lent(answer, on_event=events.append) as (landbot, requests):
