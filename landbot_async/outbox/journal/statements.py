@@ -279,6 +279,8 @@ LEFT: Final = (
 
 # Evidence
 
+# Hidden from the index of the day, which would be walked through as a whole.
+_WAS_SENT: Final = "coalesce(message_at, 0) <> 0"
 FOUND: Final = (
     _move("found", *_REACHED, "ended_at = ?", "evidence = ?", "error = NULL", "error_status = NULL") + _FENCED
 )
@@ -305,17 +307,14 @@ SEE: Final = (
 )
 IS_SEEN: Final = "SELECT 1 FROM landbot_message WHERE number = ? AND claim = ? AND step = 0 AND seen = 1"
 REACHED: Final = (
-    f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND message_at IS NOT NULL"
-    " ORDER BY message_at"
+    f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND {_WAS_SENT} ORDER BY message_at"
 )
 ON_THE_WAY: Final = f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND state = 'sending' AND step = 0"
 FORGOTTEN: Final = (
     f"SELECT 1 FROM landbot_message WHERE {_OUTBOXES} AND customer = ? AND content IS NULL AND"
-    " message_at BETWEEN ? AND ? LIMIT 1"
+    " coalesce(message_at, 0) BETWEEN ? AND ? LIMIT 1"
 )
-_WITNESS: Final = (
-    f"{_EVIDENCE} WHERE outbox = ? AND kind = ? AND content IS NOT NULL AND message_at IS NOT NULL AND number"
-)
+_WITNESS: Final = f"{_EVIDENCE} WHERE outbox = ? AND kind = ? AND content IS NOT NULL AND {_WAS_SENT} AND number"
 WITNESSES_BEFORE: Final = f"{_WITNESS} < ? ORDER BY number DESC LIMIT ?"
 WITNESSES_AFTER: Final = f"{_WITNESS} > ? ORDER BY number LIMIT ?"
 
