@@ -235,6 +235,8 @@ async def cause(condition: Condition, server: Server, workers: Sequence[Any], pa
             return time() + condition.jitter + 0.02, begun + PAUSE
         case "waiters":
             os.kill(pid, signal.SIGUSR2)
+        case _:
+            pass
     return begun, begun + AWAY
 
 
@@ -250,7 +252,8 @@ def followed(condition: Condition, times: Sequence[float], begun: float, ended: 
             return len(meanwhile)
         case "waiters":
             return max(later - earlier for earlier, later in pairwise([begun, *meanwhile]))
-    return 0.0
+        case _:
+            return 0.0
 
 
 async def measure(condition: Condition, server: Server, seconds: float) -> Result:
@@ -327,6 +330,8 @@ def targets(results: Sequence[tuple[Condition, Result]]) -> list[Target]:
             case "waiters":
                 longest = 2 * PER / RATE + condition.jitter
                 found.append(Target(f"{name}: they cost one gap", f"{figure:.3f} s apart", figure <= longest * 1.05))
+            case _:
+                pass
     return found
 
 
