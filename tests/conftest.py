@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,11 @@ REAL_TIME: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure the coverage of processes that run tests, not of programs that they start; forget the environment."""
+    """Measure the coverage of processes that run tests, not of programs that they start; forget the environment.
+
+    Also take SIGINT, which shells let programs in the background ignore: tests of Ctrl-C would wait for ever.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     starts_others = config.getoption("numprocesses", None)
     if not starts_others:
         os.environ.pop("COVERAGE_PROCESS_START", None)
