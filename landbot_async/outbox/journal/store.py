@@ -9,7 +9,7 @@ import contextlib
 import math
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from landbot_async._core.errors import KeyConflictError
 from landbot_async.outbox.receipts import Added, Receipt
@@ -195,23 +195,18 @@ class Store:
                 return taken
 
     def _claim(self, now: float, per_day: int | None) -> Claimed | None:
-        day, full = now - DAY, False
-        while row := self._ready(day if full else None):
+        day, question, values = now - DAY, sql.READY, tuple[float, ...]()
+        while row := self._run(question, self.id, *values).fetchone():
             found = Claimed(*row)
             if found.is_overdue(now):
                 self._run(sql.EXPIRE, now, found.number)
                 self._elect(found.customer_id)
-            elif per_day is not None and not full and self._is_one_too_many(found.customer_id, day, per_day):
-                full = True
+            elif per_day is not None and not values and self._is_one_too_many(found.customer_id, day, per_day):
+                question, values = sql.READY_AND_CONTACTED, (day, day)
             else:
                 self._run(sql.CLAIM, now, found.number)
                 return found._replace(claim=found.claim + 1)
         return None
-
-    def _ready(self, contacted_since: float | None) -> Any:
-        if contacted_since is None:
-            return self._run(sql.READY, self.id).fetchone()
-        return self._run(sql.READY_AND_CONTACTED, self.id, contacted_since, contacted_since).fetchone()
 
     def _is_one_too_many(self, customer: int, day: float, per_day: int) -> bool:
         if self._run(sql.IS_CONTACTED, self.id, customer, day, day).fetchone() is not None:
