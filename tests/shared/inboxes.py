@@ -83,7 +83,8 @@ class Worker:
 
     async def _read(self) -> None:
         assert self.process.stdout is not None
-        while line := await anyio.to_thread.run_sync(self.process.stdout.readline):
+        # The last line of a worker that is killed may be cut off.
+        while (line := await anyio.to_thread.run_sync(self.process.stdout.readline)).endswith("\n"):
             what, message = line.split()
             if what == "open":
                 self.is_open.set()
