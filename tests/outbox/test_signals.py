@@ -51,9 +51,9 @@ async def test_ctrl_c(anyio_backend: Any, tmp_path: Path, loop: str, times: int)
                 while sandbox.received < 6:  # noqa: ASYNC110  # nobody tells when it does
                     await anyio.sleep(0.01)
             begun = anyio.current_time()
-            for _ in range(times):
+            for number in range(times):
+                await anyio.sleep(number)  # by then the first has been taken
                 process.send_signal(signal.SIGINT)
-                await anyio.sleep(0.2)
             assert process.stderr is not None
             errors = b"".join([part async for part in process.stderr])
             assert await process.wait() == -signal.SIGINT
