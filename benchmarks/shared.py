@@ -28,14 +28,13 @@ from typing import Any, Final, NamedTuple
 
 import anyio
 from shared_picture import draw
-from stage import PER, RATE, TOKEN, Target, table, verdict
+from stage import PER, RATE, REFUSED, TOKEN, Target, table, verdict
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.shared.servers import Postgres, Server, Valkey
 
 WARM_UP, SECONDS, EVENT_SECONDS = 3.0, 30.0, 15.0
 AWAY, PAUSE, WAITERS = 5.0, 3.0, 1000
-REFUSED: Final = b'{"errors":{"rate":["Too many requests"]}}'
 
 
 class Condition(NamedTuple):
