@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from landbot_async._core.errors import JournalMismatchError
+from landbot_async._core.errors import JournalMismatchError, OutboxError
 
 from .store import Store
 
@@ -119,6 +119,13 @@ class Account:
 
     def _hash(self, salt: str) -> str:
         return hashlib.sha256(f"{salt} {self._token}".encode()).hexdigest()
+
+
+def no_thread(journal: object, error: RuntimeError) -> OutboxError:
+    """Return the error of a call that got no thread, with Python's as its cause."""
+    problem = OutboxError(f"The journal {journal} cannot be used now, because no thread could be started ({error}).")
+    problem.__cause__ = error
+    return problem
 
 
 def new_salt() -> str:

@@ -26,7 +26,7 @@ from landbot_async.outbox.receipts import Added
 from landbot_async.postgres.database import make
 from landbot_async.postgres.statements import Part
 
-from .journal import Account, new_salt
+from .journal import Account, new_salt, no_thread
 from .rows import Connection, Cursor
 from .session import TURNS, Session, Url
 from .statements import POSTGRES, tables
@@ -74,12 +74,12 @@ class PostgresJournal:
 
     async def look(self, function: Callable[[Store], T]) -> T:
         """Return what the function reads."""
-        return await self._in_thread(partial(self._done, function))
+        return await self.do(function)
 
     async def settle(self, function: Callable[[Store], T]) -> T:
         """Write the result of an attempt. If that cannot be done now, it is done with a later transaction."""
         try:
-            return await self._in_thread(partial(self._done, function))
+            return await self.do(function)
         except OutboxError:
             self._results.append(function)
             raise
@@ -137,7 +137,7 @@ async def _watched(session: Session, thread: anyio.CapacityLimiter, function: Ca
         try:
             results.append(await anyio.to_thread.run_sync(function, limiter=thread))
         except RuntimeError as error:
-            errors.append(_no_thread(session.url, error))
+            errors.append(no_thread(session.url, error))
         except Exception as error:  # noqa: BLE001  # raised below: the group would wrap it
             errors.append(error)
         group.cancel_scope.cancel()
@@ -150,12 +150,6 @@ async def _watch(session: Session) -> None:
     while True:
         await anyio.sleep(_WATCH)
         session.cut_if_stuck()
-
-
-def _no_thread(url: Url, error: RuntimeError) -> Exception:
-    problem = OutboxError(f"The journal {url} cannot be used now, because no thread could be started ({error}).")
-    problem.__cause__ = error
-    return problem
 
 
 async def open_postgres(url: Url, name: str, account: Account, *, send_timeout: float) -> PostgresJournal:

@@ -30,7 +30,7 @@ from landbot_async._core.sqlite import (
 )
 from landbot_async._core.tasks import Opening, uninterrupted
 
-from .journal import Account
+from .journal import Account, no_thread
 from .statements import SQLITE, tables
 from .store import Store
 
@@ -106,9 +106,7 @@ class SqliteJournal:
         try:
             return await uninterrupted(partial(anyio.to_thread.run_sync, function, limiter=self._thread))
         except RuntimeError as error:
-            raise OutboxError(
-                f"The journal {self._path} cannot be used now, because no thread could be started ({error})."
-            ) from error
+            raise no_thread(self._path, error) from error
 
     def _checked(self, function: Callable[[Store], T], room: int) -> T:
         with told(self._path):
