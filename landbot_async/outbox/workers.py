@@ -252,7 +252,9 @@ class Workers:
     async def _claim(self, progress: Progress) -> Claimed | None:
         self._claiming += 1
         try:
-            async with self._one_claims:  # and none while a run begins
+            # One at a time, so that a mark waits for one claim at most. None while a run begins: a claim by the rules
+            # of an older run may find nothing, and the new run would end.
+            async with self._one_claims:
                 return await self._claim_alone(progress) if progress is self.progress else None
         except OutboxError as error:
             progress.fail(error)
