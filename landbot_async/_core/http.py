@@ -298,10 +298,7 @@ class Wire:
                 self._take_back(before, response)
             return await self._read(response)
         except Exception as error:
-            result = self._result_of(error, request, trace)
-            if response is not None and response.status_code >= 400 and isinstance(result, Failure):
-                # The status says what became of the request, whatever became of the body.
-                result = Response(response.status_code, response.headers, b"")
+            result = self._result_of(error, request, response, trace)
             if result is None:
                 raise
             if trace.full:
@@ -324,7 +321,7 @@ class Wire:
         response.stream = self._library.ByteStream(body)
         return Response(response.status_code, response.headers, body, stream=stream)
 
-    def _result_of(self, error: Exception, request: Any, trace: Trace) -> Response | Failure | None:
+    def _result_of(self, error: Exception, request: Any, response: Any, trace: Trace) -> Response | Failure | None:
         """Return what an error means; None for one that is neither the wire's nor a hook's."""
         names = {cls.__name__ for cls in type(error).__mro__}
         # A hook of a borrowed client may make calls of its own, whose errors tell nothing about this request.
@@ -339,6 +336,9 @@ class Wire:
         closed = self.closed and isinstance(error, RuntimeError) and not trace.last
         if not (closed or names & _OF_THE_WIRE or isinstance(error, zlib.error) or _is_fault(error)):
             return None
+        if response is not None and response.status_code >= 400:
+            # The status says what became of the request, whatever became of the body.
+            return Response(response.status_code, response.headers, b"")
         # By its name, unless the trace knows better.
         before_writing = (ours and bool(names & _NEVER_SENT)) or isinstance(error, TicketExpiredError)
         never_sent = trace.never_sent or closed or (before_writing and not trace.sent)
