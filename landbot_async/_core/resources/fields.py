@@ -234,23 +234,25 @@ def field_body(value: Any, type: FieldType | None, extra: Mapping[str, Any] | No
     as one, and be found out late.
     """
     inferred = next((name for kind, name in _TYPES if isinstance(value, kind)), None)
-    if type is None and inferred is None:
+    name = inferred if type is None else filled_text("type", type)
+    if name is None:
         raise TypeError(f"value must be a bool, number, string, date, datetime or dict, not {value.__class__.__name__}")
     return {
-        "type": inferred if type is None else filled_text("type", type),
-        "value": json_value("value", _plain(value) if type is None else _dated(value, type)),
+        "type": name,
+        "value": json_value("value", _plain(value, name)),
         "extra": {} if extra is None else json_object("extra", extra),
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, type: str) -> Any:
+    """Return a value as JSON has it: a date as its text. Raise an error if it does not fit a type of dates."""
+    if type in _EXAMPLES and value is not None:
+        _check_date(value, type)
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _dated(value: Any, type: str) -> Any:
-    """Return the text of a value whose type is a date's, with its checks. The errors do not show the value."""
-    if type not in _EXAMPLES or value is None:
-        return _plain(value)
+def _check_date(value: Any, type: str) -> None:
+    """Raise an error unless a value is a date of this type, or its text. The error does not show the value."""
     fitting = isinstance(value, str | date) and not (type == "date" and isinstance(value, datetime))
     if not fitting:
         raise TypeError(f"value must be a {type} or its text in ISO 8601, not {value.__class__.__name__}")
@@ -259,4 +261,3 @@ def _dated(value: Any, type: str) -> Any:
             (date if type == "date" else datetime).fromisoformat(value)
         except ValueError:
             raise ValueError(f"value must be a {type} in ISO 8601, such as {_EXAMPLES[type]!r}") from None
-    return _plain(value)
