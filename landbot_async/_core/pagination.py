@@ -445,9 +445,10 @@ class Walk:
             latest.total = sweep.total
         is_still = not sweep.shifts.has_moved and not sweep.shifts.out_of_order
         unproven = any(each.no_overlap and each.unexplained for each in (latest, sweep.shifts))
-        read, total = len(self._ranks) + latest.growth, self.total or 0
-        read = self._start + sweep.size + sweep.repeats if full else read + max(0, total - (latest.total or 0))
-        if is_still and read < total:  # even with those that came meanwhile
+        total = self.total or 0
+        came = latest.growth + max(0, total - (latest.total or 0))  # rows, since the latest full sweep began
+        read = self._start + sweep.size + sweep.repeats if full else len(self._ranks) + came
+        if is_still and read < total:
             self._close("empty page")
         elif self._start:
             self._close(None if is_still and not self.drift and not unproven else "offset")
