@@ -74,7 +74,7 @@ def body_of(request: SandboxRequest) -> Json:
             return Form(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
         if kind == "multipart/form-data":
             return Form(_parts(request.content_type or "", request.body))
-    except ValueError:
+    except Exception:  # noqa: BLE001  # the parser of multipart forms has mistakes of its own, such as an IndexError
         raise RefusedError(400, body="Form parse error") from None
     try:
         value = parse_json(request.body)
@@ -88,19 +88,16 @@ def body_of(request: SandboxRequest) -> Json:
 def _parts(content_type: str, body: bytes) -> Mapping[str, str]:
     """Return the fields of a multipart form."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    form = BytesParser(policy=HTTP).parsebytes(head + body)
+    if not form.is_multipart():
+        raise ValueError("The form has no parts")
+    parts: list[Message] = form.get_payload()  # type: ignore[assignment]  # a multipart message has messages
     fields: dict[str, str] = {}
-    try:
-        form = BytesParser(policy=HTTP).parsebytes(head + body)
-        if not form.is_multipart():
-            raise ValueError("The form has no parts")
-        parts: list[Message] = form.get_payload()  # type: ignore[assignment]  # a multipart message has messages
-        for part in parts[:_MOST_FIELDS]:
-            content: Any = part.get_payload(decode=True)
-            name = part.get_param("name", header="content-disposition")
-            if isinstance(name, str) and isinstance(content, bytes):
-                fields[name] = content.decode("utf-8")
-    except Exception as error:  # the parser has mistakes of its own: odd headers make it raise IndexError
-        raise ValueError("The form cannot be read") from error
+    for part in parts[:_MOST_FIELDS]:
+        content: Any = part.get_payload(decode=True)
+        name = part.get_param("name", header="content-disposition")
+        if isinstance(name, str) and isinstance(content, bytes):
+            fields[name] = content.decode("utf-8")
     return fields
 
 
