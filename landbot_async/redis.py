@@ -251,7 +251,7 @@ class _Limits:
         self._client = _Client(given, DEADLINE)
 
     async def ask(self, operation: Operation, *numbers: int) -> Sequence[int]:
-        """Return the three numbers of the outcome."""
+        """Return the four numbers of the outcome."""
         reply: Sequence[int] = await self._client.run(_LIMIT, [self._key], operation, *numbers)
         return reply
 
@@ -276,7 +276,6 @@ class _Client:
     """A client of redis-py, of either kind, whose commands have a time limit of `seconds`."""
 
     def __init__(self, given: Secret, seconds: float) -> None:
-        self._seconds = seconds
         self._own: Redis | None = _connected_to(given, seconds) if isinstance(given.reveal(), str) else None
         self._client: Any = given.reveal() if self._own is None else self._own
         if self._client is None:

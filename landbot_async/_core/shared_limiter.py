@@ -41,7 +41,7 @@ from .log import log
 from .priority import Priority, PrioritySemaphore
 from .schedule import MOST_MARGIN, WIDEN_SHARE
 from .secret import Secret, checked_token
-from .shared_store import StoreAwayError, StoreUser
+from .shared_store import Closable, StoreAwayError, StoreUser
 from .tasks import uninterrupted
 from .urls import normalised_base_url
 
@@ -96,7 +96,7 @@ class Outcome(enum.IntEnum):
     """The start is too old, or there is a pause."""
 
 
-class LimitStore(Protocol):
+class LimitStore(Closable, Protocol):
     """A store that keeps limits. It is asked for one operation at a time or several, in any order."""
 
     async def ask(self, operation: Operation, *numbers: int) -> Sequence[int]:
@@ -115,9 +115,6 @@ class LimitStore(Protocol):
             ConfigurationError: it refuses this user.
         """
         ...
-
-    async def aclose(self) -> None:
-        """Close the connections that the store has made itself."""
 
 
 class SharedStart:

@@ -114,7 +114,7 @@ class _Limits:
         self._database = Database(given, LIMITS_PART, DEADLINE)
 
     async def ask(self, operation: Operation, *numbers: int) -> Sequence[int]:
-        """Return the three numbers of the outcome."""
+        """Return the four numbers of the outcome."""
         return await self._database.call(operation, self._key, *numbers)
 
     async def aclose(self) -> None:

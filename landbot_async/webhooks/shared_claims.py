@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
-from landbot_async._core.shared_store import StoreUser
+from landbot_async._core.shared_store import Closable, StoreUser
 
 from .claims import Claim
 
@@ -19,15 +19,11 @@ Operation: TypeAlias = Literal["claim", "keep", "release"]
 _CLAIMS: Final = (Claim.NEW, Claim.HELD, Claim.SEEN)
 
 
-class ClaimStore(Protocol):
+class ClaimStore(Closable, Protocol):
     """A store as `SharedClaims` needs it."""
 
     async def ask(self, operation: Operation, keys: Sequence[bytes], owner: str, seconds: float) -> int:
         """Do an operation for all keys of a message at once. Of a claim, return 0 (new), 1 (held) or 2 (seen)."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connections made for a URL."""
         ...
 
 
