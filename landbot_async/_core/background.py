@@ -29,7 +29,7 @@ class End(Enum):
 
 
 Result: TypeAlias = End | Exception
-"""How a task ended: its exception if it failed, a `TimeoutError` if it was cut off."""
+"""The end of a task: its exception if it failed, a `TimeoutError` if it was cut off."""
 
 
 class _Task:

@@ -18,7 +18,7 @@ from anyio.lowlevel import checkpoint
 MOST: Final = 64 * 1024 * 1024
 # Bytes that are unpacked before other tasks get a turn.
 STEP: Final = 256 * 1024
-# Codings of a body. Each of them needs memory, and nobody uses two.
+# Codings of a body, at most. Each needs memory, and real servers use one.
 _CODINGS: Final = 5
 # Chunks that may have been received and not yet handed out.
 _CHUNKS: Final = 100
@@ -55,7 +55,7 @@ async def read_body(response: Any) -> bytes:
                     if size > MOST:
                         raise TooLargeError
                     pieces.append(piece)
-            if not size and any(each.begun for each in unpackers):
+            if not size and any(each.unfinished for each in unpackers):
                 raise zlib.error("it ends before it has begun")
         except BaseException:
             pieces.clear()  # the traceback would keep them
@@ -88,8 +88,8 @@ class _Unpacker:
     def __init__(self, window: int, otherwise: int | None = None) -> None:
         self._zlib = zlib.decompressobj(window)
         self._otherwise = otherwise
-        self.begun: bool = False
-        """True if data have come, and not their end."""
+        self.unfinished: bool = False
+        """True if data have come, but not their end."""
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
         try:
@@ -100,7 +100,7 @@ class _Unpacker:
             self._zlib = zlib.decompressobj(self._otherwise)
             piece = self._zlib.decompress(data, STEP)
         self._otherwise = None
-        self.begun = not self._zlib.eof
+        self.unfinished = not self._zlib.eof
         yield piece
         while self._zlib.unconsumed_tail:
             yield self._zlib.decompress(self._zlib.unconsumed_tail, STEP)

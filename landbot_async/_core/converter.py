@@ -273,7 +273,7 @@ _USUAL = ["name", "type", "value"]
 
 
 def _mapping_of(cls: type) -> tuple[Callable[[Any, Decoding], Any], Callable[[Any], Any]]:
-    """Return the functions that read and write the custom fields of a customer: objects of `cls` by name."""
+    """Return the functions that read and write objects of `cls` by name, such as the custom fields of a customer."""
 
     def read(value: Any, decoding: Decoding) -> dict[str, Any]:
         if type(value) is not dict:

@@ -390,7 +390,7 @@ NO_CONTENT: Final = Content(None)
 
 
 def _is_fault(error: Exception) -> bool:
-    """Return True for an error that a package of the protocols raises by mistake; a hook's own comes from elsewhere."""
+    """Return True if the error was raised within a package of the protocols, and not by a hook."""
     names = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     packages = [name for name in names if name not in ("anyio", "trio") and name not in sys.stdlib_module_names]
     return packages != [] and packages[-1] in _PROTOCOLS

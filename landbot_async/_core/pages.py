@@ -111,7 +111,7 @@ class Pages(Generic[T]):
 
     @property
     def drift(self) -> int:
-        """How many pages did not begin where the one before had ended, because rows came, went or moved meanwhile."""
+        """The number of pages that did not begin at the end of the one before, as rows came, went or moved."""
         return self._walk.drift
 
     @property

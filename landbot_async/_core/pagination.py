@@ -55,7 +55,7 @@ PROOF: Final = 10
 LEAST_PROOF: Final = 5
 
 Incomplete: TypeAlias = Literal["offset", "empty page", "order", "unsettled"]
-"""Why rows may be missing."""
+"""The reasons for which rows may be missing."""
 
 
 class Rows(NamedTuple):

@@ -80,7 +80,7 @@ CONSTANTS: Final = {
 
 
 class Outcome(enum.IntEnum):
-    """The first of the four numbers that a store replies. The others are told here; 0 where nothing is said.
+    """The first of the four numbers that a store replies. Each member says what the others are; 0 if it does not.
 
     The second is a wait in microseconds, the third a time in microseconds of the store's clock, and the fourth the
     number of starts so far.

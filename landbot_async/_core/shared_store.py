@@ -24,7 +24,7 @@ class StoreAwayError(ConnectionError):
 
 
 class Closable(Protocol):
-    """A store, as far as closing goes."""
+    """A store that can be closed."""
 
     async def aclose(self) -> None:
         """Close the connections made for a URL."""
@@ -35,10 +35,10 @@ S = TypeVar("S", bound=Closable)
 
 
 class StoreUser(Generic[S]):
-    """What keeps something in a shared store. It works with and without `async with`.
+    """The base class of limiters and claims that use a shared store. They work with and without `async with`.
 
     Args:
-        store: keeps it. Closing this closes the connections that the store has made itself.
+        store: the store. Closing the object closes the connections that the store has made itself.
     """
 
     def __init__(self, store: S) -> None:
@@ -90,13 +90,13 @@ async def within(seconds: float, function: Callable[..., Awaitable[T]], *args: o
 
 
 class Turns:
-    """A few calls of a store at a time, each with a time limit of its own that begins with its turn.
+    """A queue for calls of a store: a few run at a time, and the time limit of each begins with its turn.
 
-    Otherwise a burst of calls would find a store that is well to be away, because most of them only wait.
+    A limit that began earlier would end most calls of a burst while they wait, as if the store were away.
 
     Args:
-        count: how many at a time.
-        seconds: the time limit.
+        count: the number of calls at a time.
+        seconds: the time limit of each call.
     """
 
     def __init__(self, count: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What is begun is brought to its end, whoever cancels: by `uninterrupted` in a task, by `Opening` in a thread."""
+"""Work that cancellation does not cut off: `uninterrupted` awaits it in a task, `Opening` does it in a thread."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ async def uninterrupted(function: Callable[..., Awaitable[T]], *args: object) ->
 class Opening(Generic[T]):
     """The opening of something in a thread, for a caller who may be cancelled meanwhile.
 
-    asyncio's own cancellation leaves the thread running, and nobody knows then of what it opens: so it is closed by the
-    thread itself.
+    asyncio's own cancellation leaves the thread running. The caller never gets what the thread opens then, so the
+    thread itself closes it.
 
     Args:
         opening: opens it.
@@ -55,7 +55,7 @@ class Opening(Generic[T]):
 
     @property
     def opened(self) -> T:
-        """What `run` has opened."""
+        """The object that `run` has opened."""
         return self._opened[0]
 
     def run(self) -> None:

@@ -33,7 +33,7 @@ class Pace:
         self._random = random.Random(seed).random  # noqa: S311  # repeatable, not secret
         self._deliveries = random.Random(seed).random  # noqa: S311  # as above
         self.responds_at: float = 0.0
-        """When the response leaves that is being made; deliveries of what it confirms follow it."""
+        """The time at which the response in progress leaves; deliveries of what it confirms follow it."""
 
     def travel(self) -> float:
         """Return the time of one way."""

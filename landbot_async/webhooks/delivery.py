@@ -12,7 +12,7 @@ Headers: TypeAlias = Mapping[str, str] | Mapping[bytes, bytes]
 """The headers of a request, as any framework has them."""
 
 CustomerKey: TypeAlias = int | str
-"""What tells customers apart: the id; on APIchat, where a delivery may show none, a digest of the token."""
+"""The key of a customer: the id; on APIchat, where a delivery may show none, a digest of the token."""
 
 # The headers that matter.
 _NAMES: Final = frozenset(("authorization", "sentry-trace"))

@@ -44,7 +44,7 @@ _ID: Final = re.compile(r"[\w.:#-]{1,100}", re.ASCII)
 
 
 class Room(Enum):
-    """Whether the queue takes one more message."""
+    """The room in the queue for one more message."""
 
     FREE = "it has room"
     FULL = "it is full"
@@ -97,9 +97,9 @@ class Dispatcher:
         self._concurrency = concurrency
         self.queue_size: int = queue_size
         self.share: int = max(1, int(queue_size * _SHARE))
-        """How many messages of one customer are held, at most."""
+        """The most messages of one customer that are held."""
         self.held: int = 0
-        """How many messages are taken, or on their way to the file, and not yet handled."""
+        """The number of messages that are taken, or on their way to the file, and not yet handled."""
         self._held_of: Counter[CustomerKey] = Counter()
         self._ordering: Ordering[_Entry] = Ordering(settle)
         self._context = copy_context()

@@ -45,7 +45,7 @@ R = TypeVar("R")
 
 
 class Registration(Protocol[M]):
-    """What `Inbox.on` returns: a decorator that registers an async function, and returns it as it is."""
+    """The type of what `Inbox.on` returns: a decorator that registers an async function and returns it unchanged."""
 
     @overload
     def __call__(self, handler: Callable[[M], Coroutine[Any, Any, R]], /) -> Callable[[M], Coroutine[Any, Any, R]]: ...
@@ -255,16 +255,16 @@ class Inbox:
             )
             tasks.start(dispatcher.run)
 
-            def left(entries: list[Entry]) -> list[Delivery]:
+            def unhandled(entries: list[Entry]) -> list[Delivery]:
                 # Their process may have died before the claims knew of them.
                 deliveries = [*self._unhandled(entries)]
                 self._receiver.remember(deliveries, tasks)
                 return deliveries
 
-            for delivery in left(entries):
+            for delivery in unhandled(entries):
                 dispatcher.expect(delivery)(delivery.number)
             if journal is not None and files is not None:
-                tasks.start(partial(files.take_over, journal, left, dispatcher.expect, seconds=self._owner_wait))
+                tasks.start(partial(files.take_over, journal, unhandled, dispatcher.expect, seconds=self._owner_wait))
             loop = LoopBinding("This inbox")
             loop.bind()
             self._open = Opened(loop, tasks, dispatcher, journal)

@@ -361,7 +361,7 @@ class EventMessage(Message):
 
     @property
     def action(self) -> str | None:
-        """What happened: `assign`, `unassign` and perhaps others."""
+        """The action: `assign`, `unassign` and perhaps others."""
         return next((each for place in self._places() if type(each := place.get("action")) is str), None)
 
     @property
