@@ -12,8 +12,9 @@ import httpx
 import pytest
 import respx
 from aiohttp.test_utils import TestServer, unused_port
+from fastapi import FastAPI
 
-from landbot_async import APIConnectionError, MessageHook, PreconditionFailedError
+from landbot_async import APIConnectionError, AsyncLandbot, MessageHook, PreconditionFailedError
 from landbot_async.sandbox import Sandbox
 
 from .documents import ROOT, blocks, run, settle_in, text_of
@@ -55,7 +56,13 @@ async def sandbox(anyio_backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
 @asynccontextmanager
 async def running(recipe: str, sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
     """Run the recipe's application as a server does, and yield a client for it."""
-    app = (await run(RECIPES[recipe]))["app"]
+    async with serving((await run(RECIPES[recipe]))["app"], sandbox) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
+    """Run an application as a server does, and yield a client for it."""
     sandbox.mount(URL, app)
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=HERE) as browser:
@@ -368,8 +375,9 @@ HEALTH = "A health check that does not queue"
 
 
 async def test_health_is_told_from_memory(sandbox: Sandbox) -> None:
-    async with running(HEALTH, sandbox) as browser:
-        landbot = browser._transport.app.state.landbot  # type: ignore[attr-defined]
+    app: FastAPI = (await run(RECIPES[HEALTH]))["app"]
+    async with serving(app, sandbox) as browser:
+        landbot: AsyncLandbot = app.state.landbot
         assert (await browser.get("/health")).json() == {"landbot": "ok"}
         asked = sandbox.received
         assert (await browser.get("/health")).status_code == 200

@@ -14,7 +14,7 @@ def test_every_name_is_there() -> None:
     assert {name for name, value in values.items() if not isinstance(value, type)} == {"Evidence", "Status", "Then"}
     assert all(value.__name__ == name for name, value in values.items() if isinstance(value, type))
     with pytest.raises(AttributeError, match=r"'landbot_async\.outbox' has no attribute 'Nothing'"):
-        outbox.Nothing  # type: ignore[attr-defined]  # noqa: B018
+        outbox.Nothing  # type: ignore[attr-defined]  # noqa: B018  # what is wrong is the test
 
 
 def test_looking_into_a_journal_imports_no_client() -> None:

@@ -293,7 +293,7 @@ class TestTheUrl:
         for name in ("localhost/x", "h", "h:5/"):
             assert str(Url(Secret(f"postgresql://{name}"))).startswith("postgresql://")
         with pytest.raises(TypeError, match="send_timeout") as wrong:
-            Outbox(url, landbot, send_timeout="1")  # type: ignore[arg-type]
+            Outbox(url, landbot, send_timeout="1")  # type: ignore[arg-type]  # what is wrong is the test
         with pytest.raises(OutboxError, match=r"cannot be opened: .*refused") as away:
             await Outbox(url, landbot).__aenter__()
         with pytest.raises(OutboxError, match="cannot be opened") as read:
