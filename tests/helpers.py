@@ -93,6 +93,13 @@ async def never(_: httpx.Request) -> httpx.Response:
         await anyio.sleep_forever()
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait in real time for what a thread, a socket or another process brings about, however busy the machine is."""
+    with anyio.fail_after(60):
+        while not condition():  # noqa: ASYNC110  # nobody tells
+            await anyio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def breath() -> AsyncGenerator[None]:
     """Yield to the event loop at the end: after an exception is thrown in, CPython 3.11 traces nothing before that."""

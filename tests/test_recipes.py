@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from landbot_async import APIConnectionError, AsyncLandbot, MessageHook, Precond
 from landbot_async.sandbox import Sandbox
 
 from .documents import ROOT, blocks, run, settle_in, text_of
-from .helpers import breath
+from .helpers import breath, until
 
 # The recipes keep a file, and the sandbox's clock would run ahead of the disk.
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -71,13 +71,6 @@ async def serving(app: FastAPI, sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncC
 
 def sent(sandbox: Sandbox) -> list[tuple[int, str, str]]:
     return [(each.customer_id, each.type, each.text) for each in sandbox.sent]
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    with anyio.fail_after(10):
-        while not holds():  # noqa: ASYNC110  # nobody tells when it does
-            await anyio.sleep(0.01)
 
 
 async def until_sent(sandbox: Sandbox, count: int) -> None:

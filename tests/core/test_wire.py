@@ -37,7 +37,7 @@ from landbot_async import (
     RetryPolicy,
 )
 from landbot_async._core.trace import Trace
-from tests.helpers import HTTP, TOKEN, Unlimited
+from tests.helpers import HTTP, TOKEN, Unlimited, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 
@@ -134,13 +134,6 @@ def connections(landbot: AsyncLandbot) -> list[str]:
     """Return the connections of the pool in use."""
     wire: Any = landbot._engine.connection.wire
     return [each.info() for each in wire._client._transport._pool.connections]
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Return when the condition holds, however busy the machine is."""
-    with anyio.fail_after(20):
-        while not condition():  # noqa: ASYNC110  # any condition
-            await anyio.sleep(0.001)
 
 
 async def all_work(landbot: AsyncLandbot, calls: int) -> None:
@@ -398,8 +391,8 @@ class TestCancellation:
                 for _ in range(40):
                     tasks.create_task(work())
             await all_work(landbot, 100)
-            await eventually(lambda: not landbot._engine.connection.wire._running)
-            await eventually(lambda: all("IDLE" in each for each in connections(landbot)))
+            await until(lambda: not landbot._engine.connection.wire._running)
+            await until(lambda: all("IDLE" in each for each in connections(landbot)))
             await landbot.aclose()
 
     async def test_others_may_fill_a_lent_pool(self) -> None:
@@ -421,7 +414,7 @@ class TestCancellation:
                     tasks.start_soon(owner)
                 await cancelled_waves(landbot, 20)
                 over.set()
-            await eventually(lambda: not landbot._engine.connection.wire._running)
+            await until(lambda: not landbot._engine.connection.wire._running)
             assert "CONNECTING" not in connections(landbot)
             await all_work(landbot, 10)
 
@@ -431,7 +424,7 @@ class TestCancellation:
             async with create_task_group() as tasks:
                 for _ in range(2):
                     tasks.start_soon(client.get, url)
-                await eventually(lambda: len(connections(landbot)) == 2)
+                await until(lambda: len(connections(landbot)) == 2)
                 begun = anyio.current_time()
                 with anyio.move_on_after(0.1):
                     await landbot.customers.archive(1)
@@ -562,7 +555,7 @@ class TestHTTP2:
             async with create_task_group() as tasks:
                 for _ in range(120):
                     tasks.start_soon(self._cancelled, client, url)
-                await eventually(lambda: peer.most == 100)
+                await until(lambda: peer.most == 100)
                 tasks.cancel_scope.cancel()
             peer.silent = False
             with pytest.raises(APIConnectionError) as caught:
@@ -585,7 +578,7 @@ class TestHTTP2:
             peer.resumed = anyio.Event()
             async with create_task_group() as tasks:
                 tasks.start_soon(all_work, landbot, 60)
-                await eventually(lambda: peer.most == 32)
+                await until(lambda: peer.most == 32)
                 await anyio.sleep(0.1)  # for those that should not come
                 peer.resumed.set()
             assert peer.most == 32

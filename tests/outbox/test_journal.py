@@ -5,6 +5,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+import threading
 import time as clock
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ from landbot_async.outbox.journal.sqlite import KIND
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.workers import Workers
 from landbot_async.sandbox import Sandbox
-from tests.helpers import TOKEN, Unlimited
+from tests.helpers import TOKEN, Unlimited, until
 
 from .helpers import copy_of, counts, keys, read, receipts, texts
 
@@ -108,10 +109,11 @@ class TestTheJournal:
         anyio_backend_name: str,
         natively: bool,
     ) -> None:
-        recover = Store.recover
+        recover, begun, go_on = Store.recover, threading.Event(), threading.Event()
 
         def slow(store: Store) -> None:
-            clock.sleep(0.1)
+            begun.set()
+            go_on.wait(60)
             recover(store)
 
         async def enter() -> None:
@@ -121,13 +123,17 @@ class TestTheJournal:
             patch.setattr(Store, "recover", slow)
             if natively and anyio_backend_name == "asyncio":
                 task = asyncio.get_running_loop().create_task(enter())
-                await anyio.sleep(0.03)
+                await until(begun.is_set)
                 task.cancel()
+                go_on.set()
                 with pytest.raises(asyncio.CancelledError):
                     await task
             else:
-                with anyio.move_on_after(0.03):
-                    await enter()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(enter)
+                    await until(begun.is_set)
+                    group.cancel_scope.cancel()
+                    go_on.set()
         async with Outbox(path, landbot) as outbox:
             assert await counts(outbox) == {}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from landbot_async import (
@@ -23,6 +24,7 @@ from landbot_async.outbox import (
 from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
+from tests.helpers import until
 
 from .helpers import counts, keys, receipts, said, texts
 
@@ -94,18 +96,18 @@ class TestRunning:
     async def test_a_run_that_is_cancelled_as_it_begins_counts_the_customers_of_the_day_again(
         self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        expire = Store.expire
+        expire, scope = Store.expire, anyio.CancelScope()
 
-        def slow(store: Store) -> None:
-            clock.sleep(0.1)
+        def cancelled(store: Store) -> None:
+            anyio.from_thread.run_sync(scope.cancel)
             expire(store)
 
         async with Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 31)))
             assert len(await receipts(outbox, per_day=3)) == 3
             run = outbox.run(per_day=4)
-            with monkeypatch.context() as patch, anyio.move_on_after(0.02) as scope:
-                patch.setattr(Store, "expire", slow)
+            with monkeypatch.context() as patch, scope:
+                patch.setattr(Store, "expire", cancelled)
                 await anext(run)
             assert scope.cancelled_caught
             assert len([receipt async for receipt in run]) == 1
@@ -251,9 +253,7 @@ class TestRunning:
             await outbox.text(1, "One", key="one")
             soon = datetime.now(UTC) + timedelta(seconds=0.3)
             await outbox.text(1, "Two", key="two", send_after=soon)
-            with anyio.fail_after(10):
-                while len(got) < 2:  # noqa: ASYNC110  # nobody tells
-                    await anyio.sleep(0.01)
+            await until(lambda: len(got) == 2)
             assert datetime.now(UTC) >= soon
             outbox.stop()
         assert got == ["one", "two"]
@@ -291,7 +291,7 @@ class TestRunning:
             await anyio.sleep(0.1)
             assert sandbox.received == 0
             await anext(outbox.run())
-            await anyio.sleep(0.2)
+            await until(lambda: not outbox._open.workers._flights)
             received = sandbox.received
             assert 1 <= received <= 24
             await anyio.sleep(0.2)

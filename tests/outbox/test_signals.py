@@ -12,6 +12,7 @@ import pytest
 
 from landbot_async.outbox import OutboxReader
 from landbot_async.sandbox import Sandbox
+from tests.helpers import until
 from tests.sandbox.server.serving import served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
@@ -47,9 +48,7 @@ async def test_ctrl_c(anyio_backend: Any, tmp_path: Path, loop: str, times: int)
     async with served(sandbox) as (url, _):
         command = [sys.executable, "-c", PROGRAM, f"{url}v1/", sandbox.token, str(path), loop]
         async with await anyio.open_process(command, stderr=subprocess.PIPE) as process:
-            with anyio.fail_after(30):
-                while sandbox.received < 6:  # noqa: ASYNC110  # nobody tells when it does
-                    await anyio.sleep(0.01)
+            await until(lambda: sandbox.received >= 6)
             begun = anyio.current_time()
             for number in range(times):
                 await anyio.sleep(number)  # by then the first has been taken

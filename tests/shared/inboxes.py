@@ -21,7 +21,8 @@ import anyio
 import anyio.to_thread
 
 from landbot_async.webhooks import Inbox, TextMessage, receiver
-from tests.webhooks.deliveries import TOKEN, delivery, headers, until
+from tests.helpers import until
+from tests.webhooks.deliveries import TOKEN, delivery, headers
 
 ROOT = Path(__file__).parents[2]
 # Seconds that a claim lasts: of a worker that is killed, others have to wait for it.
@@ -147,8 +148,11 @@ async def each_is_handled_once(kind: str, url: str, count: int) -> None:
             # Landbot makes a delivery again until it is taken.
             while untaken := [name for name in messages if all(each.statuses.get(name) != 200 for each in workers)]:
                 async with anyio.create_task_group() as group:
-                    for worker in workers:
+                    for worker in (one, two):
                         group.start_soon(worker.deliver, *(2 * untaken))
+                    # The other way round, or the first of them could be a step ahead at each message.
+                    for worker in (three, four):
+                        group.start_soon(worker.deliver, *reversed(2 * untaken))
                 await anyio.sleep(0.5)
             await until(lambda: sum(each.handled.total() for each in workers) >= count)
         await anyio.sleep(0.2)

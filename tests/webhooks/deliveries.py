@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
-
-import anyio
 
 from landbot_async.webhooks import Inbox
 
@@ -58,15 +55,6 @@ def headers(trace: str | None = None, token: str | None = TOKEN) -> dict[str, st
     if trace is not None:
         found["sentry-trace"] = trace
     return found
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait in real time for something that a thread or a socket brings about."""
-    with anyio.fail_after(60):
-        while True:
-            if condition():
-                return
-            await anyio.sleep(0.005)
 
 
 async def post(inbox: Inbox, body: bytes, trace: str | None = None) -> None:

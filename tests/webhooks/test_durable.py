@@ -11,7 +11,8 @@ from anyio import sleep
 from landbot_async import ConfigurationError
 from landbot_async.webhooks import Inbox, MemoryClaims, Message, TextMessage, receiver
 from landbot_async.webhooks.journal import open_journal
-from tests.webhooks.deliveries import NOON, TOKEN, apichat, delivery, headers, post, until
+from tests.helpers import until
+from tests.webhooks.deliveries import NOON, TOKEN, apichat, delivery, headers, post
 
 pytestmark = pytest.mark.anyio
 
@@ -238,7 +239,7 @@ class TestDurable:
         """Otherwise a copy would be taken once the claim has expired."""
         monkeypatch.setattr(receiver, "_CLAIM", 0.1)
         claims, got = MemoryClaims(), list[str]()
-        inbox = Inbox(TOKEN, durable=path, claims=claims, settle=0.3)
+        dies, inbox = (Inbox(TOKEN, durable=path, claims=claims, settle=settle) for settle in (60, 0.3))
         copy = delivery("a"), headers("d1")
 
         async def take(message: TextMessage) -> None:
@@ -251,12 +252,12 @@ class TestDurable:
         keep = claims.keep
         monkeypatch.setattr(claims, "keep", died)
         with contextlib.suppress(KeyError):
-            async with inbox:
-                assert await inbox.receive(*copy) == 200
+            async with dies:
+                assert await dies.receive(*copy) == 200
                 raise KeyError
         # The store is away when it starts again, and then it is not.
         with contextlib.suppress(KeyError):
-            async with inbox:
+            async with dies:
                 await sleep(0.05)
                 raise KeyError
         monkeypatch.setattr(claims, "keep", keep)

@@ -23,8 +23,7 @@ from landbot_async._core.sqlite import open_owned
 from landbot_async._core.tasks import Opening
 from landbot_async.webhooks import journal as module
 from landbot_async.webhooks.journal import Add, Entry, File, Journal, Outcome, open_journal
-from tests.helpers import breath
-from tests.webhooks.deliveries import until
+from tests.helpers import breath, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 

@@ -24,7 +24,8 @@ from anyio import sleep
 from starlette.applications import Starlette
 
 from landbot_async.webhooks import Inbox, TextMessage
-from tests.webhooks.deliveries import NOON, TOKEN, delivery, headers, until
+from tests.helpers import until
+from tests.webhooks.deliveries import NOON, TOKEN, delivery, headers
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ import pytest
 from landbot_async import ConfigurationError
 from landbot_async.webhooks import Inbox, TextMessage
 from landbot_async.webhooks import worker_files as module
-from tests.helpers import breath
-from tests.webhooks.deliveries import NOON, TOKEN, delivery, headers, until
+from tests.helpers import breath, until
+from tests.webhooks.deliveries import NOON, TOKEN, delivery, headers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 # One inbox is opened before another is closed, in the same task: nurseries of trio cannot overlap.
