@@ -27,8 +27,10 @@ from landbot_async.webhooks.authentication import Tokens, digest
 
 from .environment import server
 from .exit_codes import ExitCode, error_text
+from .safe_text import visible
 from .session import end, say, usage_errors
-from .writers import Printer, discard_output, visible
+from .terminal import Printer
+from .writers import discard_output
 
 HOST: Final = "127.0.0.1"
 LARGEST: Final = 1_000_000

@@ -10,7 +10,7 @@ from typing import Final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from .writers import Printer
+from .terminal import Printer
 
 A_SECOND: Final = 10
 """Requests that Landbot allows."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO, cast
 import anyio
 import typer
 from attrs import frozen
-from rich.text import Text
 
 import landbot_async
 from landbot_async._core.errors import ConfigurationError, LandbotError
@@ -26,17 +25,19 @@ from .environment import LIMITER_URL, TOKEN, missing_token, server
 from .exit_codes import ExitCode, error_text, exit_code
 from .lazy import LazyModule
 from .options import Format
+from .safe_text import visible
 from .signals import ENDING, Stop, cancelled_by
-from .writers import Printer, discard_output, visible, writer
+from .writers import discard_output, writer
 
 if TYPE_CHECKING:  # as in `columns`
     from collections.abc import AsyncIterable
 
     from landbot_async import AsyncLandbot, Event, Pages
 
-    from . import limiter, progress
+    from . import limiter, progress, terminal
 else:
     limiter, progress = LazyModule("limiter"), LazyModule("progress")
+    terminal = LazyModule("terminal")
 
 FORMATS: Final = {
     "": Format.JSONL,
@@ -68,9 +69,11 @@ def say(text: str) -> None:
 
 def say_server(landbot: AsyncLandbot, more: str = "") -> None:
     """Print whether this is LIVE or a SANDBOX, in colour, and what else there is to know before anything is sent."""
+    from rich.text import Text  # noqa: PLC0415  # as in `terminal`
+
     host, live = server(landbot.base_url)
     label, style = ("LIVE", "bold white on red") if live else ("SANDBOX", "bold green")
-    console = Printer(stderr=True, highlight=False, markup=False)
+    console = terminal.Printer(stderr=True, highlight=False, markup=False)
     console.print(Text.assemble((label, style), " ", visible(host), f" · {visible(more)}" if more else ""))
 
 

@@ -24,6 +24,15 @@ def test_help_imports_neither_the_client_nor_rich() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "\n"
 
 
+def test_rows_for_a_pipe_do_not_import_rich() -> None:
+    code = (
+        "import sys; from landbot_async.cli.columns import WHOAMI, TokenReport; from landbot_async.cli.session import *;"
+        "import landbot_async.cli.campaign.report; Target().show(WHOAMI, TokenReport('http://127.0.0.1/', [], 3));"
+        "print('rich' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[1:] == ["False"]
+
+
 def test_it_tells_its_version() -> None:
     assert landbot("--version")[0] == f"landbot-async {__version__}\n"
 

@@ -30,7 +30,7 @@ from landbot_async.cli.listen import (
     outcome,
     remove,
 )
-from landbot_async.cli.writers import Printer
+from landbot_async.cli.terminal import Printer
 from landbot_async.sandbox import Sandbox
 from landbot_async.webhooks.authentication import Tokens
 from tests.cli.helpers import until

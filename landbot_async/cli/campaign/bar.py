@@ -16,7 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from landbot_async.cli.writers import Printer, visible
+from landbot_async.cli.safe_text import visible
+from landbot_async.cli.terminal import Printer
 from landbot_async.outbox import Receipt
 from landbot_async.outbox.states import Status
 

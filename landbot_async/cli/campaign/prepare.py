@@ -17,8 +17,9 @@ from landbot_async import AsyncLandbot, KeyConflictError
 from landbot_async.cli.columns import languages
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.progress import A_SECOND, duration, progress
+from landbot_async.cli.safe_text import csv_cell, visible
 from landbot_async.cli.session import Target, end, private_file, say
-from landbot_async.cli.writers import Printer, csv_cell, plain_table, visible
+from landbot_async.cli.terminal import Printer, plain_table
 from landbot_async.outbox import Outgoing
 from landbot_async.outbox.journal.store import Store
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from landbot_async import AsyncLandbot
-    from landbot_async.cli import session, writers
+    from landbot_async.cli import safe_text, session
 else:
-    session, writers = LazyModule("session"), LazyModule("writers")
+    safe_text, session = LazyModule("safe_text"), LazyModule("session")
 
 app: typer.Typer = new_app()
 
@@ -67,7 +67,7 @@ async def call(  # as the command
             f"{method.upper()} {path} may have taken effect. Look before you repeat it.",
         )
     if response is not None:
-        typer.echo(writers.json_text(response, indent=2 if sys.stdout.isatty() else None))
+        typer.echo(safe_text.json_text(response, indent=2 if sys.stdout.isatty() else None))
 
 
 def parameter(text: str) -> tuple[str, str]:

@@ -16,12 +16,12 @@ from landbot_async.cli.typer_app import new_app
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from landbot_async.cli import writers
+    from landbot_async.cli import terminal, writers
     from landbot_async.cli.demo import campaign, play, screen
     from landbot_async.cli.demo.play import Job, Report
 else:
-    writers, play, screen = LazyModule("writers"), LazyModule("demo.play"), LazyModule("demo.screen")
-    campaign = LazyModule("demo.campaign")
+    terminal, writers = LazyModule("terminal"), LazyModule("writers")
+    campaign, play, screen = LazyModule("demo.campaign"), LazyModule("demo.play"), LazyModule("demo.screen")
 
 app: typer.Typer = new_app()
 
@@ -34,7 +34,7 @@ def demo() -> None:
     """
     code = ExitCode.READER_GONE
     try:
-        code = ExitCode.DONE if anyio.run(show_demo, writers.Printer(highlight=False)) else ExitCode.OTHER
+        code = ExitCode.DONE if anyio.run(show_demo, terminal.Printer(highlight=False)) else ExitCode.OTHER
     except* BrokenPipeError:  # several tasks may raise it
         writers.discard_output()
     raise typer.Exit(code)

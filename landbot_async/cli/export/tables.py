@@ -12,8 +12,8 @@ import anyio.lowlevel
 from landbot_async import Customer, TranscriptMessage, converter
 from landbot_async._core.secret import masked
 from landbot_async.cli.columns import CUSTOMERS, TRANSCRIPT, Column
+from landbot_async.cli.safe_text import csv_cell
 from landbot_async.cli.session import private_file
-from landbot_async.cli.writers import csv_cell
 
 from .lines import read_lines
 

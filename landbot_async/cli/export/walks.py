@@ -26,7 +26,7 @@ from landbot_async import (
     RateLimitError,
     TranscriptMessage,
 )
-from landbot_async.cli.writers import json_line
+from landbot_async.cli.safe_text import json_line
 
 from .lines import LinesFile
 
