@@ -3,14 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from landbot_async import (
-    RetryPolicy,
-)
-from landbot_async.outbox import (
-    Outbox,
-    Outgoing,
-    Receipt,
-)
+from landbot_async import AsyncLandbot, RetryPolicy
+from landbot_async.outbox import Outbox, Outgoing, Receipt
+from landbot_async.outbox.journal.postgres import PostgresJournal
+from landbot_async.outbox.journal.rows import Claimed
+from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
 
 QUICK = RetryPolicy(base=0.001, cap=0.002, attempts=2)
@@ -42,3 +39,20 @@ def copy_of(path: Path, copy: Path) -> None:
 
 async def counts(outbox: Outbox) -> dict[str, int]:
     return {status: count for status, count in (await outbox.counts()).items() if count}
+
+
+def journal_of(outbox: Outbox) -> PostgresJournal:
+    journal = outbox._open.journal
+    assert isinstance(journal, PostgresJournal)
+    return journal
+
+
+async def claimed(journal: PostgresJournal) -> Claimed:
+    found = await journal.do(Store.claim)
+    assert found is not None
+    return found
+
+
+async def open_once(place: str, landbot: AsyncLandbot) -> None:
+    async with Outbox(place, landbot):
+        pass
