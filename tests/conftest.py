@@ -90,9 +90,17 @@ def valkey() -> Iterator[Valkey]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Return a Postgres that the tests of this process share. A test that stops or changes it starts one of its own."""
+    """Return a Postgres that the tests of this process share. A test that stops it takes `stoppable`."""
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture
+def stoppable(postgres: Postgres) -> Iterator[Postgres]:
+    """Return the Postgres of all tests, which the test may stop: making another one takes seconds."""
+    yield postgres
+    if not postgres.is_ready():
+        postgres.start()
 
 
 @pytest.fixture(scope="session")

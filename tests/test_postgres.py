@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 PASSWORD = "a-password-of-some-length"
 # Seconds. Calls are cut off after 0.4, and a busy machine may need longer.
 SOON = 3.0
-
-
-@pytest.fixture
-def own(postgres: Postgres) -> Iterator[Postgres]:
-    """Return the Postgres of all tests, which the test may stop: making another one takes seconds."""
-    yield postgres
-    if not postgres.is_ready():
-        postgres.start()
 
 
 async def until(postgres: Postgres, question: str, value: str) -> None:
@@ -267,12 +259,12 @@ class TestTables:
 
 class TestAway:
     @pytest.mark.parametrize("pooled", [False, True])
-    async def test_a_store_that_hangs_is_told_within_half_a_second(self, pooled: bool, own: Postgres) -> None:
-        source: AbstractContextManager[Any] = pool_of(own.url) if pooled else nullcontext(own.url)
+    async def test_a_store_that_hangs_is_told_within_half_a_second(self, pooled: bool, stoppable: Postgres) -> None:
+        source: AbstractContextManager[Any] = pool_of(stoppable.url) if pooled else nullcontext(stoppable.url)
         with source as given:
             bucket = PostgresTokenBucket(given, key=fresh())
             await bucket.acquire()
-            own.signal(signal.SIGSTOP)
+            stoppable.signal(signal.SIGSTOP)
             try:
                 for call in (bucket.acquire, bucket.acquire, lambda: bucket.pause(0)):
                     begun = current_time()
@@ -280,21 +272,21 @@ class TestAway:
                         await call()
                     assert 0.3 <= current_time() - begun <= SOON
             finally:
-                own.signal(signal.SIGCONT)
+                stoppable.signal(signal.SIGCONT)
             begun = current_time()
             async with PostgresTokenBucket(given, key=fresh(), on_store_error="wait") as waiting:
                 await waiting.acquire()
             assert current_time() - begun <= 5
             await bucket.aclose()
 
-    async def test_one_that_crashes_and_is_back(self, own: Postgres) -> None:
-        bucket = PostgresTokenBucket(own.url, key=fresh(), per=0.5, on_store_error="wait")
-        await goes_on_after_a_restart(bucket, own, away=0.0, soon=SOON)
+    async def test_one_that_crashes_and_is_back(self, stoppable: Postgres) -> None:
+        bucket = PostgresTokenBucket(stoppable.url, key=fresh(), per=0.5, on_store_error="wait")
+        await goes_on_after_a_restart(bucket, stoppable, away=0.0, soon=SOON)
 
-    async def test_claims_fail_while_it_is_away(self, own: Postgres) -> None:
-        async with PostgresClaims(own.url) as claims:
+    async def test_claims_fail_while_it_is_away(self, stoppable: Postgres) -> None:
+        async with PostgresClaims(stoppable.url) as claims:
             assert await claims.claim([fresh()], 10) is Claim.NEW
-            own.kill()
+            stoppable.kill()
             for call in (claims.claim(["d:1"], 1), claims.keep(["d:1"], 1), claims.release(["d:1"])):
                 with pytest.raises(StoreAwayError, match=r"^Postgres: "):
                     await call

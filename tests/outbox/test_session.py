@@ -32,42 +32,42 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real_time]
 @pytest.mark.once
 class TestAway:
     async def test_one_that_is_killed_and_back_in_the_middle_of_a_run(
-        self, postgres: Postgres, database: str, sandbox: Sandbox, landbot: AsyncLandbot
+        self, stoppable: Postgres, database: str, sandbox: Sandbox, landbot: AsyncLandbot
     ) -> None:
         async with Outbox(database, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 51)))
 
             async def come_back() -> None:
                 await anyio.sleep(0.5)
-                postgres.start()
+                stoppable.start()
 
             seen = 0
             async with anyio.create_task_group() as group:
                 async for _ in outbox.run():
                     seen += 1
                     if seen == 10:
-                        postgres.kill()
+                        stoppable.kill()
                         group.start_soon(come_back)
             assert await counts(outbox) == {"sent": 50}
             assert await outbox.text(1, "Hi", key="k1") is False
         assert sorted(each.customer_id for each in sandbox.sent) == list(range(1, 51))
 
     async def test_one_that_stays_away_is_told(
-        self, postgres: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+        self, stoppable: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with Outbox(database, landbot) as outbox:
             await outbox.add_many(texts(1, 2))
             journal_of(outbox)._session.patience = 0.2
-            postgres.kill()
+            stoppable.kill()
             with pytest.raises(OutboxError, match=r"cannot be (opened|used): "):
                 await receipts(outbox)
             with pytest.raises(OutboxError, match=r"cannot be opened: .*refused"):
                 await outbox.counts()
-            postgres.start()
+            stoppable.start()
             assert await keys(outbox) == ["k1", "k2"]
 
     async def test_a_result_that_cannot_be_written_is_written_later(
-        self, postgres: Postgres, database: str, landbot: AsyncLandbot
+        self, stoppable: Postgres, database: str, landbot: AsyncLandbot
     ) -> None:
         async with Outbox(database, landbot) as outbox:
             await outbox.add_many(texts(1, 2, 3))
@@ -76,63 +76,63 @@ class TestAway:
             taken = [await claimed(journal) for _ in range(3)]
             for each in taken:
                 await journal.do(partial(Store.mark, taken=each))
-            postgres.kill()
+            stoppable.kill()
             for each in taken[:2]:
                 with pytest.raises(OutboxError):
                     await journal.settle(partial(Store.sent, taken=each))
-            postgres.start()
+            stoppable.start()
             assert await counts(outbox) == {"sent": 2, "sending": 1}
-            postgres.kill()
+            stoppable.kill()
             with pytest.raises(OutboxError):
                 await journal.settle(partial(Store.sent, taken=taken[2]))
-        postgres.start()
+        stoppable.start()
         assert (await OutboxReader(database).counts())["sending"] == 1
 
     async def test_one_that_is_written_at_the_end(
-        self, postgres: Postgres, database: str, landbot: AsyncLandbot
+        self, stoppable: Postgres, database: str, landbot: AsyncLandbot
     ) -> None:
         async with Outbox(database, landbot) as outbox:
             await outbox.add_many(texts(1))
             journal = journal_of(outbox)
             journal._session.patience = 0.1
             taken = await claimed(journal)
-            postgres.kill()
+            stoppable.kill()
             with pytest.raises(OutboxError):
                 await journal.settle(partial(Store.not_sent, taken=taken))
-            postgres.start()
+            stoppable.start()
         assert (await OutboxReader(database).counts())["queued"] == 1
         async with Outbox(database, landbot) as outbox:
             assert await keys(outbox) == ["k1"]
 
     async def test_one_that_hangs(
-        self, postgres: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+        self, stoppable: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with Outbox(database, landbot) as outbox:
             patience, journal_of(outbox)._session.patience = journal_of(outbox)._session.patience, 0.0
-            postgres.signal(signal.SIGSTOP)
+            stoppable.signal(signal.SIGSTOP)
             try:
                 with monkeypatch.context() as patch, pytest.raises(OutboxError, match="cannot be used"):
                     patch.setattr(session, "_STUCK", 0.2)
                     patch.setattr(postgres_journal, "_WATCH", 0.05)
                     await outbox.text(1, "Hi", key="a")
             finally:
-                postgres.signal(signal.SIGCONT)
+                stoppable.signal(signal.SIGCONT)
             journal_of(outbox)._session.patience = patience
             await outbox.text(1, "Hi", key="a")
             assert await counts(outbox) == {"queued": 1}
             journal_of(outbox)._session.cut_if_stuck()  # it is not busy
 
     async def test_one_that_hangs_at_the_end(
-        self, postgres: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+        self, stoppable: Postgres, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         try:
             with anyio.fail_after(60):
                 async with Outbox(database, landbot):
-                    postgres.signal(signal.SIGSTOP)
+                    stoppable.signal(signal.SIGSTOP)
                     monkeypatch.setattr(session, "_STUCK", 0.2)
                     monkeypatch.setattr(postgres_journal, "_WATCH", 0.05)
         finally:
-            postgres.signal(signal.SIGCONT)
+            stoppable.signal(signal.SIGCONT)
 
     async def test_no_thread(self, database: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch) -> None:
         async def run(*_: Any, **__: Any) -> None:
