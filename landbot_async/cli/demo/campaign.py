@@ -106,9 +106,18 @@ async def _start(url: str, token: str, journal: Path, customers: int) -> AsyncGe
 async def _look(job: Job, sandbox: Sandbox, journal: Path) -> None:
     """Have the job show what the journal and the sandbox say, now and then."""
     await anyio.sleep(_LOOK)
-    job.starts += [anyio.current_time()] * (sandbox.received - len(job.starts))
+    job.starts = _arrivals(sandbox)
     with contextlib.suppress(OutboxError):  # it may not be there yet
         update(job, {each.customer_id: fate(each) async for each in OutboxReader(journal).receipts()})
+
+
+def _arrivals(sandbox: Sandbox) -> list[float]:
+    """Return the time at which each request reached the sandbox, of those it has responded to, in order.
+
+    The feed keeps the last thousand events, which is more than the campaign has.
+    """
+    events = (event for event in sandbox.feed.since(0) if event.kind == "request")
+    return sorted(event.at - event.data["seconds"] for event in events)
 
 
 def update(job: Job, fates: Mapping[int, Fate]) -> None:

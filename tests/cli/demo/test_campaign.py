@@ -110,6 +110,14 @@ async def test_a_signal_that_uvicorn_takes_is_the_demo_s(anyio_backend: Any, mon
     assert raised == [signal.SIGTERM]
 
 
+def test_a_request_counts_from_when_it_reached_the_sandbox_not_from_the_look_at_it() -> None:
+    sandbox = Sandbox()
+    sandbox.feed.add("request", 20.75, {"seconds": 0.25})
+    sandbox.feed.add("message", 20.75, {})
+    sandbox.feed.add("request", 20.875, {"seconds": 0.5})
+    assert campaign._arrivals(sandbox) == [20.375, 20.5]
+
+
 def test_what_becomes_of_unknown_ones_is_logged() -> None:
     job = Job(SHORT)
     update(job, {1: Fate.UNKNOWN, 2: Fate.UNKNOWN, 3: Fate.SENT})
