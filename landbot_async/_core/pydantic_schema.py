@@ -34,7 +34,8 @@ _DICT: Final = SchemaSerializer(core_schema.dict_schema())
 def schema_of(cls: Any, handler: Any) -> core_schema.CoreSchema:
     """Return the schema of a class of records.
 
-    It takes a record of the class, or its JSON, which is read as the client reads it. It writes what `to_dict` returns.
+    The schema accepts a record of the class, or its JSON, which is read as the client reads it. It writes what
+    `to_dict` returns.
 
     Args:
         cls: the class.

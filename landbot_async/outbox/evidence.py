@@ -1,5 +1,5 @@
-"""What transcripts and message hooks prove about messages whose outcome is unknown. Functions of values: nothing is
-read here.
+"""The evidence of transcripts and message hooks about messages whose outcome is unknown. Functions of values: nothing
+is read here.
 
 Landbot's transcripts have no ids of ours, times in whole seconds without a zone, and senders by display name, which
 proves nothing. So a message is recognized by its content and its time; equal messages that are known to be sent are
@@ -72,7 +72,7 @@ class Witness(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How a template is shown: the type, and the text with gaps for its parameters."""
+    """The look of a template in a transcript: the type, and the text with gaps for its parameters."""
 
     type: str
     parts: tuple[str | int, ...]
@@ -243,13 +243,13 @@ class Question(NamedTuple):
 
     look: Look
     starts: Sequence[float]
-    """When their attempts began, in order, Unix seconds."""
+    """The times when their attempts began, in order, Unix seconds."""
     longest: float
     """Seconds within which each reached the customer, if it did."""
 
 
 class Answer(NamedTuple):
-    """What a transcript says of an unknown message: when it arrived, or why that cannot be told; or neither."""
+    """The finding about an unknown message: when it arrived, or why that cannot be told; or neither."""
 
     arrived_at: float | None
     doubt: str | None

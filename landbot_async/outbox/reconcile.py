@@ -35,7 +35,7 @@ _OURS: Final = "agent"
 
 
 Verdict: TypeAlias = float | str | None
-"""When a message arrived (Unix seconds), the reason that this cannot be told, or None: it never arrived."""
+"""The time when a message arrived (Unix seconds), the reason why this cannot be told, or None: it never arrived."""
 
 
 class Reconciler:

@@ -38,7 +38,7 @@ class Stop(NamedTuple):
 
 
 class Progress:
-    """How far a run has come. The workers write it, the run reads it."""
+    """The progress of a run. The workers write it, the run reads it."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -46,7 +46,7 @@ class Progress:
         """Receipts to be handed out."""
         self.handed_out = 0
         self.iterating = 0
-        """How many tasks wait for a receipt."""
+        """The number of tasks that wait for a receipt."""
         self.begun = False
         self.over = False
         """True once its end has been told."""

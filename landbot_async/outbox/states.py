@@ -113,7 +113,7 @@ MOVES: Final[Mapping[str, Move]] = {
 
 
 class After(enum.Enum):
-    """What follows the error of an attempt."""
+    """The consequences of an attempt's error."""
 
     FAILED = "the message has failed"
     UNKNOWN = "the message may have been sent"

@@ -108,9 +108,9 @@ class Sandbox(Contents):
     base_url = "https://sandbox.invalid/v1/"
     """The `base_url` of a client wired to it."""
     chat_base_url = "https://sandbox.invalid/chat/v1/"
-    """The same for APIchat."""
+    """The `base_url` of an `AsyncApichat` that is wired to it."""
     opt_in_base_url = "https://sandbox.invalid/opt-in/"
-    """The same for WhatsApp's opt-in."""
+    """The `opt_in_base_url` of a client that is wired to it."""
 
     def __init__(
         self,

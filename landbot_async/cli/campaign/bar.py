@@ -29,7 +29,7 @@ _GAP: Final = 2
 
 
 class Tally:
-    """How far a run has come.
+    """The progress of a run.
 
     Args:
         counts: the messages of the campaign by status, as the run begins.

@@ -14,7 +14,7 @@ _DIGITS: Final = frozenset("0123456789")
 
 
 class Known(NamedTuple):
-    """What is needed of a customer.
+    """The facts about a customer that decide if they get a message.
 
     Attributes:
         customer_id: the id.

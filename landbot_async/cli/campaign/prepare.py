@@ -38,7 +38,7 @@ _SHOWN: Final = 300
 
 @frozen
 class Preparation:
-    """What the command line asks for.
+    """A request of the command line to prepare a campaign.
 
     Attributes:
         path: the spreadsheet.
@@ -73,7 +73,7 @@ class Sheet(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was made of a spreadsheet.
+    """The result of looking up the rows of a spreadsheet.
 
     Attributes:
         message: the message, with the template's text.
@@ -89,7 +89,7 @@ class Result(NamedTuple):
 
 
 class Queued(NamedTuple):
-    """What the campaign's file holds now: new messages, known ones, and queued ones of an earlier spreadsheet."""
+    """The contents of the campaign's file: new messages, known ones, and queued ones of an earlier spreadsheet."""
 
     new: int
     same: int

@@ -57,7 +57,7 @@ class Plan:
     title: str
     customers: int
     how: str = ""
-    """What happens, if it is not the usual."""
+    """The description of this part, if it is not the usual."""
     text: str = "Hello {name}, this is a test"
     workers: int = 6
     page_size: int = 40

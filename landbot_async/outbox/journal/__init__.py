@@ -1,1 +1,1 @@
-"""Where an Outbox keeps its messages: the statements, and a place for each kind of database."""
+"""The journal of an Outbox: its SQL statements, and a module for each kind of database."""

@@ -239,7 +239,7 @@ class _Borrowed:
 
 
 class _BorrowedAsync:
-    """The same for a connection of asyncio's, which is used in its event loop."""
+    """Somebody else's connection of asyncio's, which is used in its event loop; otherwise like `_Borrowed`."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
