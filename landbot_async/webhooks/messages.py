@@ -120,7 +120,7 @@ class Message(Record):
     at: datetime
     """The time when it was written, in UTC; if the delivery has none, the time when it arrived."""
     timestamp: int | float
-    """The same in Unix seconds."""
+    """The time `at` in Unix seconds."""
     customer: MessageCustomer
     """The customer whose conversation it is."""
     channel: MessageChannel
