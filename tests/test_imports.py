@@ -134,7 +134,8 @@ def test_the_map_names_every_module_and_no_other() -> None:
     modules = [path for path in MODULES.values() if not path.name.startswith("__")]
     missing = [str(path.relative_to(PACKAGE)) for path in modules if named(path) not in chapter(path)]
     assert missing == []
-    there = {path.name for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")}
+    folders = (PACKAGE, ROOT / "tests", ROOT / "benchmarks", ROOT / ".ci")
+    there = {"noxfile.py", *(path.name for folder in folders for path in folder.rglob("*.py"))}
     assert {name for name in re.findall(r"`(?:\w+/)*(\w+\.py)`", text) if name not in there} == set()
 
 
