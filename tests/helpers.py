@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import os
 import traceback
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 import httpx
+import pytest
 import respx
+import sniffio
 
 from landbot_async import AsyncLandbot, Event
 from landbot_async._core.client import Client
@@ -98,6 +102,29 @@ async def until(condition: Callable[[], object]) -> None:
     with anyio.fail_after(60):
         while not condition():  # noqa: ASYNC110  # nobody tells
             await anyio.sleep(0.005)
+
+
+async def cancelled(
+    job: Callable[[], Awaitable[object]], cancels: list[Callable[[], object]], *, natively: bool
+) -> None:
+    """Run a job, and check that its cancellation ends it, at the next `await` after it at the latest.
+
+    Args:
+        job: what is run. It has itself cancelled by calling what it finds in `cancels`.
+        cancels: gets what cancels it.
+        natively: true if it is to be cancelled as asyncio's own tasks are, where the event loop is asyncio's.
+    """
+    if natively and sniffio.current_async_library() == "asyncio":
+        task = asyncio.ensure_future(job())
+        cancels.append(task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        with anyio.CancelScope() as scope:
+            cancels.append(scope.cancel)
+            await job()
+            await anyio.lowlevel.checkpoint()
+        assert scope.cancelled_caught
 
 
 @contextlib.asynccontextmanager

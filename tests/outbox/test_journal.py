@@ -5,13 +5,13 @@ import contextlib
 import os
 import sqlite3
 import stat
-import threading
 import time as clock
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from landbot_async import (
@@ -33,7 +33,7 @@ from landbot_async.outbox.journal.sqlite import KIND
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.workers import Workers
 from landbot_async.sandbox import Sandbox
-from tests.helpers import TOKEN, Unlimited, until
+from tests.helpers import TOKEN, Unlimited, cancelled
 
 from .helpers import copy_of, counts, keys, read, receipts, texts
 
@@ -102,38 +102,17 @@ class TestTheJournal:
 
     @pytest.mark.parametrize("natively", [False, True])
     async def test_one_that_is_cancelled_as_it_opens_lets_the_file_go(
-        self,
-        path: Path,
-        landbot: AsyncLandbot,
-        monkeypatch: pytest.MonkeyPatch,
-        anyio_backend_name: str,
-        natively: bool,
+        self, path: Path, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch, natively: bool
     ) -> None:
-        recover, begun, go_on = Store.recover, threading.Event(), threading.Event()
+        recover, cancels = Store.recover, list[Callable[[], object]]()
 
-        def slow(store: Store) -> None:
-            begun.set()
-            go_on.wait(60)
+        def cancelling(store: Store) -> None:
+            anyio.from_thread.run_sync(cancels[0])
             recover(store)
 
-        async def enter() -> None:
-            await Outbox(path, landbot).__aenter__()
-
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "recover", slow)
-            if natively and anyio_backend_name == "asyncio":
-                task = asyncio.get_running_loop().create_task(enter())
-                await until(begun.is_set)
-                task.cancel()
-                go_on.set()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-            else:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(enter)
-                    await until(begun.is_set)
-                    group.cancel_scope.cancel()
-                    go_on.set()
+            patch.setattr(Store, "recover", cancelling)
+            await cancelled(Outbox(path, landbot).__aenter__, cancels, natively=natively)
         async with Outbox(path, landbot) as outbox:
             assert await counts(outbox) == {}
 

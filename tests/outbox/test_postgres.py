@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from landbot_async import AsyncLandbot, JournalMismatchError, KeyConflictError, OutboxError
 from landbot_async._core.extras import MissingExtraError
 from landbot_async._core.secret import Secret
 from landbot_async.outbox import Added, Outbox, OutboxReader, Outgoing
+from landbot_async.outbox.journal import postgres as postgres_journal
 from landbot_async.outbox.journal import session
 from landbot_async.outbox.journal import statements as sql
 from landbot_async.outbox.journal.session import AwayError, Session, Url
 from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
-from tests.helpers import shown
+from tests.helpers import cancelled, shown
 from tests.shared.servers import Postgres, fresh, schema_of
 
 from .helpers import claimed, counts, journal_of, keys, open_once, receipts, said, texts
@@ -52,6 +55,19 @@ async def follow(outbox: Outbox, found: list[str]) -> None:
     async for receipt in outbox.run(follow=True):
         found.append(receipt.key)
         outbox.stop()
+
+
+async def cancelled_within(outbox: Outbox, connection: Any, patch: pytest.MonkeyPatch, *, natively: bool) -> None:
+    """Cancel a caller while their message is queued in the transaction of their connection."""
+    add, cancels = postgres_journal._add_within, list[Callable[[], object]]()
+
+    def cancelling(*args: Any) -> Added:
+        anyio.from_thread.run_sync(cancels[0])
+        return add(*args)
+
+    with patch.context() as within:
+        within.setattr(postgres_journal, "_add_within", cancelling)
+        await cancelled(lambda: outbox.text(1, "Hi", key="a", connection=connection), cancels, natively=natively)
 
 
 class TestSomebodyElsesTransaction:
@@ -110,6 +126,28 @@ class TestSomebodyElsesTransaction:
             await connection.rollback()
             assert await outbox.text(1, "Hi", key="b", connection=connection)
         assert await keys(outbox) == ["b"]
+
+    @pytest.mark.parametrize("natively", [False, True])
+    async def test_a_caller_that_is_cancelled_has_the_connection_back(
+        self, natively: bool, database: str, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing uses it any more when the cancellation comes out, and the transaction can go on."""
+        with psycopg.connect(database) as connection:
+            await cancelled_within(outbox, connection, monkeypatch, natively=natively)
+            assert connection.info.transaction_status is TransactionStatus.INTRANS
+            assert await outbox.text(1, "Hi", key="b", connection=connection)
+        assert await keys(outbox) == ["a", "b"]
+
+    @ASYNCIO
+    @pytest.mark.parametrize("natively", [False, True])
+    async def test_so_has_one_with_a_connection_of_asyncio_s(
+        self, natively: bool, anyio_backend: Any, database: str, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            await cancelled_within(outbox, connection, monkeypatch, natively=natively)
+            assert connection.info.transaction_status is TransactionStatus.INTRANS
+            assert await outbox.text(1, "Hi", key="b", connection=connection)
+        assert await keys(outbox) == ["a", "b"]
 
     async def test_a_connection_to_another_database(self, postgres: Postgres, outbox: Outbox, schema: str) -> None:
         with psycopg.connect(postgres.url) as connection:

@@ -1,6 +1,7 @@
 """Runs of the Outbox, and the steps that follow a message; in real time, as `test_outbox.py`."""
 
 import time as clock
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from landbot_async.outbox import (
 from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
-from tests.helpers import until
+from tests.helpers import cancelled, until
 
 from .helpers import counts, keys, receipts, said, texts
 
@@ -93,23 +94,23 @@ class TestRunning:
             assert len(await receipts(outbox, per_day=2)) == 5
             assert {each.customer_id for each in sandbox.sent} == {1, 2}
 
+    @pytest.mark.parametrize("natively", [False, True])
     async def test_a_run_that_is_cancelled_as_it_begins_counts_the_customers_of_the_day_again(
-        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch, natively: bool
     ) -> None:
-        expire, scope = Store.expire, anyio.CancelScope()
+        expire, cancels = Store.expire, list[Callable[[], object]]()
 
-        def cancelled(store: Store) -> None:
-            anyio.from_thread.run_sync(scope.cancel)
+        def cancelling(store: Store) -> None:
+            anyio.from_thread.run_sync(cancels[0])
             expire(store)
 
         async with Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 31)))
             assert len(await receipts(outbox, per_day=3)) == 3
             run = outbox.run(per_day=4)
-            with monkeypatch.context() as patch, scope:
-                patch.setattr(Store, "expire", cancelled)
-                await anext(run)
-            assert scope.cancelled_caught
+            with monkeypatch.context() as patch:
+                patch.setattr(Store, "expire", cancelling)
+                await cancelled(lambda: anext(run), cancels, natively=natively)
             assert len([receipt async for receipt in run]) == 1
         assert len({each.customer_id for each in sandbox.sent}) == 4
 

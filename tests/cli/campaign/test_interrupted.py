@@ -1,18 +1,16 @@
 """Campaigns that are interrupted: by a signal, by a cancellation, and by a second command on the same file."""
 
-import asyncio
-import functools
 import os
 import re
 import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
-import sniffio
 
 from landbot_async import AsyncLandbot, Event, RequestSent, TokenBucket
 from landbot_async._core.sqlite import open_owned
@@ -24,6 +22,7 @@ from landbot_async.outbox import Outbox
 from landbot_async.outbox.journal.sqlite import KIND
 from landbot_async.sandbox import Sandbox
 from tests.cli.helpers import landbot, rows
+from tests.helpers import cancelled
 
 pytestmark = pytest.mark.real_time
 
@@ -110,14 +109,14 @@ class TestPrepare:
         asked = Preparation(Path("spring.csv"), TextMessage("Hello again"), 9)
         scopes: list[anyio.CancelScope] = []
 
-        async def cancelled() -> None:
+        async def begin() -> None:
             monkeypatch.setattr(Outbox, method, cancel)
             async with sandbox.client() as client:
                 with anyio.CancelScope() as scope:
                     scopes.append(scope)
                     await prepare(client, asked, read(asked))
 
-        anyio.run(cancelled)
+        anyio.run(begin)
         assert scopes[0].cancel_called
         assert "Queued: 2 messages" in landbot(*PREPARE)[0]
         assert statuses() == ["queued", "queued"]
@@ -153,7 +152,7 @@ class TestRun:
                 act()
 
         sandbox.fault("latency", latency=latency, times=None)
-        client = functools.partial(sandbox.client, limiter=TokenBucket(rate=50), on_event=notice)
+        client = partial(sandbox.client, limiter=TokenBucket(rate=50), on_event=notice)
         patch.setattr("landbot_async.cli.session.open_client", client)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -217,27 +216,10 @@ class TestReconcile:
 def cancelled_task(
     sandbox: Sandbox, patch: pytest.MonkeyPatch, job: Callable[[AsyncLandbot], Awaitable[None]], request_number: int
 ) -> None:
-    """Cancel a job at its nth request: by its scope, or as asyncio's own tasks are cancelled."""
-    acts: list[Callable[[], object]] = []
-
-    def act() -> None:
-        acts[0]()
-
-    client = connect(sandbox, patch, act, request_number)
-
-    async def main() -> None:
-        if sniffio.current_async_library() == "asyncio":
-            task = asyncio.ensure_future(job(client))
-            acts.append(task.cancel)
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        else:
-            with anyio.CancelScope() as scope:
-                acts.append(scope.cancel)
-                await job(client)
-            assert scope.cancelled_caught
-
-    anyio.run(main)
+    """Cancel a job at its nth request: as asyncio's own tasks are cancelled, or by its scope on trio."""
+    cancels: list[Callable[[], object]] = []
+    client = connect(sandbox, patch, lambda: [cancel() for cancel in cancels], request_number)
+    anyio.run(partial(cancelled, partial(job, client), cancels, natively=True))
     disconnect(sandbox, patch)
 
 

@@ -250,6 +250,7 @@ async def test_on_the_wire(
         (lambda lb: lb.customers.send_template(1, 5, "en", buttons=["b"]), TypeError, "buttons"),
         (lambda lb: lb.customers.send_template(1, 5, "en", buttons=[[None]]), TypeError, "buttons"),
         (lambda lb: lb.customers.find(), TypeError, "either phone or email"),
+        (lambda lb: lb.customers.find(phone="00"), ValueError, "phone must contain a digit"),
         (lambda lb: lb.customers.find(phone="34", email="a@x.example"), TypeError, "either phone or email"),
         (lambda lb: lb.customers.find(phone="+"), ValueError, "phone"),
         (lambda lb: lb.customers.find(phone="²"), ValueError, "phone"),

@@ -114,6 +114,7 @@ async def test_the_token_stays_one_segment(token: str) -> None:
         (5, PHONE, TypeError, "opt_in_token must be a string, not int"),
         (OPT_IN_TOKEN, "", ValueError, "phone must not be empty"),
         (OPT_IN_TOKEN, "abc", ValueError, "phone must contain a digit"),
+        (OPT_IN_TOKEN, "00", ValueError, "phone must contain a digit"),
         (OPT_IN_TOKEN, 34600000002, TypeError, "phone must be a string, not int"),
         (OPT_IN_TOKEN, "+34600000002\ud800", ValueError, "phone must be text"),
         (f"{OPT_IN_TOKEN}\ud800", PHONE, ValueError, "opt_in_token must be text"),
