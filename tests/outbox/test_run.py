@@ -161,6 +161,24 @@ class TestRunning:
             assert await opened._claim(before) is None
             assert await counts(outbox) == {"queued": 2}
 
+    async def test_an_older_run_that_finds_nothing_does_not_end_the_one_that_begins(
+        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        next_due = Store.next_due
+
+        def slow(store: Store) -> float | None:
+            clock.sleep(0.2)
+            return next_due(store)
+
+        async with Outbox(path, landbot) as outbox:
+            await outbox.add_many(texts(*range(1, 11)))
+            assert len(await receipts(outbox, per_day=3)) == 3
+            with monkeypatch.context() as patch, anyio.move_on_after(0.1) as scope:
+                patch.setattr(Store, "next_due", slow)
+                await anext(outbox.run(per_day=3))
+            assert scope.cancelled_caught
+            assert len(await receipts(outbox)) == 7
+
     async def test_only_between_some_hours(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         now = datetime.now(UTC)
         inside = ((now - timedelta(hours=1)).time(), (now + timedelta(hours=1)).time(), UTC)
