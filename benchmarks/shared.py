@@ -116,7 +116,7 @@ class Landbot:
 
 
 class Pyrate:
-    """pyrate-limiter's bucket in Redis as a limiter. It cannot pause, so whoever is refused waits alone."""
+    """pyrate-limiter's bucket in Redis as a limiter. It cannot pause, so a task that is refused waits by itself."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -127,11 +127,11 @@ class Response(NamedTuple):
 
 
 class Forwarder:
-    """Passes deliveries on to a program.
+    """The program that deliveries are passed on to.
 
     Args:
-        http: the client to do it with.
-        url: the program.
+        http: the client that posts them.
+        url: of the program.
     """
 
     def __init__(self, http: httpx.AsyncClient, url: str) -> None:

@@ -39,7 +39,7 @@ Verdict: TypeAlias = float | str | None
 
 
 class Reconciler:
-    """Settles unknown messages by evidence.
+    """The search for evidence that settles unknown messages.
 
     Args:
         journal: the journal.

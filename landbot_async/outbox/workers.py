@@ -90,7 +90,7 @@ class Flight:
 
 
 class Workers:
-    """Send what a journal holds.
+    """The tasks that send the messages of a journal.
 
     Args:
         journal: the journal.
@@ -146,7 +146,7 @@ class Workers:
         self._drop()
 
     def changed(self) -> None:
-        """Look at the journal again: something may be ready now."""
+        """Have the workers look at the journal again, because something may be ready now."""
         self._dry = False
         self._changes += 1
         self._tell()

@@ -31,7 +31,7 @@ class Journal(Protocol):
 
     @property
     def look_again(self) -> float:
-        """Seconds between two looks at it while a run waits for more."""
+        """Seconds between two looks at the journal, in a run that waits for more messages."""
         ...
 
     def clock(self) -> float:
@@ -80,7 +80,7 @@ class Journal(Protocol):
         ...
 
     async def recover(self) -> int:
-        """Decide about messages that a process has left which used the journal too. Return how many there were."""
+        """Decide what becomes of messages that another process left when it ended. Return how many there were."""
         ...
 
     async def forget(self, before: float | None) -> int:

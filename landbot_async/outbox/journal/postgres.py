@@ -60,7 +60,7 @@ class PostgresJournal:
 
     @property
     def look_again(self) -> float:
-        """A second: others add something, and nobody says so."""
+        """A second, because other processes add messages and do not tell this one."""
         return 1.0
 
     def clock(self) -> float:

@@ -87,7 +87,7 @@ class SqliteJournal:
 
     @property
     def look_again(self) -> float:
-        """Half a minute: only this process adds something, and it says so."""
+        """Half a minute, because only this process adds messages, and then it looks at once."""
         return 30.0
 
     def clock(self) -> float:

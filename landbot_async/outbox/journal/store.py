@@ -215,7 +215,7 @@ class Store:
         return count >= per_day
 
     def _make_due(self, now: float) -> bool:
-        """Make some due messages of a later time ready. Return True if there may be more: none waits for all."""
+        """Make some messages ready whose time has come, so that no claim waits for all. Return True if more may be."""
         due = self._run(sql.DUE, self.id, now, _AT_A_TIME).fetchall()
         self._move_each(due, sql.MAKE_DUE)
         return len(due) == _AT_A_TIME
@@ -396,7 +396,10 @@ class Store:
         return None if found is None else as_kept(found)
 
     def cancel(self, key: str | None) -> int:
-        """Cancel queued messages, or one; of those that were sent, what follows them. Return how many."""
+        """Cancel all queued messages, or one. Return how many.
+
+        A message that was sent, and waits for its next step, ends as sent: only its steps are cancelled.
+        """
         with self._transaction() as now:
             if key is None:
                 return sum(self._run(each, now, self.id).rowcount for each in (sql.CANCEL_ALL, sql.CUT_ALL_SHORT))
