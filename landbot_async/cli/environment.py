@@ -1,4 +1,4 @@
-"""Environment variables: the lines that set them in each shell, and the server that they lead to."""
+"""Environment variables: their values, the lines that set them in each shell, and the server that they lead to."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ _PROMPTS: Final = {
     Shell.FISH: "read -sgx {name}",
     Shell.POWERSHELL: "$env:{name} = Read-Host -MaskInput",
 }
+
+
+def setting(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the value of a variable without white space around it. It is empty if the variable is not set."""
+    return environment.get(name, "").strip()
 
 
 def line(shell: Shell, name: str, value: str) -> str:

@@ -12,7 +12,7 @@ from landbot_async._core.errors import ConfigurationError
 from landbot_async._core.extras import MissingExtraError
 from landbot_async._core.platform import AsyncLandbot
 
-from .environment import LIMITER_URL, TOKEN
+from .environment import LIMITER_URL, TOKEN, setting
 
 _REDIS: Final = ("redis", "RedisTokenBucket")
 _POSTGRES: Final = ("postgres", "PostgresTokenBucket")
@@ -34,7 +34,7 @@ async def limited_client(environment: Mapping[str, str]) -> AsyncGenerator[Async
         ConfigurationError: the URL, or what is installed, is unusable. Its text has nothing of the URL but the scheme.
     """
     landbot = landbot_async.AsyncLandbot()
-    bucket = _bucket(environment[LIMITER_URL].strip(), environment[TOKEN], landbot.base_url)
+    bucket = _bucket(setting(LIMITER_URL, environment), environment[TOKEN], landbot.base_url)
     async with bucket as limiter, landbot_async.AsyncLandbot(limiter=limiter) as landbot:
         yield landbot
 

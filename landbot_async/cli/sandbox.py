@@ -7,7 +7,6 @@ else goes to stderr.
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 import socket
 import sys
@@ -24,7 +23,7 @@ from landbot_async.sandbox.server.app import SandboxApp
 from landbot_async.sandbox.server.control import Variable
 from landbot_async.sandbox.server.uvicorn_server import Server, listen
 
-from .environment import TOKEN, Shell, line
+from .environment import TOKEN, Shell, line, setting
 from .exit_codes import ExitCode
 from .session import end, say
 from .writers import discard_output
@@ -71,7 +70,7 @@ def serve(serving: Serving) -> NoReturn:
 
 async def _serve(serving: Serving, listening: socket.socket) -> int:
     """Serve on a socket, and return the signal that ended it."""
-    environment = {name: os.environ.get(name, "").strip() or None for name in (TOKEN, CHANNEL_TOKEN)}
+    environment = {name: setting(name) or None for name in (TOKEN, CHANNEL_TOKEN)}
     if environment[CHANNEL_TOKEN] is not None and serving.options.get("db") is not None:
         environment[CHANNEL_TOKEN] = None
         say(f"{CHANNEL_TOKEN}: not taken from the environment, because the file would keep it.")

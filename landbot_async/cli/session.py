@@ -21,7 +21,7 @@ from landbot_async._core.errors import ConfigurationError, LandbotError
 from landbot_async._core.events import CallFailed
 
 from .columns import Listing
-from .environment import LIMITER_URL, TOKEN, missing_token, server
+from .environment import LIMITER_URL, TOKEN, missing_token, server, setting
 from .exit_codes import ExitCode, error_text, exit_code
 from .lazy import LazyModule
 from .options import Format
@@ -55,9 +55,9 @@ def open_client() -> AbstractAsyncContextManager[AsyncLandbot]:
     Raises:
         ConfigurationError: the environment has no token, or its token or base URL cannot be right.
     """
-    if not os.environ.get(TOKEN, "").strip():
+    if not setting(TOKEN):
         raise ConfigurationError(missing_token())
-    if os.environ.get(LIMITER_URL, "").strip():
+    if setting(LIMITER_URL):
         return limiter.limited_client(os.environ)
     return landbot_async.AsyncLandbot()
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from landbot_async.cli.environment import Shell, line, missing_token, prompt, server
+from landbot_async.cli.environment import Shell, line, missing_token, prompt, server, setting
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,11 @@ from landbot_async.cli.environment import Shell, line, missing_token, prompt, se
 )
 def test_each_shell_has_its_line(shell: Shell, text: str) -> None:
     assert line(shell, "A", "b") == text
+
+
+@pytest.mark.parametrize(("environment", "value"), [({"A": " b\n"}, "b"), ({"A": " "}, ""), ({}, "")])
+def test_a_variable_is_read_without_the_space_around_it(environment: dict[str, str], value: str) -> None:
+    assert setting("A", environment) == value
 
 
 def test_a_shell_understands_its_line() -> None:

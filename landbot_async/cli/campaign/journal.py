@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from landbot_async import ConfigurationError, outbox
 from landbot_async._core.extras import MissingExtraError
 from landbot_async._core.secret import Secret
-from landbot_async.cli.environment import JOURNAL_URL
+from landbot_async.cli.environment import JOURNAL_URL, setting
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.session import end
 from landbot_async.outbox.journal.rows import Kept
@@ -79,7 +79,7 @@ async def _check_there(url: Secret, file: Path) -> OutboxReader:
 
 def database(environment: Mapping[str, str] = os.environ) -> Secret | None:
     """Return the URL of the database that holds the campaigns, or None if they are files."""
-    url = Secret(environment.get(JOURNAL_URL, "").strip())
+    url = Secret(setting(JOURNAL_URL, environment))
     return url if url.reveal() else None
 
 

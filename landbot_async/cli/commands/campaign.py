@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from landbot_async.cli.environment import JOURNAL_URL
+from landbot_async.cli.environment import JOURNAL_URL, setting
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import Form, Output, count, encodable, id_option, text_or_stdin, whole_number
 from landbot_async.cli.typer_app import new_app
@@ -33,7 +32,7 @@ SUFFIX: Final = ".campaign"
 def campaign_file(text: str) -> Path:
     """Return the path of a campaign's file, which stands for its name if campaigns are in a database."""
     path = Path(text)
-    if not os.environ.get(JOURNAL_URL, "").strip() and not path.is_file():
+    if not setting(JOURNAL_URL) and not path.is_file():
         hint = f" Make it with: landbot campaign prepare {path.with_suffix('.csv')}" if path.suffix == SUFFIX else ""
         raise typer.BadParameter(f"there is no file {text}.{hint}")
     return path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from landbot_async._core.extras import MissingExtraError, extra_required
+from landbot_async.cli.environment import setting
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import id_option, web_address
@@ -57,5 +57,5 @@ def listen(
             from landbot_async.cli.listen import listen as run  # noqa: PLC0415  # as above
     except MissingExtraError as missing:
         session.end(ExitCode.USAGE, str(missing))
-    listening = Listening(channel, public_url, forward_to, port, os.environ.get(HOOK_TOKEN, "").strip() or None)
+    listening = Listening(channel, public_url, forward_to, port, setting(HOOK_TOKEN) or None)
     session.run(lambda client: run(client, listening), about=f"channel {channel}", sends=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,7 @@ import anyio
 import typer
 
 from landbot_async import AsyncLandbot, LandbotError
-from landbot_async.cli.environment import TOKEN, server
+from landbot_async.cli.environment import TOKEN, server, setting
 from landbot_async.cli.exit_codes import ExitCode, error_text
 from landbot_async.cli.progress import A_SECOND, duration, progress
 from landbot_async.cli.session import end, say
@@ -27,7 +26,7 @@ TRANSCRIPTS: Final = "transcripts.jsonl"
 async def export(landbot: AsyncLandbot, path: Path) -> None:
     """Export customers and transcripts to a folder, or continue with that."""
     try:
-        folder = Folder(path, landbot.base_url, os.environ.get(TOKEN, "").strip())
+        folder = Folder(path, landbot.base_url, setting(TOKEN))
     except FolderInUseError as error:
         end(ExitCode.FILE, str(error))
     except FolderError as error:
