@@ -16,6 +16,7 @@ from landbot_async._core.arguments import choice, filled_text, finite_number
 from landbot_async._core.secret import Secret
 from landbot_async._core.sqlite import open_reader
 
+from .journal.journal import no_thread
 from .journal.location import journal_location
 from .journal.sqlite import KIND, told
 from .journal.statements import SQLITE
@@ -103,7 +104,10 @@ class OutboxReader:
         return Receipts(self._look, status)
 
     async def _look(self, function: Callable[[Store], T]) -> T:
-        return await anyio.to_thread.run_sync(self._read, function)
+        try:
+            return await anyio.to_thread.run_sync(self._read, function)
+        except RuntimeError as error:
+            raise no_thread(self._journal, error) from error
 
     def _read(self, function: Callable[[Store], T]) -> T:
         if not isinstance(self._journal, Path):

@@ -301,3 +301,20 @@ class TestNoThread:
             await receipts(outbox)
             assert await counts(outbox) == {"sent": 2}
             assert len(sandbox.sent) == 2
+
+    async def test_one_is_needed_to_open_it_and_to_look_into_it(
+        self, path: Path, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def run(*_: Any, **__: Any) -> Any:
+            raise RuntimeError("can't start new thread")
+
+        async with Outbox(path, landbot):
+            pass
+        with monkeypatch.context() as patch:
+            patch.setattr(anyio.to_thread, "run_sync", run)
+            with pytest.raises(OutboxError, match="no thread could be started"):
+                await OutboxReader(path).counts()
+            with pytest.raises(OutboxError, match="no thread could be started"):
+                await Outbox(path, landbot).__aenter__()
+        async with Outbox(path, landbot) as outbox:
+            assert await counts(outbox) == {}

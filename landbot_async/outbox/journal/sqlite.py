@@ -171,8 +171,10 @@ async def open_journal(path: Path, name: str, account: Account, *, moved: bool) 
     try:
         # To its end, so that the file is free again once a cancelled caller goes on.
         await uninterrupted(partial(anyio.to_thread.run_sync, limiter=thread), opening.run)
-    except BaseException:
+    except BaseException as error:
         opening.leave()
+        if isinstance(error, RuntimeError):
+            raise no_thread(path, error) from error
         raise
     return SqliteJournal(path, *opening.opened, thread)
 
