@@ -1,7 +1,10 @@
 """The promises of an Outbox, whatever keeps its messages; in real time, because a journal waits for a disk."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+import anyio
+import anyio.from_thread
 import pytest
 
 from landbot_async import AsyncLandbot, JournalMismatchError, KeyConflictError, OutboxError
@@ -10,7 +13,7 @@ from landbot_async.outbox.journal.rows import Kept
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import State
 from landbot_async.sandbox import Sandbox
-from tests.helpers import TOKEN, Unlimited
+from tests.helpers import TOKEN, Unlimited, cancelled, until
 
 from .helpers import counts, keys, receipts, said, texts
 
@@ -29,6 +32,51 @@ async def test_each_message_is_sent_once_however_often_it_is_queued_and_run(
                 await outbox.text(1, "Something else", key="k1")
             assert not await outbox.text(1, "Hi", key="k1")
     assert sorted(each.customer_id for each in sandbox.sent) == list(range(1, 41))
+
+
+@pytest.mark.parametrize("natively", [False, True])
+async def test_what_is_begun_is_queued_although_the_caller_is_cancelled(
+    natively: bool, place: str, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, cancels = Store.add, list[Callable[[], object]]()
+
+    def cancelling(store: Store, messages: Sequence[Outgoing]) -> Added:
+        anyio.from_thread.run_sync(cancels[0])
+        return add(store, messages)
+
+    async with Outbox(place, landbot) as outbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "add", cancelling)
+            await cancelled(lambda: outbox.add_many(texts(1, 2)), cancels, natively=natively)
+        assert await counts(outbox) == {"queued": 2}
+        assert await outbox.add_many(texts(1, 2)) == Added(0, 2)
+
+
+@pytest.mark.parametrize("natively", [False, True])
+async def test_what_is_on_the_wire_of_a_run_that_is_cancelled_has_time_to_end(
+    natively: bool, place: str, sandbox: Sandbox, landbot: AsyncLandbot
+) -> None:
+    sandbox.fault("latency", latency=0.1, times=None, method="POST")
+    cancels: list[Callable[[], object]] = []
+
+    async def send() -> None:
+        async with Outbox(place, landbot) as outbox:
+            await outbox.add_many(texts(*range(1, 31)))
+            await receipts(outbox)
+
+    async def cancel() -> None:
+        await until(lambda: sandbox.sent)
+        cancels[0]()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancel)
+        await cancelled(send, cancels, natively=natively)
+    sandbox.clear_faults()
+    async with Outbox(place, landbot) as outbox:
+        found = await counts(outbox)
+        assert found == {"sent": len(sandbox.sent), "queued": 30 - len(sandbox.sent)}
+        await receipts(outbox)
+    assert sorted(each.customer_id for each in sandbox.sent) == list(range(1, 31))
 
 
 async def test_a_customer_s_messages_go_in_the_order_queued(

@@ -181,16 +181,21 @@ class TestTheJournal:
             with pytest.raises(OutboxError, match="cannot be opened"):
                 await ask()
 
-    async def test_a_file_in_its_place_sends_nothing(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
+    @pytest.mark.parametrize("ending", ["", "-wal"])
+    async def test_a_file_in_its_place_sends_nothing(
+        self, ending: str, path: Path, sandbox: Sandbox, landbot: AsyncLandbot
+    ) -> None:
+        """The same goes for its log, where what was committed last stands alone."""
         async with Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(1))
-            os.rename(path, path.parent / "moved.campaign")
+            part = path.with_name(path.name + ending)
+            os.rename(part, path.parent / "moved.campaign")
             with pytest.raises(JournalMismatchError, match="was moved, replaced or deleted"):
                 await outbox.add_many(texts(2))
             with pytest.raises(JournalMismatchError):
                 await receipts(outbox)
             assert sandbox.received == 0
-            os.rename(path.parent / "moved.campaign", path)
+            os.rename(path.parent / "moved.campaign", part)
             assert await keys(outbox) == ["k1"]
 
 

@@ -276,15 +276,18 @@ async def test_it_shrinks_when_what_it_held_is_handled(path: Path) -> None:
     assert size(path) < 100_000
 
 
-async def test_a_file_in_its_place_takes_nothing(path: Path) -> None:
+@pytest.mark.parametrize("ending", ["", "-wal"])
+async def test_a_file_in_its_place_takes_nothing(ending: str, path: Path) -> None:
+    """The same goes for its log, where what was committed last stands alone."""
     async with opened(path) as (journal, _):
         await journal.add(["d:1"], "d1", b"one", ignore)
-        os.rename(path, path.parent / "moved.db")
+        part = path.with_name(path.name + ending)
+        os.rename(part, path.parent / "moved.db")
         for _ in range(2):
             outcome = await journal.add(["d:2"], "d2", b"two", ignore)
             assert "was moved, replaced or deleted" in str(outcome)
-            os.close(os.open(path, os.O_CREAT))
-        os.replace(path.parent / "moved.db", path)
+            os.close(os.open(part, os.O_CREAT))
+        os.replace(path.parent / "moved.db", part)
         assert isinstance(await journal.add(["d:2"], "d2", b"two", ignore), int)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -16,6 +16,7 @@ from landbot_async.webhooks import Inbox, MemoryClaims, Message, TextMessage
 from landbot_async.webhooks.claims import Claim
 from landbot_async.webhooks.messages import Source
 from landbot_async.webhooks.parsing import read_deliveries
+from tests.helpers import cancelled
 from tests.webhooks.deliveries import TOKEN, apichat, delivery, headers
 from tests.webhooks.payloads import ALTERED, encoded, is_understandable
 
@@ -342,15 +343,16 @@ def test_half_a_character_is_a_key_too() -> None:
 
 
 class Store:
-    """Claims that take their time, and fail on demand."""
+    """Claims that take their time, and fail or hang on demand."""
 
-    def __init__(self, claim: Claim | Exception = Claim.NEW, failing: str = "") -> None:
+    def __init__(self, claim: Claim | Exception = Claim.NEW, failing: str = "", hanging: str = "") -> None:
         self.answer = claim
         self.failing = failing
+        self.hanging = hanging
         self.calls: list[tuple[str, tuple[str, ...]]] = []
 
     async def _do(self, name: str, keys: Any) -> None:
-        await sleep(1)
+        await (anyio.sleep_forever() if self.hanging == name else sleep(1))
         if self.failing == name:
             raise OSError("the store is gone")
         self.calls.append((name, tuple(keys)))
@@ -555,6 +557,24 @@ async def test_a_claim_that_could_not_be_kept_is_kept_when_the_store_is_back() -
     # Nothing holds up its end.
     assert anyio.current_time() == begun
     assert len(got) == 2
+
+
+@pytest.mark.parametrize("natively", [False, True])
+async def test_a_claim_that_cannot_be_kept_does_not_hold_up_an_inbox_that_is_cancelled(natively: bool) -> None:
+    store, cancels, ends = Store(hanging="keep"), list[Callable[[], object]](), list[float]()
+    inbox, _ = listening(claims=store)
+
+    async def use() -> None:
+        async with inbox:
+            assert await post(inbox) == 200
+            await sleep(60)
+            ends.append(anyio.current_time())
+            cancels[0]()
+            await anyio.sleep_forever()
+
+    await cancelled(use, cancels, natively=natively)
+    assert [anyio.current_time()] == ends
+    assert [name for name, _ in store.calls] == ["claim"]
 
 
 @pytest.mark.parametrize(("after", "calls"), [(0.5, []), (1.5, ["claim", "keep"])])
