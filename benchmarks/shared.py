@@ -366,11 +366,10 @@ def main() -> None:
     )
     verdict(targets(results))
     if len(results) == len(CONDITIONS):
-        shares = {condition.name: result for condition, result in results}
         draw(
             {
-                name: (each.share, each.refused, each.requests, each.poorest, each.richest)
-                for name, each in shares.items()
+                condition.name: (each.share, each.refused, each.requests, each.poorest, each.richest)
+                for condition, each in results
             }
         )
 
