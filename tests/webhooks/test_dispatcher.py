@@ -18,6 +18,7 @@ from landbot_async.webhooks.dispatcher import Dispatcher, Room
 from landbot_async.webhooks.handlers import Handlers
 from landbot_async.webhooks.messages import ButtonMessage, Message, TextMessage
 from landbot_async.webhooks.parsing import read_deliveries
+from tests.helpers import until
 from tests.webhooks.deliveries import NOON, delivery
 
 pytestmark = pytest.mark.anyio
@@ -626,7 +627,7 @@ def test_the_end_of_the_event_loop_gives_everything_back() -> None:
         running.put("quick", customer=9)
         for number in range(5):
             running.put("slow", customer=number)
-        await asyncio.sleep(0.05)
+        await until(lambda: running.finished and len(running.texts) == 3)
 
     asyncio.run(main())
     assert running.finished == [1]
