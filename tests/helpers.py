@@ -27,8 +27,6 @@ T = TypeVar("T")
 # The library whose clients are borrowed in the tests of the wire: httpx, or httpx2 in a nox session of its own.
 HTTP: Any = importlib.import_module(os.environ.get("HTTP_LIBRARY", "httpx"))
 
-# Part of the path of every file of the client.
-CORE = os.path.join("landbot_async", "_core")
 TOKEN = "f00dfacef00dfacef00dfacef00dfacef00dface"
 URL = "https://api.landbot.io/v1"
 OK = httpx.Response(200, json={"success": True})
@@ -60,16 +58,18 @@ def half(cases: Sequence[T], backend: str) -> Sequence[T]:
     return cases[["asyncio", "trio"].index(backend) :: 2]
 
 
-def shown_by(error: BaseException) -> str:
-    """Return what a traceback shows with the variables of the library's frames, and the error with its causes."""
-    shown: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None:
-        shown += [str(seen), repr(seen), *getattr(seen, "__notes__", ())]
-        frames = traceback.walk_tb(seen.__traceback__)
-        shown += [repr(frame.f_locals) for frame, _ in frames if CORE in frame.f_code.co_filename]
-        seen = seen.__cause__ or seen.__context__
-    return "\n".join(shown)
+def shown_by(error: BaseException | None) -> str:
+    """Return an error and its causes as a tool shows them that prints the variables of our frames and the drivers'."""
+    lines: list[str] = []
+    while error is not None:
+        lines += [str(error), repr(error), *getattr(error, "__notes__", ())]
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals["__name__"].startswith(("landbot_async", "psycopg", "redis")):
+                for value in frame.f_locals.values():
+                    with contextlib.suppress(AttributeError):  # an object that was not made
+                        lines.append(repr(value))
+        error = error.__cause__ or error.__context__
+    return "\n".join(lines)
 
 
 class Unlimited:
@@ -169,17 +169,3 @@ async def lent_to(
         kind(TOKEN, http_client=client, **given) as made,
     ):
         yield made, requests
-
-
-def shown(error: BaseException | None) -> str:
-    """Return an error as a tool shows it that prints the variables of each frame of ours and the drivers'."""
-    lines: list[str] = []
-    while error is not None:
-        lines.append(repr(error))
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if frame.f_globals["__name__"].startswith(("landbot_async", "psycopg", "redis")):
-                for value in frame.f_locals.values():
-                    with contextlib.suppress(AttributeError):  # an object that was not made
-                        lines.append(repr(value))
-        error = error.__cause__ or error.__context__
-    return "\n".join(lines)

@@ -27,7 +27,7 @@ from landbot_async.postgres import PostgresClaims, PostgresTokenBucket
 from landbot_async.postgres.statements import CLAIMS_PART, LIMITS_PART
 from landbot_async.webhooks import Claim
 
-from .helpers import shown
+from .helpers import shown_by
 from .shared.differential import compare
 from .shared.promises import goes_on_after_a_restart, two_processes_share_it
 from .shared.servers import Postgres, fresh, schema_of
@@ -170,7 +170,7 @@ class TestConnections:
         assert repr(PostgresClaims(url)) == "PostgresClaims()"
         with pytest.raises(ValueError, match="rate") as wrong:
             PostgresTokenBucket(url, key="k", rate=-1)
-        assert PASSWORD not in shown(wrong.value)
+        assert PASSWORD not in shown_by(wrong.value)
 
     async def test_an_error_of_a_call_has_no_frame_that_shows_it(self) -> None:
         url = f"postgresql://u:{PASSWORD}@127.0.0.1:1/x"
@@ -178,7 +178,7 @@ class TestConnections:
             for call in (bucket.acquire(), claims.claim(["d:1"], 1)):
                 with pytest.raises((LimiterError, StoreAwayError)) as away:
                     await call
-                assert PASSWORD not in shown(away.value)
+                assert PASSWORD not in shown_by(away.value)
 
     @pytest.mark.parametrize("pool", [None, 5, object(), ConnectionPool])
     def test_anything_else_is_no_pool(self, pool: object) -> None:

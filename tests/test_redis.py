@@ -25,7 +25,7 @@ from landbot_async._core.shared_store import StoreAwayError
 from landbot_async.redis import LIMIT, RedisClaims, RedisTokenBucket
 from landbot_async.webhooks import Claim
 
-from .helpers import shown
+from .helpers import shown_by
 from .shared.differential import compare
 from .shared.promises import goes_on_after_a_restart, two_processes_share_it
 from .shared.servers import Valkey, free_port
@@ -176,7 +176,7 @@ class TestClients:
         assert repr(RedisClaims(url)) == "RedisClaims()"
         with pytest.raises(ValueError, match="rate") as wrong:
             RedisTokenBucket(url, key="k", rate=-1)
-        assert PASSWORD not in shown(wrong.value)
+        assert PASSWORD not in shown_by(wrong.value)
 
     @each_client
     async def test_a_wrong_password_is_a_wrong_configuration(self, kind: str) -> None:

@@ -25,7 +25,7 @@ from landbot_async.outbox.journal import statements as sql
 from landbot_async.outbox.journal.session import AwayError, Session, Url
 from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
-from tests.helpers import cancelled, shown
+from tests.helpers import cancelled, shown_by
 from tests.shared.servers import Postgres, fresh, schema_of
 
 from .helpers import claimed, counts, journal_of, keys, open_once, receipts, said, texts
@@ -299,7 +299,7 @@ class TestTheUrl:
     ) -> None:
         with pytest.raises(ValueError, match=text) as raised:
             make(url, landbot)
-        assert PASSWORD not in shown(raised.value)
+        assert PASSWORD not in shown_by(raised.value)
 
     async def test_nothing_shows_the_password(self, landbot: AsyncLandbot) -> None:
         url = f"postgres://u:{PASSWORD}@127.0.0.1:1/x?sslpassword={PASSWORD}"
@@ -314,14 +314,14 @@ class TestTheUrl:
         with pytest.raises(OutboxError, match="cannot be opened") as read:
             await OutboxReader(url).counts()
         for raised in (wrong, away, read):
-            assert PASSWORD not in shown(raised.value)
+            assert PASSWORD not in shown_by(raised.value)
 
     async def test_a_server_that_refuses(self, postgres: Postgres, landbot: AsyncLandbot) -> None:
         for url in (f"{postgres.url}-which-is-none", postgres.url.replace("//postgres@", f"//{fresh()}:{PASSWORD}@")):
             with pytest.raises(OutboxError, match="does not exist") as raised:
                 await Outbox(url, landbot).__aenter__()
             assert not isinstance(raised.value, AwayError)
-            assert PASSWORD not in shown(raised.value)
+            assert PASSWORD not in shown_by(raised.value)
 
     async def test_psycopg_is_an_extra(self, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(__import__("sys").modules, "landbot_async.outbox.journal.session", None)
