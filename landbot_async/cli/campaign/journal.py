@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar
 
 from landbot_async import ConfigurationError, outbox
 from landbot_async._core.extras import MissingExtraError
@@ -23,6 +23,8 @@ from landbot_async.outbox.states import Status
 if TYPE_CHECKING:  # `status` and `report` need no client, and are to be quick
     from landbot_async import AsyncLandbot
     from landbot_async.outbox import Outbox, OutboxReader
+
+T = TypeVar("T")
 
 GRACE: Final = 2.0
 """Seconds that a second Ctrl-C leaves to what is on the wire."""
@@ -50,7 +52,7 @@ async def open_outbox(
         opened = outbox.Outbox(file, landbot, grace=GRACE, moved=moved)
     else:
         if not new:
-            await _check_there(url, file)
+            await open_reader(file)
         with _usable(url):
             opened = outbox.Outbox(url.reveal(), landbot, name=name_of(file), grace=GRACE)
     async with opened:
@@ -58,23 +60,42 @@ async def open_outbox(
 
 
 async def open_reader(file: Path) -> OutboxReader:
-    """Return what looks into a campaign, whether it runs or not.
+    """Return what looks into a campaign, whether it runs or not. Without a campaign in the database the command ends.
 
     Raises:
         ConfigurationError: the URL of the database, or what is installed, is unusable.
     """
-    url = database()
-    return outbox.OutboxReader(file) if url is None else await _check_there(url, file)
-
-
-async def _check_there(url: Secret, file: Path) -> OutboxReader:
-    """Return what looks into a campaign in a database. Without such a campaign the command ends, as without a file."""
-    with _usable(url):
-        reader = outbox.OutboxReader(url.reveal(), name=name_of(file))
-    if not await reader._look(lambda store: store.id):  # noqa: SLF001  # the same package
-        csv = quoted(file.with_suffix(".csv"))
-        end(ExitCode.USAGE, f"There is no campaign {place(file)}. Make it with: landbot campaign prepare {csv}")
+    reader = _reader(file)
+    if database() is not None and not await reader._look(lambda store: store.id):  # noqa: SLF001  # the same package
+        _end_without(file)
     return reader
+
+
+def read(file: Path, function: Callable[[Store], T]) -> T:
+    """Return what a function reads of a campaign, over one connection. Otherwise it is as with `open_reader`.
+
+    It needs no event loop, which takes longer to start than most questions take.
+
+    Raises:
+        ConfigurationError: the URL of the database, or what is installed, is unusable.
+    """
+    there, found = _reader(file)._read(lambda store: (store.id, function(store)))  # noqa: SLF001  # the same package
+    if database() is not None and not there:
+        _end_without(file)
+    return found
+
+
+def _reader(file: Path) -> OutboxReader:
+    url = database()
+    if url is None:
+        return outbox.OutboxReader(file)
+    with _usable(url):
+        return outbox.OutboxReader(url.reveal(), name=name_of(file))
+
+
+def _end_without(file: Path) -> NoReturn:
+    csv = quoted(file.with_suffix(".csv"))
+    end(ExitCode.USAGE, f"There is no campaign {place(file)}. Make it with: landbot campaign prepare {csv}")
 
 
 def database(environment: Mapping[str, str] = os.environ) -> Secret | None:

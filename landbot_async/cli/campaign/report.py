@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 import anyio
 
 from landbot_async.cli.columns import Column, Listing
 from landbot_async.cli.session import Target
+from landbot_async.outbox.journal.store import Store
+from landbot_async.outbox.receipts import Receipt
+from landbot_async.outbox.states import STATUSES
 
-from .journal import next_command, open_reader
+from .journal import Counts, next_command, open_reader, read
 from .notes import row_of
-
-if TYPE_CHECKING:
-    from landbot_async.outbox import OutboxReader
 
 LATELY: Final = 60.0
 """Seconds of which the rate is the mean."""
@@ -27,6 +27,8 @@ _KINDS: Final = 3
 """Reasons for failures that are shown."""
 LOOKED_AT: Final = 2_000
 """Failures whose reasons are counted: the command is to be quick."""
+_NEWEST: Final = 1_000
+"""Messages that are looked at for the rate: more are not sent in `LATELY`."""
 
 
 _STATUS: Final = (
@@ -69,7 +71,7 @@ REPORT: Final = Listing(
 
 def show_status(target: Target, file: Path) -> None:
     """Show how a campaign stands."""
-    target.show(STATUS, anyio.run(look, file))
+    target.show(STATUS, look(file))
 
 
 def show_report(target: Target, file: Path) -> None:
@@ -77,29 +79,47 @@ def show_report(target: Target, file: Path) -> None:
     anyio.run(target.stream, REPORT, rows(file))
 
 
-async def look(file: Path) -> dict[str, object]:
+class Standing(NamedTuple):
+    """The facts about a campaign that its status is made of.
+
+    Attributes:
+        counts: the messages by status.
+        lately: how many of the newest messages were sent in the last `LATELY` seconds.
+        begun: when the first message was sent; None if none was.
+        failures: the first messages that failed or are unknown, at most `LOOKED_AT`.
+    """
+
+    counts: Counts
+    lately: int
+    begun: datetime | None
+    failures: list[Receipt]
+
+
+def look(file: Path) -> dict[str, object]:
     """Return how a campaign stands. Nothing is changed, and it may be running."""
-    reader = await open_reader(file)
-    counts = await reader.counts()
-    lately = await reader.sent_within(LATELY)
+    now = time.time()
+    counts, lately, begun, failures = read(file, lambda store: _standing(store, now))
     runs = bool(lately and (counts["queued"] or counts["sending"]))
-    begun = await _begun(reader)
     return {
         "campaign": str(file),
         "total": sum(counts.values()),
         **{str(status): count for status, count in counts.items()},
-        "rate": round(lately / span(begun, time.time()), 1),
+        "rate": round(lately / span(begun, now), 1),
         "begun": _time(begun),
-        "errors": await _errors(reader) if counts["failed"] or counts["unknown"] else "",
+        "errors": _errors(failures),
         "next": ("it was sending a moment ago; once it has ended: " if runs else "") + next_command(file, counts),
     }
 
 
-async def _begun(reader: OutboxReader) -> datetime | None:
-    """Return when the first message was sent: the first that was queued is the first to be sent."""
-    async for receipt in reader.receipts():
-        return receipt.started_at
-    return None
+def _standing(store: Store, now: float) -> Standing:
+    # The first that was queued is the first to be sent.
+    first = store.receipts(STATUSES, behind=0, how_many=1)
+    return Standing(
+        store.counts(),
+        store.sent_after(now - LATELY, newest=_NEWEST),
+        first[0][1].started_at if first else None,
+        [receipt for _, receipt in store.receipts(("failed", "unknown"), behind=0, how_many=LOOKED_AT)],
+    )
 
 
 def span(begun: datetime | None, now: float) -> float:
@@ -107,14 +127,10 @@ def span(begun: datetime | None, now: float) -> float:
     return LATELY if begun is None else min(LATELY, max(1.0, now - begun.timestamp()))
 
 
-async def _errors(reader: OutboxReader) -> str:
-    kinds: Counter[str] = Counter()
-    async for receipt in reader.receipts(("failed", "unknown")):
-        kinds[f"{receipt.status}: {receipt.error or 'forgotten'}"] += 1
-        if kinds.total() == LOOKED_AT:
-            break
+def _errors(failures: list[Receipt]) -> str:
+    kinds = Counter(f"{each.status}: {each.error or 'forgotten'}" for each in failures)
     shown = "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(_KINDS))
-    return shown if kinds.total() < LOOKED_AT else f"of the first {LOOKED_AT:,}: {shown}"
+    return shown if len(failures) < LOOKED_AT else f"of the first {LOOKED_AT:,}: {shown}"
 
 
 async def rows(file: Path) -> AsyncIterator[dict[str, object]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from landbot_async.cli.exit_codes import ExitCode
+from landbot_async.outbox.journal.session import Url
 from landbot_async.sandbox import Sandbox
 from tests.cli.helpers import landbot
 
@@ -69,3 +70,19 @@ def test_a_campaign_that_is_not_there(sandbox: Sandbox) -> None:
         said = campaign(verb, code=ExitCode.USAGE)[1]
         assert "There is no campaign spring in the database of LANDBOT_JOURNAL_URL" in said
         assert "Make it with: landbot campaign prepare spring.csv" in said
+
+
+def test_the_status_takes_one_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare()
+    sandbox.fault(412, method="POST", times=1)
+    campaign("run", "-y", code=ExitCode.SOME_FAILED)
+    made: list[object] = []
+    connect = Url.connect
+
+    def counted(url: Url) -> object:
+        made.append(url)
+        return connect(url)
+
+    monkeypatch.setattr(Url, "connect", counted)
+    assert status() == {"total": 3, "sent": 2}
+    assert len(made) == 1

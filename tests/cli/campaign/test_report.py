@@ -69,7 +69,7 @@ def test_while_it_runs_the_status_says_so(sandbox: Sandbox) -> None:
         async with sandbox.client() as landbot, Outbox("spring.campaign", landbot) as outbox:
             async for _ in outbox.run(first=1):
                 pass
-            return await report.look(Path("spring.campaign"))
+            return report.look(Path("spring.campaign"))
 
     status = anyio.run(during)
     assert status["next"] == "it was sending a moment ago; once it has ended: landbot campaign run spring.campaign"
@@ -115,7 +115,7 @@ def test_an_empty_campaign() -> None:
 
 async def _begun() -> str:
     async with Sandbox(customers=1).client() as landbot, Outbox("empty.campaign", landbot):
-        return str((await report.look(Path("empty.campaign")))["begun"])
+        return str(report.look(Path("empty.campaign"))["begun"])
 
 
 def test_the_rate_of_a_campaign_that_began_lately_is_that_of_the_time_since_then() -> None:
