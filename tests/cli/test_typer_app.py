@@ -1,9 +1,13 @@
 """Groups of commands."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from landbot_async.cli.typer_app import new_app
 from landbot_async.sandbox import Sandbox
 
 from .helpers import landbot
@@ -55,3 +59,45 @@ def test_an_error_says_what_was_typed_and_nothing_of_the_library(
     monkeypatch.chdir(tmp_path)
     Path("x.campaign").touch()
     assert landbot(*words, code=2)[1].endswith(f": {error}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["campaign", "--help"],
+        ["sandbox", "--help"],
+        ["campaign", "status", "x.campaign"],
+        ["send", "1", "Hello"],
+        ["send-template", "1", "2", "es"],
+    ],
+)
+def test_a_command_starts_without_pydantic(words: list[str], tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.argv[1:] = {words!r}; from landbot_async.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print('pydantic' in sys.modules)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    ).stdout
+    assert shown.splitlines()[-1] == "False"
+
+
+def test_other_values_are_converted_by_typer(capsys: pytest.CaptureFixture[str]) -> None:
+    app = new_app()
+
+    @app.callback()
+    def group(folder: Path) -> None:
+        """Have a value of its own."""
+        print(repr(folder.name))
+
+    @app.command("add")
+    def add(numbers: list[int], *, text: list[str] | None = None, plain: str = "x") -> None:
+        """Add numbers."""
+        print(sum(numbers), text, plain)
+
+    for words in (["a/b", "add", "1", "2"], ["b", "add", "3", "--text", "c", "--text", "d", "--plain", "y"]):
+        with pytest.raises(SystemExit, match="0"):
+            typer.main.get_command(app)(words)
+    assert capsys.readouterr().out == "'b'\n3 None x\n'b'\n3 ['c', 'd'] y\n"

@@ -2,6 +2,8 @@
 
 import csv
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +51,18 @@ def test_the_status_before_and_after(sandbox: Sandbox) -> None:
     assert status["next"] == "landbot campaign report spring.campaign"
     shown = landbot("campaign", "status", "spring.campaign", "--format", "table")[0]
     assert "failed     1" in shown
+
+
+def test_the_status_is_quick_because_it_imports_little(sandbox: Sandbox) -> None:
+    prepare("34600000002")
+    code = (
+        "import sys; sys.argv[1:] = ['campaign', 'status', 'spring.campaign']; from landbot_async.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print({'asyncio', 'httpx', 'pydantic', 'rich.console', 'landbot_async._core.models'} & set(sys.modules))"
+    )
+    status, imported = subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()
+    assert '"queued": 1' in status
+    assert imported == "set()"
 
 
 def test_of_many_failures_some_are_counted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
