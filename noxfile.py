@@ -233,7 +233,7 @@ def _measure(
 def httpx2(session: nox.Session) -> None:
     """Run the tests of the wire with borrowed clients of httpx2."""
     session.install("-e", ".[all]", *_group("test"), "httpx2")
-    names = ("http", "exchange", "wire", "trace", "body")
+    names = ("http", "exchange", "wire", "wire_http2", "trace", "body")
     files = [f"tests/core/test_{name}.py" for name in names]
     session.run("python", "-m", "pytest", "-q", *files, *session.posargs, env={"HTTP_LIBRARY": "httpx2"})
 

@@ -1,8 +1,7 @@
-"""The walk against listings that change between any two requests, and against servers that make things up."""
+"""The walk against listings that change between any two requests."""
 
 import itertools
 import math
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -12,82 +11,17 @@ from hypothesis import strategies as st
 from landbot_async._core import pagination
 from landbot_async._core.pagination import (
     LEAST_PROOF,
-    MOST_EMPTY,
     MOST_FRUITLESS,
-    MOST_GROWTH,
     MOST_PASSES,
     MOST_ROWS,
-    MOST_SHORT,
-    MOST_SWEEPS,
     PROOF,
     Ask,
-    Rows,
     Walk,
     _Overlap,
 )
-from tests.listings import ORDERS, Listing, Order, Rates, Row
+from tests.listings import ORDERS, Listing, Order, Rates
 
-
-def rows(*ids: int, total: int | None = None) -> Rows:
-    return Rows([Row(id_) for id_ in ids], total)
-
-
-def ids(handed: list[Row] | None) -> list[int] | None:
-    return None if handed is None else [row.id for row in handed]
-
-
-class Reader:
-    """A walk that reads a listing, a request at a time or several ahead. `changes` is called before each request."""
-
-    def __init__(self, listing: Listing, page_size: int = 100, start: int = 0, *, ahead: int = 0) -> None:
-        self.listing = listing
-        self.walk = Walk(page_size, start)
-        self.ahead = ahead
-        self.handed: list[int] = []
-        self.asks: list[Ask] = []
-        self._landed: dict[Ask, tuple[Rows, int]] = {}
-
-    def read(self, change: Callable[[int], None] = lambda _: None, *, most: int = 5000) -> list[int]:
-        """Read on to the end, and return the ids handed out."""
-        while not self.walk.ended:
-            assert len(self.asks) < most, "it does not end"
-            self.step(change)
-        return self.handed
-
-    def step(self, change: Callable[[int], None] = lambda _: None) -> list[int] | None:
-        """Make one request, and give the walk all pages that it can take."""
-        walk = self.walk
-        ask = next(ask for number in range(self.ahead + 1) if (ask := walk.ask(number)) and ask not in self._landed)
-        change(len(self.asks))
-        self._landed[ask] = self.listing.page(ask.offset, ask.limit, now=len(self.asks)), len(self.asks)
-        self.listing.begun = True
-        self.asks.append(ask)
-        while not walk.ended and walk.needed in self._landed:
-            needed = walk.needed
-            page = self._landed.pop(needed)
-            handed = ids(walk.take(*page))
-            self.handed += handed or []
-            if handed is None and walk.needed != needed:
-                self._landed[needed] = page
-        self._landed = {ask: page for ask, page in self._landed.items() if walk.wants(ask)}
-        return self.handed
-
-    def check(self) -> None:
-        """Assert what holds whatever has happened."""
-        assert len(self.handed) == len(set(self.handed))
-        lost = self.listing.owed - set(self.handed)
-        assert not lost or self.walk.incomplete or self.listing.excused
-
-
-def listing(
-    size: int, *, seed: int = 1, order: Order = "activity", cap: int = MOST_ROWS, total: bool = True
-) -> Listing:
-    return Listing(Random(seed), size, order=order, cap=cap, tells_total=total)
-
-
-def requests(size: int, page_size: int = 100) -> int:
-    """Return the requests for a listing that stands still: each page but the first overlaps by a row."""
-    return 1 + math.ceil(max(0, size - page_size) / (min(page_size + 1, MOST_ROWS) - 1))
+from .walks import Reader, ids, listing, requests, rows
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "name"])
@@ -602,170 +536,6 @@ class TestOffset:
         reader = Reader(listing(5), start=40)
         assert reader.read() == []
         assert (reader.walk.incomplete, reader.walk.total, len(reader.asks)) == (None, 5, 1)
-
-
-class TestServersThatMakeThingsUp:
-    @settings(max_examples=200)
-    @given(st.data(), st.integers(1, 5), st.integers(0, 20), st.integers(0, 3))
-    def test_it_ends_whatever_the_server_says(
-        self, data: st.DataObject, page_size: int, start: int, ahead: int
-    ) -> None:
-        """The walk ends while ids are finite. No server does such a thing, but a broken cache in front of one may."""
-        page = st.tuples(st.lists(st.integers(0, 6), max_size=9), st.none() | st.integers(0, 30) | st.just(10**9))
-        pages = data.draw(st.lists(page, min_size=1, max_size=8))
-        walk = Walk(page_size, start)
-        handed: list[int] = []
-        turn = 0
-        while not walk.ended:
-            got, total = pages[turn % len(pages)]
-            age = data.draw(st.integers(0, 3)) if turn < 10 else 0
-            handed += [row.id for row in walk.take(rows(*got, total=total), turn - age) or ()]
-            walk.ask(ahead)
-            turn += 1
-            assert turn < 3000
-        assert len(handed) == len(set(handed))
-
-    @pytest.mark.parametrize("total", [None, 10**9])
-    def test_a_server_that_ignores_the_offset(self, total: int | None) -> None:
-        walk = Walk(100, 0)
-        asks = 0
-        while not walk.ended:
-            assert ids(walk.take(rows(*range(100), total=total), asks)) == ([] if asks else list(range(100)))
-            asks += 1
-        assert (asks, walk.incomplete) == (1 + MOST_FRUITLESS + MOST_PASSES + 1, "unsettled")
-
-    @pytest.mark.parametrize("total", [1000, None])
-    def test_an_empty_page_in_the_middle(self, total: int | None) -> None:
-        walk = Walk(100, 0)
-        walk.take(rows(*range(100), total=1000), 1)
-        asks = 0
-        while not walk.ended and asks < 3:
-            walk.take(rows(total=total), 2 + asks)
-            asks += 1
-        if total:
-            assert (asks, walk.incomplete) == (MOST_EMPTY, "empty page")
-        else:
-            assert not walk.ended, "known rows must be behind it"
-
-    def test_an_empty_page_that_is_full_the_next_time(self) -> None:
-        walk = Walk(100, 0)
-        walk.take(rows(*range(100), total=150), 1)
-        assert walk.take(rows(total=150), 2) is None
-        assert walk.needed == Ask(99, 100)
-        assert ids(walk.take(rows(*range(99, 150), total=150), 3)) == list(range(100, 150))
-        assert (walk.ended, walk.incomplete) == (True, None)
-
-    def test_a_total_above_what_there_is(self) -> None:
-        reader = Reader(listing(150, order="oldest"))
-        page = reader.listing.page
-
-        def more(offset: int, limit: int, *, now: float = 0.0) -> Rows:
-            return page(offset, limit, now=now)._replace(total=1000)
-
-        reader.listing.page = more  # type: ignore[method-assign]  # a server that differs
-        assert reader.read() == list(range(150))
-        assert reader.walk.incomplete == "empty page"
-        assert len(reader.asks) == 2 + MOST_EMPTY
-
-    @pytest.mark.parametrize("told", [0, 50, 120])
-    def test_a_total_that_the_rows_disprove(self, told: int) -> None:
-        reader = Reader(listing(1000, order="oldest"))
-        page = reader.listing.page
-
-        def less(offset: int, limit: int, *, now: float = 0.0) -> Rows:
-            return page(offset, limit, now=now)._replace(total=told)
-
-        reader.listing.page = less  # type: ignore[method-assign]  # a server that differs
-        assert reader.read() == list(range(1000))
-        assert reader.walk.incomplete is None
-
-    def test_the_same_row_twice_in_a_page(self) -> None:
-        walk = Walk(100, 0)
-        assert ids(walk.take(rows(1, 2, 2, 1, 3, total=5), 1)) == [1, 2, 3]
-        assert (walk.ended, walk.incomplete) == (True, None)
-
-    def test_more_rows_than_it_is_asked_for_that_say_less(self) -> None:
-        walk = Walk(2, 0)
-        assert ids(walk.take(rows(1, 1, 2, 2, total=4), 1)) == [1, 2]
-        assert (walk.ended, walk.incomplete) == (True, "empty page")
-
-    def test_a_total_that_only_an_earlier_page_has(self) -> None:
-        walk = Walk(10, 0)
-        walk.take(rows(*range(10), total=100), 1)
-        assert ids(walk.take(rows(*range(9, 15), total=None), 2)) == list(range(10, 15))
-        walk.take(rows(14, total=None), 3)
-        assert (walk.ended, walk.total, walk.incomplete) == (True, 100, "empty page")
-
-    def test_pages_that_come_twice(self) -> None:
-        """A cache gives the page before in place of the one that was asked for."""
-        walk, last, handed, asks = Walk(20, 0), rows(), list[int](), 0
-        while not walk.ended:
-            ask = walk.needed
-            last = last if asks in (1, 2, 7) else rows(*range(200)[ask.offset : ask.offset + ask.limit], total=200)
-            asks += 1
-            handed += ids(walk.take(last, asks)) or []
-        assert len(handed) == 110, "the first sweep was misled, and the second has met a known order"
-        assert walk.incomplete == "empty page"
-
-    def test_pages_that_leave_rows_out(self) -> None:
-        """A filter behind the page: each is shorter than it says, and the next begins where it should."""
-        there = listing(1000, order="oldest")
-        reader = Reader(there, ahead=4)
-        page = there.page
-
-        def filtered(offset: int, limit: int, *, now: float = 0.0) -> Rows:
-            found = page(offset, limit, now=now)
-            return found._replace(items=[row for row in found.items if row.id % 10])
-
-        there.page = filtered  # type: ignore[method-assign]  # a server that differs
-        assert reader.read() == [id_ for id_ in range(1000) if id_ % 10]
-
-    @pytest.mark.parametrize("cap", [20, 100])
-    def test_rows_appended_while_the_end_is_read_without_a_total(self, cap: int) -> None:
-        """A finding: it went on for as long as every page brought a row."""
-        there = listing(250, order="oldest", cap=cap, total=False)
-        reader = Reader(there)
-        reader.read(lambda _: there.change("arrivals"))
-        assert set(range(250)) <= set(reader.handed)
-        assert reader.walk.incomplete == "unsettled"
-        assert len(reader.asks) <= 1 + (250 + 20) // (cap - 1) + MOST_SHORT
-
-    def test_short_pages_that_are_half_full_may_be_all_that_the_server_returns(self) -> None:
-        """Without a total; half of the rows are left out of the pages."""
-        there = listing(4000, order="oldest", total=False)
-        reader = Reader(there)
-        page = there.page
-
-        def filtered(offset: int, limit: int, *, now: float = 0.0) -> Rows:
-            found = page(offset, limit, now=now)
-            return Rows([row for row in found.items if row.id < 100 or row.id % 2], None)
-
-        there.page = filtered  # type: ignore[method-assign]  # a server that differs
-        assert reader.read() == [id_ for id_ in range(4000) if id_ < 100 or id_ % 2]
-
-    def test_rows_appended_as_fast_as_they_are_read(self) -> None:
-        there = listing(100, order="oldest", cap=1)
-        reader = Reader(there)
-        reader.read(lambda _: there.change("arrivals"), most=20_000)
-        assert set(range(100)) <= set(reader.handed)
-        assert reader.walk.incomplete == "unsettled"
-        assert len(reader.handed) == MOST_PASSES * 101 + MOST_GROWTH + 1
-
-    def test_a_large_import_while_it_reads(self) -> None:
-        there = listing(20)
-        reader = Reader(there, 10)
-        reader.read(lambda number: there.change(*["arrivals"] * 5000) if number == 1 else None)
-        assert set(range(20)) <= set(reader.handed)
-        assert reader.walk.incomplete is None
-
-    def test_a_listing_that_never_settles(self) -> None:
-        """Ten rows a page, and five that come in before each: the front grows nearly as fast as it is read."""
-        there = listing(100, cap=10)
-        reader = Reader(there)
-        reader.read(lambda _: there.change(*["arrivals"] * 5))
-        assert reader.walk.incomplete == "unsettled"
-        assert max(ask.sweep for ask in reader.asks) <= MOST_SWEEPS
-        reader.check()
 
 
 def test_a_listing_that_moves_is_read_so_many_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:

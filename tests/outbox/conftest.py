@@ -1,20 +1,23 @@
-"""Fixtures of the Outbox: a sandbox without WhatsApp's window, a quick client of it, a file and a database."""
+"""Fixtures of the Outbox: a sandbox without WhatsApp's window, a quick client of it, a file and a database, a store."""
 
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from landbot_async import (
-    AsyncLandbot,
-    TokenBucket,
-)
+from landbot_async import AsyncLandbot, TokenBucket
 from landbot_async._core.secret import Secret
+from landbot_async.outbox.journal import statements as sql
 from landbot_async.outbox.journal.session import Session, Url
+from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
 
 from .helpers import QUICK
+from .stores import Clock, Make
 
 
 @pytest.fixture
@@ -47,3 +50,29 @@ def empty_session(database: str) -> Iterator[Session]:
 def place(request: pytest.FixtureRequest) -> str:
     """Return the place of a journal of each kind."""
     return str(request.getfixturevalue("path" if request.param == "file" else "database"))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in sql.tables(sql.SQLITE):
+            connection.execute(statement)
+        yield connection
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
+    """Return what makes stores of one empty database."""
+    if request.param == "sqlite":
+        return partial(Store, request.getfixturevalue("connection"), sql.SQLITE, clock=clock)
+    return partial(Store, request.getfixturevalue("empty_session"), sql.POSTGRES, clock=clock)
+
+
+@pytest.fixture
+def store(make: Make) -> Store:
+    return make(name="default")
