@@ -101,6 +101,7 @@ class Receiver:
         self._opened: Opened | None = None
         self._in_progress = 0  # counted bytes of bodies that are being received
         self._unkept: deque[Sequence[str]] = deque()  # the keys of claims that are to be kept
+        self._failure_told = False  # the log has said that they cannot be kept, and not yet that they are
         self._refusals: set[Hashable] = set()  # why deliveries get 503, as the log has told
         self._dropped: set[str | None] = set()  # senders whose messages are dropped, as the log has told
 
@@ -108,6 +109,7 @@ class Receiver:
         """Take deliveries from now on."""
         self._opened = opened
         self._unkept = deque()
+        self._failure_told = False
         self._refusals.clear()
 
     def close(self) -> None:
@@ -196,10 +198,11 @@ class Receiver:
         try:
             await self._ask(claims.keep(delivery.keys, self._window) if taken else claims.release(delivery.keys))
         except _StoreError as error:
-            what = "taken" if taken else "refused"
-            log.error("the claims failed after a message was %s", what, exc_info=error.__cause__)
             if taken:
+                self._tell_failure(error)
                 self.remember([delivery], opened.tasks)
+            else:
+                log.error("the claims failed after a message was refused", exc_info=error.__cause__)
         return status
 
     def remember(self, deliveries: Iterable[Delivery], tasks: Background) -> None:
@@ -219,8 +222,21 @@ class Receiver:
             try:
                 await self._ask(claims.keep(unkept[0], self._window))
                 unkept.popleft()
-            except _StoreError:
+            except _StoreError as error:
+                self._tell_failure(error)
                 await anyio.sleep(_AGAIN)
+        if self._failure_told:
+            self._failure_told = False
+            log.info("the claims are back: they know all messages that were taken")
+
+    def _tell_failure(self, error: _StoreError) -> None:
+        """Log that claims cannot be kept, once until they are."""
+        if not self._failure_told:
+            self._failure_told = True
+            told = (
+                "the claims failed after a message was taken: they are asked again until they know it, and a copy of it"
+            )
+            log.warning("%s that comes before may be handled too", told, exc_info=error.__cause__)
 
     async def _queue(self, delivery: Delivery, opened: Opened) -> int:
         dispatcher, journal, customer = opened.dispatcher, opened.journal, delivery.customer

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -540,23 +541,56 @@ async def test_claims_that_fail_afterwards_change_nothing(
     assert f"the claims failed after a message was {told}" in caplog.text
 
 
-async def test_a_claim_that_could_not_be_kept_is_kept_when_the_store_is_back() -> None:
+async def test_a_claim_that_could_not_be_kept_is_kept_when_the_store_is_back(caplog: pytest.LogCaptureFixture) -> None:
     """It expires otherwise, and then a copy of a message that was handled would be taken."""
+    caplog.set_level("INFO", "landbot_async")
     store = Store()
     inbox, got = listening(claims=store, queue_size=8)
     async with inbox:
-        store.failing = "keep"
-        assert await post(inbox, delivery(customer=1), "a") == 200
-        assert await post(inbox, delivery(customer=2), "b") == 200
-        await sleep(60)
-        store.failing = ""
-        await sleep(5)
-        assert [name for name, _ in store.calls] == ["claim"] * 2 + ["keep"] * 2
-        assert store.calls[0][1] == store.calls[2][1]
+        for _ in range(2):
+            caplog.clear()
+            store.calls.clear()
+            store.failing = "keep"
+            assert await post(inbox, delivery(customer=1), "a") == 200
+            assert await post(inbox, delivery(customer=2), "b") == 200
+            await sleep(60)
+            # Once, however often it is tried, and with the cause.
+            [record] = caplog.records
+            assert record.levelname == "WARNING"
+            assert "the claims failed after a message was taken: they are asked again" in record.getMessage()
+            assert record.exc_info is not None
+            assert str(record.exc_info[1]) == "the store is gone"
+            store.failing = ""
+            await sleep(5)
+            assert [name for name, _ in store.calls] == ["claim"] * 2 + ["keep"] * 2
+            assert store.calls[0][1] == store.calls[2][1]
+            [_, back] = caplog.records
+            assert (back.levelname, back.getMessage()) == (
+                "INFO",
+                "the claims are back: they know all messages that were taken",
+            )
         begun = anyio.current_time()
     # Nothing holds up its end.
     assert anyio.current_time() == begun
-    assert len(got) == 2
+    assert len(got) == 4
+
+
+async def test_of_messages_in_a_file_it_is_logged_too_that_the_claims_do_not_know_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were taken by a process that died before it could say so."""
+    caplog.set_level("INFO", "landbot_async")
+    store = Store()
+    inbox, _ = listening(claims=store, durable=tmp_path / "inbox.db", settle=3600)
+    async with inbox:
+        assert await post(inbox) == 200
+    store.failing = "keep"
+    assert caplog.records == []
+    async with inbox:
+        await sleep(60)
+        store.failing = ""
+        await sleep(5)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
 @pytest.mark.parametrize("natively", [False, True])
