@@ -31,6 +31,7 @@ CUT_SHORT: Final = "it is not in the transcript, which may not reach back that f
 ANOTHER_HOUR: Final = "the transcript shows such a message an hour earlier or later: the clock may have changed"
 NO_CLOCK: Final = "the times of the transcripts do not agree with each other"
 ON_ITS_WAY: Final = "an equal message to this customer is on its way at the moment"
+CHANGED: Final = "other messages to this customer changed while it was looked up: reconcile again"
 GONE: Final = "the customer does not exist any more"
 UNREADABLE: Final = "the transcript could not be read"
 FORGOTTEN: Final = "another message to this customer at that time was forgotten, so they cannot be told apart"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from landbot_async import AsyncLandbot
 from landbot_async._core.errors import LandbotError, NotFoundError
@@ -28,6 +28,8 @@ _PAGE: Final = 200
 # Further transcripts that are read for one of them, and the messages on either side of it that they may be of.
 _WITNESSES: Final = 3
 _CANDIDATES: Final = 20
+# Looks at a customer whose messages change meanwhile.
+_TRIES: Final = 3
 # Seconds. A hook's clock that differs by more than any delay is another clock (a sandbox's): then the arrival counts.
 _ANOTHER_CLOCK: Final = 15 * 3600.0
 # The sender of what the API sends.
@@ -74,19 +76,13 @@ class Reconciler:
             at = now
         shown = evidence.shown_by_hook(message.type, _text(message), message.data, at)
         start, end = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
-        # Those that a transcript has shown may be a little off.
-        find = partial(Store.unseen, customer=customer, start=start, end=end + evidence.AGREE)
-        alike = [each for each in await self._journal.do(find) if evidence.resembles(_message(each), shown)]
         if await self._forgotten(customer, start, end):
             return
-        # Those that are known to be sent were shown first, and then what may still turn out to be: an unknown one is
-        # taken for sent only if nothing else explains what the hook shows.
-        margin = evidence.SLACK + evidence.AGREE
-        known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + margin]
-        others = [each for each in alike if each.accepted_at is None and each.started_at <= end]
-        sending = [each for each in others if each.state is State.SENDING]
-        for each in sorted(known or sending or others, key=lambda each: abs(at - each.started_at))[:1]:
-            await self._journal.do(partial(Store.see, kept=each, at=at))
+        choose = partial(_shown_by, shown=shown, at=at, latest=end)
+        # Those that a transcript has shown may be a little off.
+        await self._journal.do(
+            partial(Store.see, customer=customer, start=start, end=end + evidence.AGREE, at=at, choose=choose)
+        )
 
     async def reconcile(self) -> Reconciled:
         """Look every unknown message up. See `Outbox.reconcile`."""
@@ -96,24 +92,43 @@ class Reconciler:
         while page := await self._journal.do(partial(Store.unknown, behind=behind, how_many=_PAGE)):
             behind = page[-1].number
             for customer, kept in groupby(sorted(page, key=_customer), key=_customer):
-                for each, verdict in (await self._look_up(search, customer, list(kept))).items():
-                    if isinstance(verdict, float):
-                        find = partial(Store.found, kept=each, evidence="transcript", at=verdict)
-                        state = await self._journal.do(find)
-                        sent += state is State.SENT
-                        queued += state is not State.SENT  # its next step
-                    elif verdict is None:
-                        queued += await self._journal.do(partial(Store.absent, kept=each))
+                for each, verdict in (await self._settle(search, customer, list(kept))).items():
+                    if isinstance(verdict, str):
+                        unknown[verdict] += 1
+                    elif verdict is None or each.more_to_do:
+                        queued += 1
                     else:
-                        unknown[str(verdict)] += 1
+                        sent += 1
         return Reconciled(sent, queued, dict(unknown))
 
-    async def _look_up(self, search: _Search, customer: int, unknown: list[Kept]) -> dict[Kept, Verdict]:
+    async def _settle(self, search: _Search, customer: int, unknown: list[Kept]) -> dict[Kept, Verdict]:
+        """Look up the unknown messages of a customer, and note what is certain. Return it.
+
+        Meanwhile our own hook, another process, or a worker may learn something of messages to this customer. Then an
+        entry of the transcript could count for two messages, or for none; so it is looked up again.
+        """
+        for _ in range(_TRIES):
+            involved = await self._journal.do(partial(Store.involved, customer=customer))
+            wanted = {(each.number, each.claim) for each in unknown}
+            unknown = [each for each in involved if each.state is State.UNKNOWN and (each.number, each.claim) in wanted]
+            verdicts = await self._look_up(search, customer, unknown, involved)
+            arrived = {each: verdict for each, verdict in verdicts.items() if isinstance(verdict, float)}
+            absent = [each for each, verdict in verdicts.items() if verdict is None]
+            if not arrived and not absent:
+                return verdicts
+            if await self._journal.do(partial(Store.settle, involved=involved, arrived=arrived, absent=absent)):
+                return verdicts
+        return dict.fromkeys(unknown, evidence.CHANGED)
+
+    async def _look_up(
+        self, search: _Search, customer: int, unknown: list[Kept], involved: list[Kept]
+    ) -> dict[Kept, Verdict]:
         """Return what is certain about the unknown messages of a customer, or the reason that nothing is."""
         steps = {each: steps_of(each.content)[each.step] for each in unknown}
         if all(step.kind == "bot" for step in steps.values()):
             return dict.fromkeys(unknown, evidence.NO_TRACE)
-        shown = await search.transcript(customer)
+        asked_at = self._clock()
+        shown = await search.transcript(customer, involved)
         if isinstance(shown, str):
             return dict.fromkeys(unknown, shown)
         given: dict[Kept, Verdict] = {}
@@ -132,45 +147,49 @@ class Reconciler:
                 alike.setdefault(look, []).append(each)
                 forms[look] = witness
         for look, those in alike.items():
-            given.update(await self._answer(search, shown, look, forms[look], those))
+            picture = _Picture(involved, shown, forms[look], asked_at)
+            verdicts = await self._answer(search, picture, look)
+            given.update((each, verdicts[each]) for each in those)
         return given
 
-    async def _answer(
-        self, search: _Search, shown: list[Shown], look: Look, witness: Witness | None, unknown: list[Kept]
-    ) -> dict[Kept, Verdict]:
+    async def _answer(self, search: _Search, picture: _Picture, look: Look) -> dict[Kept, Verdict]:
+        """Return what is certain about all unknown messages of this look, also about those of other outboxes."""
+        unknown = sorted(picture.unknown(look), key=lambda each: each.started_at)
         offset = evidence.offset_at(search.known, unknown[0].started_at)
         if offset is None:
             return dict.fromkeys(unknown, evidence.NO_CLOCK)
-        unknown = sorted(unknown, key=lambda each: each.started_at)
         margin = self._send_timeout + evidence.SLACK
         if await self._forgotten(
             unknown[0].customer_id, unknown[0].started_at - margin, unknown[-1].started_at + margin
         ):
             return dict.fromkeys(unknown, evidence.FORGOTTEN)
-        question = Question(look, [each.started_at for each in unknown], self._send_timeout)
-        sent, on_the_way = await search.others(unknown[0].customer_id, witness)
-        if look in on_the_way:
+        if picture.is_on_its_way(look):
             return dict.fromkeys(unknown, evidence.ON_ITS_WAY)
+        question = Question(look, [each.started_at for each in unknown], self._send_timeout)
+        shown, sent = (
+            picture.shown,
+            [_sent(each, self._send_timeout, picture.form_of(each)) for each in picture.reached],
+        )
         whole = not shown or len(shown) < search.longest
         verdicts: dict[Kept, Verdict] = {}
         for each, answer in zip(unknown, evidence.answers(question, shown, sent, offset, whole=whole), strict=True):
             if answer.arrived_at is not None:
                 verdicts[each] = answer.arrived_at
-            elif witness is None:
+            elif picture.witness is None:
                 verdicts[each] = evidence.NO_WITNESS
             elif answer.doubt is not None:
                 verdicts[each] = answer.doubt
-            elif any(self._is_recent(other, each) for other in unknown):
+            elif any(self._is_recent(other, each, picture.asked_at) for other in unknown):
                 verdicts[each] = evidence.TOO_RECENT
             else:
                 verdicts[each] = None
         return verdicts
 
-    def _is_recent(self, other: Kept, kept: Kept) -> bool:
+    def _is_recent(self, other: Kept, kept: Kept, asked_at: float) -> bool:
         """Return True if an equal message may still arrive, for which what there is may have been taken."""
         reach = self._send_timeout + 2 * evidence.SLACK + evidence.AGREE
         alike = abs(other.started_at - kept.started_at) <= reach
-        return alike and self._clock() - other.started_at < self._reconcile_after
+        return alike and asked_at - other.started_at < self._reconcile_after
 
     async def _forgotten(self, customer: int, start: float, end: float) -> bool:
         return await self._journal.do(partial(Store.forgotten, customer=customer, start=start, end=end))
@@ -188,12 +207,18 @@ class _Search:
         self._longest = longest  # seconds that an attempt lasts, at most
         self._read: set[int] = set()
 
-    async def transcript(self, customer: int) -> list[Shown] | str:
+    async def transcript(self, customer: int, involved: list[Kept] | None = None) -> list[Shown] | str:
         """Read a customer's transcript, or return the reason why it cannot be read.
+
+        Args:
+            customer: the customer.
+            involved: the messages to the customer, if they were read just now.
 
         Raises:
             LandbotError: no transcript can be read with this token.
         """
+        if involved is None:
+            involved = await self._journal.do(partial(Store.involved, customer=customer))
         try:
             messages = await self._landbot.customers.messages(customer)
         except NotFoundError:
@@ -206,8 +231,8 @@ class _Search:
         self.longest = max(self.longest, len(shown))
         if customer not in self._read:
             self._read.add(customer)
-            reached = await self._journal.do(partial(Store.reached, customer=customer))
-            self.known += evidence.witnesses([(_message(each), _sent(each, self._longest)) for each in reached], shown)
+            reached = [(_message(each), _sent(each, self._longest)) for each in involved if each.message_at is not None]
+            self.known += evidence.witnesses(reached, shown)
         return shown
 
     async def look_for_witnesses(self, kept: Kept, step: Step) -> None:
@@ -225,17 +250,65 @@ class _Search:
                 if read == _WITNESSES:
                     return
 
-    async def others(self, customer: int, witness: Witness | None) -> tuple[list[Sent], set[Look]]:
-        """Return the messages that are known to have reached a customer, and the looks of those on their way."""
-        reached = await self._journal.do(partial(Store.reached, customer=customer))
-        going = await self._journal.do(partial(Store.on_the_way, customer=customer))
-        known = [_sent(each, self._longest, _form(each, witness)) for each in reached]
-        return known, {_sent(each, self._longest, _form(each, witness)).look for each in going}
+
+class _Picture(NamedTuple):
+    """The journal and the transcript of a customer, side by side.
+
+    Attributes:
+        involved: the messages to the customer, as they were before the transcript was read.
+        shown: the transcript.
+        witness: tells how messages of the kind in question look.
+        asked_at: when the transcript was asked for, Unix seconds.
+    """
+
+    involved: list[Kept]
+    shown: list[Shown]
+    witness: Witness | None
+    asked_at: float
+
+    @property
+    def reached(self) -> list[Kept]:
+        """The messages that are known to have reached the customer."""
+        return [each for each in self.involved if each.message_at is not None]
+
+    def unknown(self, look: Look) -> list[Kept]:
+        """Return the messages of this look whose outcome is unknown."""
+        return [each for each in self._in_doubt(State.UNKNOWN) if self._look_of(each) == look]
+
+    def is_on_its_way(self, look: Look) -> bool:
+        """Return True if a message of this look is on its way."""
+        return any(self._look_of(each) == look for each in self._in_doubt(State.SENDING))
+
+    def form_of(self, kept: Kept) -> Form | None:
+        """Return the form of a message, if it is of the witness's kind."""
+        same_kind = self.witness is not None and evidence.kind_of(_message(kept)) == self.witness.kind
+        return self.witness.form if self.witness is not None and same_kind else None
+
+    def _in_doubt(self, state: State) -> list[Kept]:
+        return [each for each in self.involved if each.state is state and each.step == 0]
+
+    def _look_of(self, kept: Kept) -> Look | None:
+        return evidence.look_of(_message(kept), self.form_of(kept))
 
 
-def _form(kept: Kept, witness: Witness | None) -> Form | None:
-    same_kind = witness is not None and evidence.kind_of(_message(kept)) == witness.kind
-    return witness.form if witness is not None and same_kind else None
+def _shown_by(candidates: Sequence[Kept], *, shown: Shown, at: float, latest: float) -> Kept | None:
+    """Return the message that a hook shows.
+
+    Those that are known to be sent were shown first, and then what may still turn out to be: an unknown one is taken
+    for sent only if nothing else explains what the hook shows.
+
+    Args:
+        candidates: the messages that it may be.
+        shown: what the hook shows.
+        at: when it arrived, Unix seconds.
+        latest: the latest time at which its attempt can have begun.
+    """
+    alike = [each for each in candidates if evidence.resembles(_message(each), shown)]
+    margin = evidence.SLACK + evidence.AGREE
+    known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + margin]
+    others = [each for each in alike if each.accepted_at is None and each.started_at <= latest]
+    sending = [each for each in others if each.state is State.SENDING]
+    return min(known or sending or others, key=lambda each: abs(at - each.started_at), default=None)
 
 
 def _customer(kept: Kept) -> int:

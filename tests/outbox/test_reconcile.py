@@ -1,19 +1,21 @@
 """The table of evidence, row by row: what a transcript or a hook proves about a message whose outcome is unknown."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from landbot_async import AuthenticationError, NotFoundError, ServerError, TranscriptMessage
 from landbot_async._core.errors import error_class
 from landbot_async.outbox import AssignBot, Outgoing, Reconciled, SetFields, evidence
 from landbot_async.outbox.evidence import (
     ANOTHER_HOUR,
+    CHANGED,
     CUT_SHORT,
     FORGOTTEN,
     GONE,
@@ -24,12 +26,16 @@ from landbot_async.outbox.evidence import (
     UNREADABLE,
 )
 from landbot_async.outbox.journal import statements as sql
+from landbot_async.outbox.journal.journal import Asked
+from landbot_async.outbox.journal.rows import Claimed
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.reconcile import Reconciler
 from landbot_async.outbox.steps import Step
 from landbot_async.webhooks import Message
 
 from .machine import InMemory
+
+T = TypeVar("T")
 
 BEGINNING = datetime(2026, 5, 4, 12, tzinfo=UTC).timestamp()
 TIMEOUT, AFTER = 60.0, 300.0
@@ -41,7 +47,7 @@ class World:
     def __init__(self) -> None:
         self.now = BEGINNING
         self.zone = timedelta(hours=2)
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         for statement in sql.tables(sql.SQLITE):
             self.connection.execute(statement)
         self.store = self.outbox("default")
@@ -49,9 +55,12 @@ class World:
         self.errors: dict[int, Exception] = {}
         self.read: list[int] = []
         landbot: Any = SimpleNamespace(customers=SimpleNamespace(messages=self.messages))
-        self.reconciler = Reconciler(
-            InMemory(self.store), landbot, send_timeout=TIMEOUT, reconcile_after=AFTER, clock=lambda: self.now
-        )
+        self.landbot = landbot
+        self.reconciler = self.reconciler_of(InMemory(self.store))
+        self.at_reading: Callable[[], object] = lambda: None  # called when a transcript has been asked for
+
+    def reconciler_of(self, journal: Asked) -> Reconciler:
+        return Reconciler(journal, self.landbot, send_timeout=TIMEOUT, reconcile_after=AFTER, clock=lambda: self.now)
 
     def outbox(self, name: str) -> Store:
         return Store(self.connection, sql.SQLITE, name, lambda: self.now)
@@ -59,6 +68,7 @@ class World:
     async def messages(self, customer: int) -> list[TranscriptMessage]:
         await anyio.lowlevel.checkpoint()
         self.read.append(customer)
+        self.at_reading()
         if customer in self.errors:
             raise self.errors[customer]
         return self.shown.get(customer, [])
@@ -336,6 +346,89 @@ class TestTexts:
         assert world.reconcile() == Reconciled(0, 0, {FORGOTTEN: 1})
         world.hook(1, "Hi", at=BEGINNING + 3)
         assert world.status("a") == "unknown"
+
+
+class Meanwhile:
+    """A journal beside which something happens, right before one of the calls."""
+
+    def __init__(self, store: Store, moment: int, happen: Callable[[], object]) -> None:
+        self.store = store
+        self.calls = 0
+        self.moment = moment
+        self.happen = happen
+
+    async def do(self, function: Callable[[Store], T]) -> T:
+        await anyio.lowlevel.checkpoint()
+        self.calls += 1
+        if self.calls == self.moment:
+            await to_thread.run_sync(self.happen)
+        return function(self.store)
+
+
+class TestMeanwhile:
+    """Whatever happens while messages are looked up: each that is in a transcript counts once, and for one."""
+
+    @pytest.mark.parametrize("moment", range(1, 9))
+    @pytest.mark.parametrize("shown", [0, 1, 2])
+    @pytest.mark.parametrize("what", ["hook", "other process", "late answer", "equal one sent", "equal one lost"])
+    def test_it_counts_once(self, world: World, shown: int, what: str, moment: int) -> None:
+        if what == "late answer" and shown < 2:
+            shown = 2  # an answer to the first of them tells that it arrived
+        world.sent(text("witness", 2), "Hi")
+        for _ in range(9):
+            world.show(2, "A long transcript")
+        lost: list[Claimed] = []
+        for number in range(2):
+            world.unknown(text(f"u{number}"))
+            lost.append(world.taken)
+            if number < shown:
+                world.show(1, "Hi", after=-0.7)
+        arrived_at = world.now - 0.7
+
+        def happen() -> None:
+            if what == "hook" and shown:
+                world.hook(1, "Hi", at=arrived_at)
+            elif what == "other process":
+                anyio.run(world.reconciler_of(InMemory(world.outbox("default"))).reconcile)
+            elif what == "late answer":
+                world.store.sent(lost[0])
+            elif what == "equal one sent" and not world.store.counts()["queued"]:
+                world.sent(text("more"), "Hi")
+            elif what == "equal one lost" and not world.store.counts()["queued"]:
+                world.unknown(text("more"))
+
+        world.now += AFTER
+        journal = Meanwhile(world.store, moment, happen)
+        done = anyio.run(world.reconciler_of(journal).reconcile)
+        assert done.sent <= shown
+        assert done.queued <= 2 - shown
+        world.reconcile(later=2 * AFTER)
+        counts = world.store.counts()
+        there = len(world.shown.get(1, [])) + 1
+        assert (counts["sent"], counts["unknown"]) == (there, 0)
+
+    def test_one_whose_neighbours_change_again_and_again_stays_unknown(self, world: World) -> None:
+        world.sent(text("witness", 2), "Hi")
+        world.show(1, "Earlier")
+        world.unknown(text("lost"))
+        more = iter(range(9))
+        world.at_reading = lambda: world.sent(text(f"m{next(more)}", message="Other"), "Other")
+        assert world.reconcile().unknown == {CHANGED: 1}
+        world.at_reading = lambda: None
+        assert world.reconcile().queued == 1
+
+    def test_its_age_is_that_at_the_moment_when_the_transcript_was_asked_for(self, world: World) -> None:
+        """A slow response shows what was there long before it came."""
+        world.sent(text("witness", 2), "Hi")
+        world.unknown(text("lost"))
+
+        def be_slow() -> None:
+            world.now += AFTER
+
+        world.at_reading = be_slow
+        assert world.reconcile(later=1).unknown == {TOO_RECENT: 1}
+        world.at_reading = lambda: None
+        assert world.reconcile(later=1).queued == 1
 
 
 class TestWitnesses:

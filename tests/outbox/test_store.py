@@ -271,7 +271,7 @@ class TestTheDatabase:
             (sql.IS_CONTACTED, "message_customer"),
             (sql.COUNT_CONTACTED, "message_day"),
             (sql.COUNT_CONTACTED, "message_state"),
-            (sql.REACHED, "message_customer"),
+            (sql.INVOLVED, "message_customer"),
             (sql.FORGOTTEN, "message_customer"),
             (sql.UNSEEN, "message_customer"),
             (sql.COUNTS, "message_state"),

@@ -1,10 +1,22 @@
 """The transactions that keep what transcripts and hooks show."""
 
+from collections.abc import Sequence
+
 from landbot_async.outbox import AssignBot, Outgoing
+from landbot_async.outbox.journal.rows import Kept
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import State
 
 from .stores import BEGINNING, Clock, Make, claimed, column, sending, status, text
+
+
+def see(store: Store, kept: Kept) -> None:
+    """Have our own message hook show an attempt, if it is the newest one of its message."""
+
+    def choose(candidates: Sequence[Kept]) -> Kept | None:
+        return next((each for each in candidates if (each.number, each.claim) == (kept.number, kept.claim)), None)
+
+    store.see(kept.customer_id, BEGINNING, BEGINNING + 30, BEGINNING, choose)
 
 
 class TestEvidence:
@@ -59,7 +71,7 @@ class TestEvidence:
             taken = sending(store)
             kept = store.find(key)
             assert kept is not None
-            store.see(kept, BEGINNING)
+            see(store, kept)
             receipt = store.lost(taken, "cut", None)
             assert receipt is not None
             assert receipt.status == expected
@@ -79,9 +91,9 @@ class TestEvidence:
         kept = store.find("a")
         assert kept is not None
         store.not_sent(taken)
-        store.see(kept, BEGINNING)
+        see(store, kept)
         sending(store)
-        store.see(kept, BEGINNING)  # late, and of another claim
+        see(store, kept)  # late, and of another claim
         store.recover()
         assert status(store, "a") == "unknown"
 
@@ -91,9 +103,9 @@ class TestEvidence:
         before = store.find("a")
         assert before is not None
         store.lost(taken, "cut", None)
-        store.see(before, BEGINNING)
+        see(store, before)
         assert status(store, "a") == "sent"
-        store.see(before, BEGINNING)
+        see(store, before)
         assert status(store, "a") == "sent"
 
     def test_what_a_hook_may_be_showing(self, store: Store, clock: Clock) -> None:
@@ -108,15 +120,41 @@ class TestEvidence:
         start, end = BEGINNING, BEGINNING + 30
 
         def keys(*, start: float = start, end: float = end) -> list[State]:
-            return [each.state for each in store.unseen(1, start, end)]
+            found: list[Kept] = []
+            store.see(1, start, end, BEGINNING, found.extend)
+            return [each.state for each in found]
 
         assert keys() == [State.SENT, State.UNKNOWN, State.SENDING]
         assert keys(start=BEGINNING + 1) == [State.UNKNOWN, State.SENDING]
         assert keys(end=BEGINNING + 15) == [State.SENT, State.UNKNOWN]
         seen = store.find("a")
         assert seen is not None
-        store.see(seen, BEGINNING)
+        see(store, seen)
         assert keys() == [State.UNKNOWN, State.SENDING]
+
+    def test_a_message_of_another_outbox_goes_on_there(self, store: Store, make: Make) -> None:
+        """Only its own processes start what follows it, in turn with their other messages to the customer."""
+        other = make(name="other")
+        self.unknown(other, text("a"), text("b", then=[AssignBot(7)]))
+        for key, expected in (("a", "sent"), ("b", "unknown")):
+            kept = other.find(key)
+            assert kept is not None
+            see(store, kept)
+            assert status(other, key) == expected
+        [kept] = other.unknown(0, 9)
+        assert other.settle(other.involved(1), {kept: BEGINNING}, [])
+        assert claimed(other).step == 1
+
+    def test_out_of_date_evidence_settles_nothing(self, store: Store) -> None:
+        self.unknown(store, text("a"), text("b"), text("c", 2))
+        involved = store.involved(1)
+        one, two = involved
+        store.found(two, "resolved")
+        assert not store.settle(involved, {one: BEGINNING}, [])
+        assert not store.settle(involved, {}, [one])
+        assert status(store, "a") == "unknown"
+        assert store.settle(store.involved(1), {}, [one])
+        assert status(store, "a") == "queued"
 
     def test_who_was_reached(self, store: Store, make: Make) -> None:
         other = make(name="other")
@@ -129,11 +167,13 @@ class TestEvidence:
         assert store.mark(bot)
         store.lost(bot, "cut", None)
         store.failed(sending(store), "404", 404)
-        assert len(store.reached(1)) == 3
-        assert store.reached(2) == []
+        assert [each.message_at is not None for each in store.involved(1)] == [True, True, True]
+        assert store.involved(2) == []
+        store.lost(sending(store), "cut", None)
+        assert [each.state for each in store.involved(2)] == [State.UNKNOWN]
         assert not store.forgotten(1, BEGINNING - 1, BEGINNING + 1)
         store.forget(None)
-        assert len(store.reached(1)) == 2
+        assert len(store.involved(1)) == 2
         assert store.forgotten(1, BEGINNING - 1, BEGINNING + 1)
         assert not store.forgotten(1, BEGINNING + 1, BEGINNING + 2)
         assert not store.forgotten(2, BEGINNING - 1, BEGINNING + 1)

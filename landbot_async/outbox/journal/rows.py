@@ -56,6 +56,7 @@ class Kept(NamedTuple):
     """A message as evidence is looked for it, or as it is evidence itself."""
 
     number: int
+    outbox: int
     claim: int
     customer_id: int
     kind: str
@@ -78,8 +79,8 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def as_kept(row: Sequence[Any]) -> Kept:
     """Return a row as a message with its evidence."""
-    number, claim, customer, kind, content, step, state, *times = row
-    return Kept(number, claim, customer, kind, content, step, State(state), *times)
+    kept = Kept(*row)
+    return kept._replace(state=State(kept.state))
 
 
 def as_receipt(row: Sequence[Any]) -> Receipt:

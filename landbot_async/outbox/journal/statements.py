@@ -31,6 +31,7 @@ class Dialect(NamedTuple):
         blob: the type of bytes.
         prefix: the beginning of the names of tables and indexes.
         arrays: true if a value may be an array. Then a statement is the same for any number of rows.
+        for_update: the end of a question whose rows stay as they are until the transaction ends.
     """
 
     value: str
@@ -40,18 +41,23 @@ class Dialect(NamedTuple):
     blob: str
     prefix: str
     arrays: bool
+    for_update: str
 
     def adapted(self, statement: str) -> str:
         """Return a statement of this module in the dialect."""
         return _adapted(self, statement)
 
 
+_FOR_UPDATE: Final = " FOR UPDATE"
+
+
 @lru_cache(maxsize=256)
 def _adapted(dialect: Dialect, statement: str) -> str:
-    return statement.replace("landbot_", dialect.prefix).replace("?", dialect.value)
+    adapted = statement.replace(_FOR_UPDATE, dialect.for_update)
+    return adapted.replace("landbot_", dialect.prefix).replace("?", dialect.value)
 
 
-SQLITE: Final = Dialect("?", "INTEGER PRIMARY KEY", "INTEGER", "REAL", "BLOB", "", arrays=False)
+SQLITE: Final = Dialect("?", "INTEGER PRIMARY KEY", "INTEGER", "REAL", "BLOB", "", arrays=False, for_update="")
 POSTGRES: Final = Dialect(
     "%s",
     "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -60,6 +66,7 @@ POSTGRES: Final = Dialect(
     "bytea",
     "landbot_",
     arrays=True,
+    for_update=_FOR_UPDATE,
 )
 
 
@@ -287,7 +294,7 @@ FOUND: Final = (
 FOUND_WITH_MORE_TO_DO: Final = _move("absent", *_REACHED, "step = step + 1", *_CLEAN) + _FENCED
 ABSENT: Final = _move("absent", *_CLEAN) + _FENCED
 _EVIDENCE: Final = (
-    "SELECT number, claim, customer, kind, content, step, state, started_at, message_at, accepted_at"
+    "SELECT number, outbox, claim, customer, kind, content, step, state, started_at, message_at, accepted_at"
     " FROM landbot_message"
 )
 KEPT: Final = _EVIDENCE + " WHERE number = ?"
@@ -297,19 +304,21 @@ UNKNOWN: Final = _EVIDENCE + " WHERE outbox = ? AND state = 'unknown' AND number
 _OUTBOXES: Final = (
     "outbox IN (SELECT id FROM landbot_outbox WHERE account = (SELECT account FROM landbot_outbox WHERE id = ?))"
 )
+_OPEN_TO_DOUBT: Final = "step = 0 AND state IN ('sending', 'unknown')"
+# Rows are locked by number, so that two processes do not wait for each other.
 UNSEEN: Final = (
     f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND seen = 0 AND"
-    " (message_at BETWEEN ? AND ? OR (step = 0 AND state IN ('sending', 'unknown') AND started_at BETWEEN ? AND ?))"
-    " ORDER BY number"
+    f" (message_at BETWEEN ? AND ? OR ({_OPEN_TO_DOUBT} AND started_at BETWEEN ? AND ?)) ORDER BY number{_FOR_UPDATE}"
 )
 SEE: Final = (
     "UPDATE landbot_message SET seen = 1, accepted_at = coalesce(accepted_at, ?) WHERE number = ? AND claim = ?"
 )
 IS_SEEN: Final = "SELECT 1 FROM landbot_message WHERE number = ? AND claim = ? AND step = 0 AND seen = 1"
-REACHED: Final = (
-    f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL AND {_WAS_SENT} ORDER BY message_at"
+INVOLVED: Final = (
+    f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND content IS NOT NULL"
+    f" AND ({_WAS_SENT} OR ({_OPEN_TO_DOUBT})) ORDER BY number"
 )
-ON_THE_WAY: Final = f"{_EVIDENCE} WHERE {_OUTBOXES} AND customer = ? AND state = 'sending' AND step = 0"
+INVOLVED_LOCKED: Final = INVOLVED + _FOR_UPDATE
 FORGOTTEN: Final = (
     f"SELECT 1 FROM landbot_message WHERE {_OUTBOXES} AND customer = ? AND content IS NULL AND"
     " coalesce(message_at, 0) BETWEEN ? AND ? LIMIT 1"

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from landbot_async._core.errors import KeyConflictError
 from landbot_async.outbox.receipts import Added, Receipt
-from landbot_async.outbox.states import STATUS, STATUSES, Evidence, State, Status
+from landbot_async.outbox.states import Evidence, State
 
 from . import statements as sql
-from .rows import Claimed, Connection, Cursor, Kept, as_kept, as_receipt
-from .statements import Dialect
+from .questions import Questions
+from .rows import Claimed, Kept
 
 if TYPE_CHECKING:  # it brings all that sends, and a look into a journal is to be quick
     from landbot_async.outbox.outgoing import Outgoing
@@ -31,48 +31,10 @@ _AT_ONCE: Final = 5_000
 _AT_A_TIME: Final = 50
 
 
-class Store:
-    """The messages of one outbox.
-
-    Args:
-        connection: a connection in autocommit mode.
-        dialect: the database's.
-        name: the name of the outbox.
-        clock: Unix seconds; asked inside a transaction only.
-        account: the account to whose customers a new outbox writes, if that is not said by the journal as a whole.
-        make: make the outbox if there is none. Otherwise it is one without messages.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        dialect: Dialect,
-        name: str,
-        clock: Callable[[], float],
-        *,
-        account: str = "",
-        make: bool = True,
-    ) -> None:
-        self.name: str = name
-        self._connection = connection
-        self._dialect = dialect
-        self._now = clock
-        found = self._run(sql.FIND_OUTBOX, name).fetchone()
-        if found is None and make:
-            self._run(sql.ADD_OUTBOX, name, account)
-            found = self._run(sql.FIND_OUTBOX, name).fetchone()
-        self.id: int = 0
-        """The number of the outbox; 0 if there is none."""
-        self.account: str = account
-        """The account to whose customers it writes."""
-        if found is not None:
-            self.id, self.account = found
+class Store(Questions):
+    """The messages of one outbox, and their moves."""
 
     # What the journal is about
-
-    def about(self) -> dict[str, str]:
-        """Return what the journal says of itself."""
-        return dict(self._run(sql.ABOUT).fetchall())
 
     def set_about(self, values: Mapping[str, str]) -> None:
         """Have the journal say something of itself."""
@@ -220,11 +182,6 @@ class Store:
         self._move_each(due, sql.MAKE_DUE)
         return len(due) == _AT_A_TIME
 
-    def next_due(self) -> float | None:
-        """Return when the next message that waits for its time may be sent."""
-        due: float | None = self._run(sql.NEXT_DUE, self.id).fetchone()[0]
-        return due
-
     def expire(self) -> None:
         """Note which queued messages were not sent in time."""
         more = True
@@ -328,47 +285,53 @@ class Store:
 
     # Evidence
 
-    def unknown(self, behind: int, how_many: int) -> list[Kept]:
-        """Return the next messages, by number, of which it is unknown if they were sent."""
-        return _kept(self._run(sql.UNKNOWN, self.id, behind, how_many))
+    def see(
+        self, customer: int, start: float, end: float, at: float, choose: Callable[[Sequence[Kept]], Kept | None]
+    ) -> None:
+        """Note that our own message hook has shown a message. If it is unknown, it was sent, then.
 
-    def reached(self, customer: int) -> list[Kept]:
-        """Return the messages that are known to have reached a customer, of every outbox here."""
-        return _kept(self._run(sql.REACHED, self.id, customer))
-
-    def on_the_way(self, customer: int) -> list[Kept]:
-        """Return the messages that are on their way to a customer now, of every outbox here."""
-        return _kept(self._run(sql.ON_THE_WAY, self.id, customer))
-
-    def forgotten(self, customer: int, start: float, end: float) -> bool:
-        """Return True if a customer got a message between `start` and `end` whose content has been deleted."""
-        return self._run(sql.FORGOTTEN, self.id, customer, start, end).fetchone() is not None
-
-    def witnesses(self, kind: str, number: int, how_many: int) -> list[Kept]:
-        """Return messages of a kind that are known to have reached their customers, next to a number on either side."""
-        before = _kept(self._run(sql.WITNESSES_BEFORE, self.id, kind, number, how_many))
-        return before + _kept(self._run(sql.WITNESSES_AFTER, self.id, kind, number, how_many))
-
-    def unseen(self, customer: int, start: float, end: float) -> list[Kept]:
-        """Return what our own message hook may be showing: begun in this time, sent or not, and not seen yet."""
-        return _kept(self._run(sql.UNSEEN, self.id, customer, start, end, start, end))
-
-    def see(self, kept: Kept, at: float) -> None:
-        """Note that our own message hook has shown a message. If it is unknown, it was sent, then."""
-        with self._transaction() as now:
-            self._run(sql.SEE, at, kept.number, kept.claim)
-            kept = self._kept(kept.number)
-            if kept.state is State.UNKNOWN and kept.step == 0 and self._is_seen(kept.number, kept.claim):
-                self._found(kept, now, at, "hook")
-                self._elect(kept.customer_id)
-
-    def found(self, kept: Kept, evidence: Evidence, at: float | None = None) -> State:
-        """Note that an unknown message was sent, and when it arrived, if that is known.
-
-        Return its state: it may have more to do, or be another by now.
+        Args:
+            customer: the customer it is for.
+            start: the beginning of the time in which its attempt began, Unix seconds.
+            end: the end of that time.
+            at: when it arrived.
+            choose: says which it is, of those that began in this time, sent or not, and were not seen yet.
         """
         with self._transaction() as now:
-            self._found(kept, now, now if at is None else at, evidence)
+            kept = choose(self._all_kept(sql.UNSEEN, self.id, customer, start, end, start, end))
+            if kept is None:
+                return
+            self._run(sql.SEE, at, kept.number, kept.claim)
+            # What follows a message is started by the processes of its own outbox, when they look it up.
+            if kept.state is State.UNKNOWN and kept.step == 0 and (kept.outbox == self.id or not kept.more_to_do):
+                self._found(kept, now, at, "hook")
+                self._elect(customer)
+
+    def settle(self, involved: Sequence[Kept], arrived: Mapping[Kept, float], absent: Iterable[Kept]) -> bool:
+        """Note which unknown messages of a customer were sent, and queue again what never arrived.
+
+        Return False, and note nothing, if their evidence is out of date.
+
+        Args:
+            involved: all messages to this customer that the evidence is about, as they were before it was read.
+            arrived: when those arrived that were sent.
+            absent: those that never arrived.
+        """
+        customer = involved[0].customer_id
+        with self._transaction() as now:
+            if self._all_kept(sql.INVOLVED_LOCKED, self.id, customer) != involved:
+                return False
+            for kept, at in arrived.items():
+                self._found(kept, now, at, "transcript")
+            for kept in absent:
+                self._run(sql.ABSENT, kept.number, kept.claim)
+            self._elect(customer)
+            return True
+
+    def found(self, kept: Kept, evidence: Evidence) -> State:
+        """Note that an unknown message was sent. Return its state: it may have more to do, or be another by now."""
+        with self._transaction() as now:
+            self._found(kept, now, now, evidence)
             self._elect(kept.customer_id)
             return self._kept(kept.number).state
 
@@ -389,11 +352,6 @@ class Store:
         return self._run(sql.IS_SEEN, number, claim).fetchone() is not None
 
     # By people
-
-    def find(self, key: str) -> Kept | None:
-        """Return the message with a key."""
-        found = self._run(sql.KEPT_OF, self.id, key).fetchone()
-        return None if found is None else as_kept(found)
 
     def cancel(self, key: str | None) -> int:
         """Cancel all queued messages, or one. Return how many.
@@ -429,40 +387,7 @@ class Store:
                 return self._run(sql.FORGET, self.id).rowcount
             return self._run(sql.FORGET_BEFORE, self.id, before).rowcount
 
-    # Looking
-
-    def counts(self) -> dict[Status, int]:
-        """Return how many messages have each status."""
-        counts = dict.fromkeys(STATUSES, 0)
-        for state, count in self._run(sql.COUNTS, self.id).fetchall():
-            counts[STATUS[State(state)]] += count
-        return counts
-
-    def sent_after(self, moment: float, newest: int) -> int:
-        """Return how many of the newest messages that are sent were sent after a time."""
-        count: int = self._run(sql.SENT_AFTER, self.id, newest, moment).fetchone()[0]
-        return count
-
-    def receipt(self, key: str) -> Receipt | None:
-        """Return the receipt of the message with a key."""
-        found = self._run(sql.RECEIPT_OF, self.id, key).fetchone()
-        return None if found is None else as_receipt(found)
-
-    def receipts(self, statuses: Collection[Status], behind: int, how_many: int) -> list[tuple[int, Receipt]]:
-        """Return the next receipts of messages with one of these statuses, with their numbers."""
-        question = sql.receipts(state for state, status in STATUS.items() if status in statuses)
-        return [(row[0], as_receipt(row)) for row in self._run(question, self.id, behind, how_many).fetchall()]
-
-    def _receipt(self, number: int) -> Receipt:
-        return as_receipt(self._run(sql.RECEIPT, number).fetchone())
-
-    def _kept(self, number: int) -> Kept:
-        return as_kept(self._run(sql.KEPT, number).fetchone())
-
-    # The database
-
-    def _run(self, statement: str, *values: object) -> Cursor:
-        return self._connection.execute(self._dialect.adapted(statement), values)
+    # Transactions
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[float]:
@@ -493,7 +418,3 @@ def _seconds(moment: datetime | None) -> float | None:
 def _storable(text: str) -> str:
     """Return a text of others as a database takes it."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def _kept(found: Cursor) -> list[Kept]:
-    return [as_kept(row) for row in found.fetchall()]
