@@ -116,8 +116,9 @@ class OwnedFile:
 
         It takes a few microseconds. What is committed stands in the log alone for a while.
         """
-        has_log = self._log is None or _identity(f"{self._path}-wal") == self._log
-        if not has_log or _identity(self._path) != self._identity or _is_empty(self._path):
+        file = _status(self._path)
+        is_there = file is not None and _number(file) == self._identity and file.st_size > 0
+        if not is_there or (self._log is not None and _identity(f"{self._path}-wal") != self._log):
             raise FileLostError("was moved, replaced or deleted while it was in use: what is written to it may be lost")
 
     def check_room(self, size: int) -> None:
@@ -457,8 +458,16 @@ def _in_use() -> FileInUseError:
 
 def _identity(file: str | int) -> tuple[int, int] | None:
     """Return the device and number of a file, which no other has, or None if there is none."""
+    status = _status(file)
+    return None if status is None else _number(status)
+
+
+def _number(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _status(file: str | int) -> os.stat_result | None:
     try:
-        status = os.stat(file)
+        return os.stat(file)
     except OSError:
         return None
-    return status.st_dev, status.st_ino
