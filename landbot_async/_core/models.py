@@ -18,7 +18,7 @@ import attrs
 from attrs import evolve, field, frozen
 
 from .converter import json_of, register
-from .record import JSONRecord, Record
+from .record import JSONRecord, Record, extra_field
 from .secret import MASK, masked, masked_repr, secret_name, token_repr
 
 ChannelType: TypeAlias = Literal["webchat", "landbot", "whatsapp", "whatsapi", "facebook", "apichat"] | str
@@ -41,10 +41,6 @@ def _veiled(one: F, name: str | None) -> F:
 
 def _fields_repr(fields: Mapping[str, CustomField]) -> str:
     return repr({name: _veiled(one, name) for name, one in fields.items()})
-
-
-def _extra() -> Any:
-    return field(factory=dict, repr=masked_repr, hash=False)
 
 
 _PREFIXES = re.compile(r"^(field_)+")
@@ -119,7 +115,7 @@ class Agent(Model):
     """The e-mail address."""
     name: str | None = None
     """The name."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
 
@@ -139,7 +135,7 @@ class Channel(Model):
     """The time of its creation, in UTC."""
     token: str | None = field(default=None, repr=token_repr)
     """The channel's own token, in clear. `repr` and `to_dict` mask it."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
 
@@ -157,7 +153,7 @@ class ChatCustomer(Model):
     """The phone number, if one was sent."""
     email: str | None = None
     """The e-mail address, if one was sent."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
 
@@ -171,7 +167,7 @@ class CustomField(Model):
     """The type of its value, such as `"string"` or `"date"`."""
     value: Any = field(default=None, repr=masked_repr, hash=False)
     """The value as JSON: dates are ISO 8601 texts. `repr` and `to_dict` mask it if the name says that it is a token."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
     def __repr__(self) -> str:
@@ -232,7 +228,7 @@ class Customer(Model):
     """JSON as it came; its form is not documented."""
     visitor_id: Any = field(default=None, repr=masked_repr, hash=False)
     """JSON as it came; its form is not documented."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
     @property
@@ -251,7 +247,7 @@ class Field(Model):
     """The type of its value, such as `"string"` or `"date"`."""
     value: Any = field(default=None, repr=masked_repr, hash=False)
     """The value as JSON: dates are ISO 8601 texts. `repr` and `to_dict` mask it if the name says that it is a token."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
     def __repr__(self) -> str:
@@ -276,7 +272,7 @@ class MessageHook(Model):
     """The time of its creation, in UTC."""
     updated_at: datetime | None = None
     """The time of its latest change, in UTC."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
 
@@ -290,7 +286,7 @@ class Template(Model):
     """The number of parameters in its texts."""
     text: str | None = None
     """Its body, with gaps for the parameters."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
 
@@ -326,7 +322,7 @@ class TranscriptMessage(Model):
     """The id of the agent that an event is about."""
     rich_text: Any = field(default=None, repr=masked_repr, hash=False)
     """The text with its formatting, as JSON that came."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every key that has no attribute, and the raw value of each whose type was unexpected."""
 
     @property

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from .secret import masked_repr
+
 
 class Record:
     """The base of a class made by `attrs.frozen(eq=False, repr=False)`; it honours what `attrs.field` says of each."""
@@ -47,6 +49,11 @@ class JSONRecord(Record):
         signature = inspect.signature(init)
         shown = [each for each in signature.parameters.values() if each.name != "_absent"]
         init.__signature__ = signature.replace(parameters=shown)
+
+
+def extra_field() -> Any:
+    """Return the declaration of an attribute for the keys that a record's class does not know."""
+    return attrs.field(factory=dict, repr=masked_repr, hash=False)
 
 
 def _fields(record: Any) -> tuple[attrs.Attribute[Any], ...]:

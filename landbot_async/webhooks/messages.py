@@ -21,17 +21,13 @@ from typing import Any, Final, Literal, TypeAlias, TypeGuard
 import attrs
 from attrs import field, frozen
 
-from landbot_async._core.record import JSONRecord, Record
+from landbot_async._core.record import JSONRecord, Record, extra_field
 from landbot_async._core.secret import masked_repr, token_repr
 
 Source: TypeAlias = Literal["platform", "apichat"]
 """The API that made the delivery."""
 SenderType: TypeAlias = Literal["customer", "agent", "bot", "sys", "human"] | str
 """Landbot's words for those who write (APIchat calls an agent `human`), and any other word."""
-
-
-def _extra() -> Any:
-    return field(factory=dict, repr=masked_repr, hash=False)
 
 
 @frozen(eq=False, repr=False)
@@ -63,7 +59,7 @@ class MessageCustomer(JSONRecord):
     """The kind of web chat, such as `"Native"`."""
     register_date: datetime | None = None
     """The time when the customer was registered, in UTC."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every other key as it came, custom fields included."""
 
     @property
@@ -85,7 +81,7 @@ class MessageChannel(JSONRecord):
     """The name."""
     type: str | None = None
     """The medium, such as `"landbot"` (web chat) or `"whatsapp"`; None on APIchat."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every other key as it came."""
 
 
@@ -105,7 +101,7 @@ class MessageSender(JSONRecord):
     """The name."""
     email: str | None = None
     """The e-mail address of an agent, on APIchat."""
-    extra: Mapping[str, Any] = _extra()
+    extra: Mapping[str, Any] = extra_field()
     """Every other key as it came."""
 
 
