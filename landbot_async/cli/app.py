@@ -9,13 +9,15 @@ import typer
 from landbot_async import __version__
 
 from .commands import api, campaign, demo, export, fields, hooks, listen, reading, sandbox, sending
+from .environment import VARIABLES, variables_help
 from .exit_codes import MEANINGS
-from .typer_app import new_app
+from .typer_app import App, new_app
 
 # The \b keeps the lines as they are.
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"{code:5d}  {meaning}" for code, meaning in MEANINGS.items())
+_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:5d}  {meaning}" for code, meaning in MEANINGS.items())
+EPILOG = f"{variables_help(VARIABLES)}\n\n{_CODES}"
 
-app: typer.Typer = new_app()
+app: App = new_app()
 app.add_typer(reading.app)
 app.add_typer(sending.app)
 app.add_typer(fields.app, name="field")
@@ -41,7 +43,4 @@ def landbot(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Look into a Landbot workspace and write to its customers (an unofficial client).
-
-    The token comes from LANDBOT_API_TOKEN. LANDBOT_BASE_URL leads to another server, such as a sandbox.
-    """
+    """Look into a Landbot workspace and write to its customers (an unofficial client)."""

@@ -1,10 +1,10 @@
-"""Environment variables: their values, the lines that set them in each shell, and the server that they lead to."""
+"""Environment variables: their values and help, the lines that set them, and the server that they lead to."""
 
 from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +13,21 @@ from landbot_async._core.urls import this_machine
 LIMITER_URL: Final = "LANDBOT_LIMITER_URL"
 JOURNAL_URL: Final = "LANDBOT_JOURNAL_URL"
 TOKEN: Final = "LANDBOT_API_TOKEN"  # noqa: S105  # the name of the variable
+HOOK_TOKEN: Final = "LANDBOT_HOOK_TOKEN"  # noqa: S105  # as above
+BASE_URL: Final = "LANDBOT_BASE_URL"
+
+VARIABLES: Final = {
+    TOKEN: "the agent token of a teammate",
+    BASE_URL: "another server, such as a sandbox",
+    LIMITER_URL: "Redis or Postgres, to share the limit",
+    JOURNAL_URL: "Postgres, for campaigns without files",
+    HOOK_TOKEN: "the token of the hook",
+}
+"""The variables that commands read, with their help."""
+CLIENT: Final = (TOKEN, BASE_URL, LIMITER_URL)
+"""Those of every command that talks to Landbot."""
+CAMPAIGN: Final = (*CLIENT, JOURNAL_URL)
+"""Those of commands that also work on a campaign."""
 
 
 class Shell(enum.StrEnum):
@@ -42,6 +57,13 @@ _PROMPTS: Final = {
 def setting(name: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return the value of a variable without white space around it. It is empty if the variable is not set."""
     return environment.get(name, "").strip()
+
+
+def variables_help(names: Iterable[str]) -> str:
+    """Return the end of a command's help: the variables that it reads. It is empty if there are none."""
+    lines = [f"  {name:19}  {VARIABLES[name]}" for name in names]
+    # The \b keeps the lines as they are.
+    return "\n".join(("\b", "Environment variables:", *lines)) if lines else ""
 
 
 def line(shell: Shell, name: str, value: str) -> str:

@@ -6,12 +6,14 @@ Reasons: docs/decisions.md, "Plain help".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from .environment import CLIENT, variables_help
 
 # Typer shows Python's type behind the name of an argument, as in `CUSTOMER <int>`.
 _TYPE: Final = re.compile(r" <\S+>$")
@@ -83,9 +85,11 @@ class Command(TyperCommand):
 class App(typer.Typer):
     """A group of commands whose help is plain."""
 
-    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
-        """Return a decorator that adds a command; the options are typer's."""
-        return super().command(name, cls=Command, **options)
+    def command(
+        self, name: str | None = None, *, variables: Iterable[str] = CLIENT, **options: Any
+    ) -> Callable[[Any], Any]:
+        """Return a decorator that adds a command, whose help names these variables; the other options are typer's."""
+        return super().command(name, cls=Command, epilog=variables_help(variables), **options)
 
 
 class Group(TyperGroup):
@@ -96,7 +100,7 @@ class Group(TyperGroup):
         return _quick(super().get_params(ctx))
 
 
-def new_app(cls: type[TyperGroup] = Group, **options: Any) -> typer.Typer:
+def new_app(cls: type[TyperGroup] = Group, **options: Any) -> App:
     """Return an empty group of commands; the options are typer's."""
     return App(
         cls=cls,

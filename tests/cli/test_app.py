@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from landbot_async import __version__
+from landbot_async.cli.environment import CAMPAIGN, CLIENT, HOOK_TOKEN, JOURNAL_URL, VARIABLES
 from landbot_async.cli.exit_codes import MEANINGS, ExitCode
 
+from .golden_session import every_command
 from .helpers import landbot
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -35,6 +37,31 @@ def test_rows_for_a_pipe_do_not_import_rich() -> None:
 
 def test_it_tells_its_version() -> None:
     assert landbot("--version")[0] == f"landbot-async {__version__}\n"
+
+
+# Of other commands, by their first word or all; a group of commands reads none by itself.
+READ = {
+    "sandbox": (),
+    "demo": (),
+    "hooks": (),
+    "field": (),
+    "campaign": CAMPAIGN,
+    "campaign status": (JOURNAL_URL,),
+    "campaign report": (JOURNAL_URL,),
+    "listen": (*CLIENT, HOOK_TOKEN),
+}
+
+
+@pytest.mark.parametrize("words", [(), *every_command()], ids=" ".join)
+def test_help_names_the_variables_that_the_command_reads(words: tuple[str, ...]) -> None:
+    told = landbot(*words, "--help")[0].partition("Environment variables:\n")[2].partition("\n\n")[0]
+    usual = tuple(VARIABLES) if not words else CAMPAIGN if words[0] == "campaign" else CLIENT
+    read = READ.get(" ".join(words), usual)
+    assert told.splitlines() == [f"    {name:19}  {VARIABLES[name]}" for name in read]
+
+
+def test_the_documents_have_every_variable_of_the_help() -> None:
+    assert all(f"\n| `{name}` | " in PAGE for name in VARIABLES)
 
 
 def test_help_lists_every_exit_code() -> None:

@@ -10,7 +10,7 @@ import typer
 
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import from_stdin
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     safe_text, session = LazyModule("safe_text"), LazyModule("session")
 
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
 @app.command("api")

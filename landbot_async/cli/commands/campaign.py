@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from landbot_async.cli.environment import JOURNAL_URL, setting
+from landbot_async.cli.environment import CAMPAIGN, JOURNAL_URL, setting, variables_help
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import Form, Output, count, encodable, id_option, text_or_stdin, whole_number
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from landbot_async.cli import session, signals
@@ -24,7 +24,7 @@ else:
     preparing, report = LazyModule("campaign.prepare"), LazyModule("campaign.report")
     running = LazyModule("campaign.running")
 
-app: typer.Typer = new_app(help="Write to the rows of a spreadsheet, and account for each.")
+app: App = new_app(help="Write to the rows of a spreadsheet, and account for each.", epilog=variables_help(CAMPAIGN))
 
 SUFFIX: Final = ".campaign"
 
@@ -56,7 +56,7 @@ Zone = Annotated[
 ]
 
 
-@app.command("prepare")
+@app.command("prepare", variables=CAMPAIGN)
 def prepare(  # noqa: PLR0917  # typer's options
     spreadsheet: Annotated[
         Path, typer.Argument(metavar="SPREADSHEET", show_default=False, help="CSV, or JSON Lines (.jsonl).")
@@ -111,7 +111,7 @@ def _message(template: int | None, language: str | None, params: list[str], text
         raise typer.BadParameter(str(error), param_hint="--param") from None
 
 
-@app.command("run")
+@app.command("run", variables=CAMPAIGN)
 def run(  # noqa: PLR0917  # typer's options
     file: CampaignFile,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -189,21 +189,21 @@ def _running(  # noqa: PLR0917  # as the command
     return running.Running(file, first, per_day, hours, end, stop_after_failures, moved)
 
 
-@app.command("status")
+@app.command("status", variables=(JOURNAL_URL,))
 def status(file: CampaignFile, format: Form = None, output: Output = None) -> None:
     """Show how a campaign stands, also while it runs."""
     target = session.Target(format, output)
     session.guarded(lambda: report.show_status(target, file))
 
 
-@app.command("report")
+@app.command("report", variables=(JOURNAL_URL,))
 def list_rows(file: CampaignFile, format: Form = None, output: Output = None) -> None:
     """List what became of each row."""
     target = session.Target(format, output)
     session.guarded(lambda: report.show_report(target, file))
 
 
-@app.command("retry")
+@app.command("retry", variables=CAMPAIGN)
 def retry(
     file: CampaignFile,
     error: Annotated[
@@ -218,13 +218,13 @@ def retry(
         session.run(lambda client: changes.retry(client, file, error))
 
 
-@app.command("reconcile")
+@app.command("reconcile", variables=CAMPAIGN)
 def reconcile(file: CampaignFile) -> None:
     """Look up in transcripts what may have been sent. Sends nothing."""
     session.run(lambda client: changes.reconcile(client, file))
 
 
-@app.command("resolve")
+@app.command("resolve", variables=CAMPAIGN)
 def resolve(
     file: CampaignFile,
     key: Annotated[str, MessageKey],
@@ -237,7 +237,7 @@ def resolve(
     session.run(lambda client: changes.resolve(client, file, key, "sent" if sent else "queued"))
 
 
-@app.command("cancel")
+@app.command("cancel", variables=CAMPAIGN)
 def cancel(
     file: CampaignFile,
     key: Annotated[str | None, typer.Argument(metavar="KEY", show_default=False, help="One message only.")] = None,
@@ -246,7 +246,7 @@ def cancel(
     session.run(lambda client: changes.cancel(client, file, key))
 
 
-@app.command("forget")
+@app.command("forget", variables=CAMPAIGN)
 def forget(
     file: CampaignFile,
     before: Annotated[

@@ -11,7 +11,7 @@ import typer
 from landbot_async._core.extras import MissingExtraError, extra_required
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,10 +23,10 @@ else:
     terminal, writers = LazyModule("terminal"), LazyModule("writers")
     campaign, play, screen = LazyModule("demo.campaign"), LazyModule("demo.play"), LazyModule("demo.screen")
 
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
-@app.command("demo")
+@app.command("demo", variables=())
 def demo() -> None:
     """Watch the client at work against a sandbox on this machine.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landbot_async.cli.lazy import LazyModule
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from landbot_async.cli import session
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     session, run = LazyModule("session"), LazyModule("export.run")
 
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
 @app.command("export")

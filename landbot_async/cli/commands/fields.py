@@ -10,7 +10,7 @@ import typer
 
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import CustomerId, Form, Output
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from landbot_async import AsyncLandbot
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     columns, session = LazyModule("columns"), LazyModule("session")
 
-app: typer.Typer = new_app(help="Get and set the custom fields of a customer.")
+app: App = new_app(help="Get and set the custom fields of a customer.")
 
 FieldName = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="The field's name.")]
 

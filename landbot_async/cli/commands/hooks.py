@@ -8,7 +8,7 @@ import typer
 
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import ChannelId, Form, Limit, Output, encodable, from_stdin, id_argument
-from landbot_async.cli.typer_app import ListingGroup, new_app
+from landbot_async.cli.typer_app import App, ListingGroup, new_app
 
 if TYPE_CHECKING:
     from landbot_async import AsyncLandbot
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     columns, session = LazyModule("columns"), LazyModule("session")
 
-app: typer.Typer = new_app(cls=ListingGroup, help="List, ensure and delete the message hooks of a channel.")
+app: App = new_app(cls=ListingGroup, help="List, ensure and delete the message hooks of a channel.")
 
 
 @app.command("list")

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from landbot_async._core.extras import MissingExtraError, extra_required
-from landbot_async.cli.environment import setting
+from landbot_async.cli.environment import CLIENT, HOOK_TOKEN, setting
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import id_option, web_address
 from landbot_async.cli.options import port as parse_port
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from landbot_async.cli import session
 else:
     session = LazyModule("session")
 
-HOOK_TOKEN: Final = "LANDBOT_HOOK_TOKEN"  # noqa: S105  # the name of the variable
-
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
-@app.command("listen")
+@app.command("listen", variables=(*CLIENT, HOOK_TOKEN))
 def listen(
     channel: Annotated[int, id_option("--channel", help="The channel whose messages to show.")],
     public_url: Annotated[

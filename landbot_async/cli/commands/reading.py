@@ -10,7 +10,7 @@ import typer
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import CustomerId, Form, Limit, OnChannel, Output, encodable
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from landbot_async import AsyncLandbot
@@ -24,7 +24,7 @@ PREFETCH: Final = 6
 PAGE: Final = 100
 """The most rows of a page."""
 
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
 class SearchBy(enum.StrEnum):

@@ -14,14 +14,14 @@ from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import count, seconds, whole_number
 from landbot_async.cli.options import port as parse_port
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from landbot_async.cli import session
 else:
     session = LazyModule("session")
 
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
 class Window(enum.StrEnum):
@@ -34,7 +34,7 @@ class Window(enum.StrEnum):
     OFF = "off"
 
 
-@app.command("sandbox")
+@app.command("sandbox", variables=())
 def sandbox(  # noqa: PLR0917  # typer's options
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond this machine only if you say so.")

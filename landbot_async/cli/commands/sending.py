@@ -8,7 +8,7 @@ import typer
 
 from landbot_async.cli.lazy import LazyModule
 from landbot_async.cli.options import CustomerId, encodable, id_argument, text_or_stdin
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import App, new_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     session = LazyModule("session")
 
-app: typer.Typer = new_app()
+app: App = new_app()
 
 
 @app.command("send")
