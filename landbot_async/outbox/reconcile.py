@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
@@ -148,13 +148,17 @@ class Reconciler:
                 forms[look] = witness
         for look, those in alike.items():
             picture = _Picture(involved, shown, forms[look], asked_at)
-            verdicts = await self._answer(search, picture, look)
+            # Also those that became unknown since, and those of other outboxes: an entry may be theirs.
+            everything = {*those, *picture.unknown(look)}
+            verdicts = await self._answer(search, picture, look, everything)
             given.update((each, verdicts[each]) for each in those)
         return given
 
-    async def _answer(self, search: _Search, picture: _Picture, look: Look) -> dict[Kept, Verdict]:
-        """Return what is certain about all unknown messages of this look, also about those of other outboxes."""
-        unknown = sorted(picture.unknown(look), key=lambda each: each.started_at)
+    async def _answer(
+        self, search: _Search, picture: _Picture, look: Look, alike: Collection[Kept]
+    ) -> dict[Kept, Verdict]:
+        """Return what is certain about the unknown messages of a look."""
+        unknown = sorted(alike, key=lambda each: each.started_at)
         offset = evidence.offset_at(search.known, unknown[0].started_at)
         if offset is None:
             return dict.fromkeys(unknown, evidence.NO_CLOCK)
@@ -166,10 +170,8 @@ class Reconciler:
         if picture.is_on_its_way(look):
             return dict.fromkeys(unknown, evidence.ON_ITS_WAY)
         question = Question(look, [each.started_at for each in unknown], self._send_timeout)
-        shown, sent = (
-            picture.shown,
-            [_sent(each, self._send_timeout, picture.form_of(each)) for each in picture.reached],
-        )
+        shown = picture.shown
+        sent = [_sent(each, self._send_timeout, picture.form_of(each)) for each in picture.reached]
         whole = not shown or len(shown) < search.longest
         verdicts: dict[Kept, Verdict] = {}
         for each, answer in zip(unknown, evidence.answers(question, shown, sent, offset, whole=whole), strict=True):

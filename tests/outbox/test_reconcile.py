@@ -528,6 +528,17 @@ class TestOtherKinds:
         world.unknown(template("a", 1, "Bo"))
         assert world.reconcile() == Reconciled(0, 0, {NO_WITNESS: 1})
 
+    @pytest.mark.parametrize("arrived", [0, 1, 2])
+    def test_two_templates_that_look_alike_are_counted_together(self, world: World, arrived: int) -> None:
+        world.sent(template("w5", 9, "Ana"), "Hello Ana", type="template")
+        world.sent(template("w6", 9, "Bea", id=6), "Hello Bea", type="template")
+        world.show(1, "Earlier", after=-60)
+        for number, template_id in enumerate((5, 6)):
+            world.unknown(template(f"u{number}", 1, "Cleo", id=template_id))
+            if number < arrived:
+                world.show(1, "Hello Cleo", type="template", after=-0.7)
+        assert world.reconcile() == Reconciled(arrived, 2 - arrived, {})
+
     def test_a_bot_leaves_no_trace(self, world: World) -> None:
         world.sent(text("w", 9, "A witness"), "A witness")
         world.show(1, "Hi")
