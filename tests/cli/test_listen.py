@@ -376,7 +376,7 @@ server.serve_forever()
                         ).raise_for_status()
                         until(lambda: "→ 200 in" in log.read_text())
                         listener.send_signal(signal.SIGTERM)
-                        assert listener.wait(20) == 143
+                        assert listener.wait(60) == 143
                     finally:
                         listener.kill()
                 assert "text  hello\n" in log.read_text()

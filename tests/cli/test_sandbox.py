@@ -56,7 +56,7 @@ def first_lines(process: subprocess.Popen[str]) -> str:
 
 def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[str, str]:
     process.send_signal(how)
-    return process.communicate(timeout=20)
+    return process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

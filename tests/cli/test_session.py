@@ -230,7 +230,7 @@ def test_a_signal_leaves_no_hidden_file(number: signal.Signals, code: int, tmp_p
         try:
             until(lambda: len([*tmp_path.iterdir()]) == 2)
             process.send_signal(number)
-            assert process.communicate(timeout=20) == ("", "")
+            assert process.communicate(timeout=60) == ("", "")
         finally:
             process.kill()
     assert process.returncode == code

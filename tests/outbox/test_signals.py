@@ -31,8 +31,11 @@ async def main():
         Outbox(path, landbot) as outbox,
     ):
         await outbox.add_many(Outgoing.text(number, "Hi", key=f"k{number}") for number in range(1, 101))
-        async for _ in outbox.run():
-            pass
+        try:
+            async for _ in outbox.run():
+                pass
+        finally:
+            print("interrupted", end="", flush=True)
 
 anyio.run(main, backend=loop)
 """
@@ -50,8 +53,11 @@ async def test_ctrl_c(anyio_backend: Any, tmp_path: Path, loop: str, times: int)
         async with await anyio.open_process(command, stderr=subprocess.PIPE) as process:
             await until(lambda: sandbox.received >= 6)
             begun = anyio.current_time()
-            for number in range(times):
-                await anyio.sleep(number)  # by then the first has been taken
+            process.send_signal(signal.SIGINT)
+            assert process.stdout is not None
+            assert await process.stdout.receive() == b"interrupted"
+            if times == 2:
+                await anyio.sleep(0.5)  # by then the block is being left
                 process.send_signal(signal.SIGINT)
             assert process.stderr is not None
             errors = b"".join([part async for part in process.stderr])

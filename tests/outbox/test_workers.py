@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import time as clock
 from pathlib import Path
 from typing import Any
@@ -286,7 +285,6 @@ class TestTheEnd:
             assert set(counted) <= {"unknown", "queued"}
             assert sum(counted.values()) == 30
             assert counted["unknown"] >= len(sandbox.sent)
-        gc.collect()  # here, where the coroutine may be left
 
     async def test_it_is_used_while_it_is_open(self, path: Path, landbot: AsyncLandbot) -> None:
         outbox = Outbox(path, landbot)

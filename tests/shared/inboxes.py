@@ -169,10 +169,10 @@ async def one_killed_before_its_answer(kind: str, url: str) -> None:
     async with Worker(kind, url, dies=True) as doomed, Worker(kind, url) as other:
         begun = anyio.current_time()
         await doomed.deliver(message)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await doomed.ended.wait()
         assert not doomed.statuses
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while other.statuses.get(message) != 200:
                 await other.deliver(message)
                 await anyio.sleep(0.1)
@@ -193,14 +193,14 @@ async def one_killed_after_its_answer(kind: str, url: str, folder: Path, count: 
     messages, pattern = fresh(count), folder / "inbox-{n}.db"
     async with Worker(kind, url, pattern, settle=60) as doomed, Worker(kind, url, pattern) as other:
         await doomed.deliver(*messages)
-        with anyio.fail_after(20 + count / 10):
+        with anyio.fail_after(60 + count / 10):
             await until(lambda: list(doomed.statuses.values()) == [200] * count)
         doomed.kill()
         await doomed.ended.wait()
         assert not doomed.handled
         await other.deliver(*messages)
         async with Worker(kind, url, pattern) as restarted:
-            with anyio.fail_after(20 + count / 10):
+            with anyio.fail_after(60 + count / 10):
                 await until(lambda: restarted.handled.total() + other.handled.total() >= count)
             await anyio.sleep(0.2)
             assert restarted.handled + other.handled == Counter(messages)

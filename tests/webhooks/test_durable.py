@@ -262,7 +262,7 @@ class TestDurable:
                 raise KeyError
         monkeypatch.setattr(claims, "keep", keep)
         async with inbox:
-            await sleep(0.2)
+            await until(lambda: got)
             assert await inbox.receive(*copy) == 200
             await inbox.idle()
         assert got == ["a"]

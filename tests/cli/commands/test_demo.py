@@ -63,7 +63,7 @@ def test_ctrl_c_ends_it_quietly_with_130() -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == "landbot demo\n"
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == ""
     assert "Traceback" not in output

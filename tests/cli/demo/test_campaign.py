@@ -63,7 +63,7 @@ def test_ctrl_c_in_the_middle_ends_it_quietly_with_130(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert any("unknown: customer 1 " in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "")
     assert "stopped: " in output
     assert list(tmp_path.iterdir()) == []
