@@ -41,7 +41,7 @@ SOON = 3.0
 
 async def until(postgres: Postgres, question: str, value: str) -> None:
     """Wait until a question to the server is answered with true."""
-    with psycopg.connect(postgres.url, autocommit=True) as connection, anyio.fail_after(10):
+    with psycopg.connect(postgres.url, autocommit=True) as connection, anyio.fail_after(60):
         while connection.execute(question.encode(), [value]).fetchone() != (True,):  # noqa: ASYNC110  # nobody tells
             await anyio.sleep(0.01)
 

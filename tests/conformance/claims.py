@@ -109,6 +109,19 @@ class ClaimsConformance(ABC):
             await store.keep([key], self.LONG)
             assert await store.claim([key], self.LONG) is Claim.SEEN
 
+    async def test_a_late_keep_makes_nobody_forget(self) -> None:
+        """Of one that was claimed anew, and taken by both: the later one may be of the earlier claim."""
+        async with self.store() as store:
+            (key,) = keys("key")
+            await store.claim([key], self.SHORT)
+            await sleep(1.5 * self.SHORT)
+            assert await store.claim([key], self.LONG) is Claim.NEW
+            for _ in range(2):
+                await store.keep([key], self.LONG)
+                assert await store.claim([key], self.LONG) is Claim.SEEN
+            await store.release([key])
+            assert await store.claim([key], self.LONG) is Claim.SEEN
+
     async def test_what_was_seen_expires(self) -> None:
         async with self.store() as store:
             (key,) = keys("key")

@@ -1,3 +1,4 @@
+import asyncio
 import math
 from collections.abc import Callable, Iterable
 from random import Random
@@ -163,6 +164,30 @@ class TestWalking:
             with anyio.move_on_after(0.9 if len(seen) in (0, 10, 19) and _ % 2 == 0 else 2.0):
                 seen.append((await anext(pages, Row(-1))).id)
         assert [id_ for id_ in seen if id_ >= 0] == list(range(25))
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    @pytest.mark.parametrize("prefetch", [0, 3])
+    @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.0, 1.5, 2.5])
+    async def test_asyncio_s_own_cancellation_loses_nothing(self, seconds: float, prefetch: int) -> None:
+        listing = Listing(455, latency=1.0)
+        pages = listing.pages(prefetch=prefetch)
+        seen: list[int] = []
+
+        async def take() -> None:
+            async with pages:
+                async for row in pages:
+                    seen.append(row.id)  # noqa: PERF401  # it is cancelled midway
+
+        for _ in range(3):
+            task = asyncio.create_task(take())
+            await sleep(seconds)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert listing.flying == 0
+        assert len(seen) < 455
+        await take()
+        assert seen == list(range(455))
 
     async def test_a_first_page_between_two_attempts_does_not_begin_the_walk(self) -> None:
         """What moved before the walk has its first page cannot be missed: it begins at the offset as it is then."""

@@ -66,6 +66,20 @@ def test_it_is_written_as_to_dict_writes_it() -> None:
     assert SECRET not in f"{ticket!r} {dumped} {ticket.model_dump_json()}"
 
 
+def test_thousands_are_read_and_written() -> None:
+    """Among them one that is wrong is named by its place, and without its value."""
+    adapter = TypeAdapter(list[Customer])
+    rows: list[dict[str, Any]] = [{**RAW, "id": number} for number in range(5000)]
+    read = adapter.validate_json(TypeAdapter(Any).dump_json(rows))
+    assert read == adapter.validate_python(rows) == [landbot_async.converter.structure(row, Customer) for row in rows]
+    assert adapter.dump_python(read) == [each.to_dict() for each in read]
+    rows[4321]["id"] = SECRET
+    with pytest.raises(ValidationError) as caught:
+        adapter.validate_python(rows)
+    assert [error["loc"] for error in caught.value.errors()] == [(4321, "id")]
+    assert SECRET not in str(caught.value)
+
+
 def test_keys_are_left_out_on_request() -> None:
     ticket = Ticket(customer=CUSTOMER)
     assert ticket.model_dump(include={"customer": {"id", "name"}}) == {"customer": {"id": 1, "name": "Ana"}}

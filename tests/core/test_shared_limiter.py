@@ -124,6 +124,19 @@ class TestProcesses:
             await other.acquire()
         assert current_time() - begun >= 1
 
+    async def test_a_pause_between_the_confirmation_and_the_start_holds_it(self) -> None:
+        remote = Remote()
+        limiter = bucket(remote)
+        await limiter.acquire()
+        client = Client(limiter)
+        async with create_task_group() as group:
+            group.start_soon(client.send, 0)
+            await sleep(GAP - 0.01)
+            assert remote.calls == ["reserve", "confirm"] * 2
+            begun = current_time()
+            await limiter.pause(1)
+        assert 1 <= client.times[0] - begun <= 1 + 2 * GAP
+
 
 class TestPriorities:
     async def test_a_normal_task_takes_the_slot_for_which_a_low_one_has_waited(self) -> None:

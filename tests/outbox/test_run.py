@@ -96,7 +96,7 @@ class TestRunning:
 
     @pytest.mark.parametrize("natively", [False, True])
     async def test_a_run_that_is_cancelled_as_it_begins_counts_the_customers_of_the_day_again(
-        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch, natively: bool
+        self, place: str, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch, natively: bool
     ) -> None:
         expire, cancels = Store.expire, list[Callable[[], object]]()
 
@@ -104,7 +104,7 @@ class TestRunning:
             anyio.from_thread.run_sync(cancels[0])
             expire(store)
 
-        async with Outbox(path, landbot) as outbox:
+        async with Outbox(place, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 31)))
             assert len(await receipts(outbox, per_day=3)) == 3
             run = outbox.run(per_day=4)
@@ -115,7 +115,7 @@ class TestRunning:
         assert len({each.customer_id for each in sandbox.sent}) == 4
 
     async def test_tasks_that_begin_a_run_together_keep_to_the_customers_of_the_day(
-        self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+        self, place: str, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         claim = Store.claim
 
@@ -124,7 +124,7 @@ class TestRunning:
             return claim(store, per_day)
 
         monkeypatch.setattr(Store, "claim", slow)
-        async with Outbox(path, landbot) as outbox:
+        async with Outbox(place, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 31)))
             assert len(await receipts(outbox, per_day=3)) == 3
             run = outbox.run(per_day=4)
@@ -140,9 +140,9 @@ class TestRunning:
 
     @pytest.mark.parametrize("before", [3, None])
     async def test_what_an_earlier_run_has_begun_counts_as_customers_of_the_day(
-        self, path: Path, sandbox: Sandbox, before: int | None
+        self, place: str, sandbox: Sandbox, before: int | None
     ) -> None:
-        async with sandbox.client(limiter=TokenBucket(rate=20)) as landbot, Outbox(path, landbot) as outbox:
+        async with sandbox.client(limiter=TokenBucket(rate=20)) as landbot, Outbox(place, landbot) as outbox:
             await outbox.add_many(texts(99, *range(1, 31)))
             await anext(outbox.run(per_day=before))
             # Others wait for the limiter now.
@@ -164,16 +164,17 @@ class TestRunning:
     async def test_an_older_run_that_finds_nothing_does_not_end_the_one_that_begins(
         self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        next_due = Store.next_due
+        next_due, scope = Store.next_due, anyio.CancelScope()
 
         def slow(store: Store) -> float | None:
+            anyio.from_thread.run_sync(scope.cancel)
             clock.sleep(0.2)
             return next_due(store)
 
         async with Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 11)))
             assert len(await receipts(outbox, per_day=3)) == 3
-            with monkeypatch.context() as patch, anyio.move_on_after(0.1) as scope:
+            with monkeypatch.context() as patch, scope:
                 patch.setattr(Store, "next_due", slow)
                 await anext(outbox.run(per_day=3))
             assert scope.cancelled_caught

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from landbot_async import Event, RequestSent, TokenBucket
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.outbox.journal.session import Url
 from landbot_async.sandbox import Sandbox
@@ -63,6 +67,30 @@ def test_every_command(sandbox: Sandbox) -> None:
     assert [each["phone"] for each in rows("report")] == [""] * 5
     assert sorted(each.customer_id for each in sandbox.sent) == [1, 2, 5, 6]
     assert not Path("spring.campaign").exists()
+
+
+@pytest.mark.parametrize("sandbox", ["asyncio"], indirect=True)  # the command itself runs on it
+def test_one_that_is_interrupted_goes_on(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("spring.csv").write_text("customer_id\n" + "\n".join(map(str, range(1, 31))), encoding="utf-8")
+    prepare("Hello")
+    told: list[Event] = []
+
+    def notice(event: Event) -> None:
+        if isinstance(event, RequestSent) and not told:
+            told.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sandbox.fault("latency", latency=0.3, times=None)
+    client = partial(sandbox.client, limiter=TokenBucket(rate=50), on_event=notice)
+    with monkeypatch.context() as patch:
+        patch.setattr("landbot_async.cli.session.open_client", client)
+        campaign("run", "--yes", code=ExitCode.STOPPED)
+    sent = len(sandbox.sent)
+    assert 1 <= sent < 30
+    assert status() == {"total": 30, "queued": 30 - sent, "sent": sent}
+    sandbox.clear_faults()
+    campaign("run", "--yes")
+    assert sorted(each.customer_id for each in sandbox.sent) == list(range(1, 31))
 
 
 def test_a_campaign_that_is_not_there(sandbox: Sandbox) -> None:

@@ -1,5 +1,6 @@
 """Message hooks end to end, in virtual time: what customers and bots say, delivered to an application in this process."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -252,6 +253,20 @@ async def test_a_hundred_at_a_time() -> None:
     assert sorted(receiver.texts, key=int) == [str(number) for number in range(250)]
 
 
+async def test_thousands_leave_nothing_behind() -> None:
+    receiver = Receiver()
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
+        await hooked(landbot, sandbox, receiver)
+        for number in range(2000):
+            sandbox.write(1, str(number))
+        await sandbox.settled()
+        courier = sandbox._courier
+        assert (courier._in_progress, courier._planned, courier._places) == (0, {}, {})
+        assert len(courier._tasks._running) == 1  # which waits for the next
+        assert len(sandbox.deliveries) == 2000
+    assert sorted(receiver.texts, key=int) == [str(number) for number in range(2000)]
+
+
 # Where there is nobody to deliver
 
 
@@ -283,6 +298,32 @@ async def test_what_is_on_its_way_ends_with_the_sandbox() -> None:
     await sandbox.settled()
     assert len(receiver.received) == 1
     assert not sandbox.deliveries
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_it_also_ends_where_every_task_is_cancelled() -> None:
+    """As `asyncio.run` does at its end, to each attempt as well."""
+    receiver = Receiver(seconds=5.0)
+    sandbox = Sandbox(customers=1, bot=False)
+
+    async def use() -> None:
+        async with sandbox, sandbox.client() as landbot:
+            await hooked(landbot, sandbox, receiver)
+            for number in range(5):
+                sandbox.write(1, str(number))
+            await anyio.sleep_forever()
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(use())
+    await anyio.sleep(1)
+    assert len(receiver.received) == 5
+    for each in asyncio.all_tasks() - before:
+        each.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
+    assert not sandbox.deliveries
+    assert sandbox._http.is_closed
 
 
 async def test_an_error_in_the_block_stays_what_it_is() -> None:
