@@ -273,3 +273,26 @@ async def test_two_turns(sandbox):
 def test_an_inbox_opened_in_a_fixture_of_pytest_asyncio(pytester: pytest.Pytester) -> None:
     """Its set-up, the test and its tear-down are different tasks."""
     run(pytester, OPENED_IN_A_FIXTURE, *ASYNCIO).assert_outcomes(passed=1)
+
+
+OUTBOX_IN_A_FIXTURE = """
+import pytest_asyncio
+from landbot_async.outbox import Outbox
+from landbot_async.sandbox import Sandbox
+
+@pytest_asyncio.fixture
+async def outbox(tmp_path):
+    async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
+        sandbox.write(1, "Hello")  # opens WhatsApp's window
+        async with Outbox(tmp_path / "spring.campaign", landbot) as outbox:
+            yield outbox
+
+@pytest.mark.asyncio
+async def test_one_text(outbox):
+    await outbox.text(1, "Hi", key="a")
+    assert [receipt.status async for receipt in outbox.run()] == ["sent"]
+"""
+
+
+def test_an_outbox_opened_in_a_fixture_of_pytest_asyncio(pytester: pytest.Pytester) -> None:
+    run(pytester, OUTBOX_IN_A_FIXTURE, *ASYNCIO).assert_outcomes(passed=1)

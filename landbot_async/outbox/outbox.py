@@ -63,7 +63,7 @@ class Outbox:
                 print(receipt.key, receipt.status)
 
     One customer's messages go one after another, in the order queued. Calls have low priority: those of the rest of the
-    application go first.
+    application go first. On asyncio, one task may open it and another close it. On trio the same task must do both.
 
     Args:
         journal: the file; a new one can be read by its owner alone (0600). One Outbox owns it at a time. Or the URL
@@ -108,6 +108,7 @@ class Outbox:
         self._moved = flag("moved", moved)
         self._opened: _Open | None = None
         self._entered = False
+        self._closing: anyio.Event | None = None  # while it is being closed
 
     def __repr__(self) -> str:
         return f"Outbox({str(self._journal)!r}, name={self._name!r}, {'open' if self._opened else 'closed'})"
@@ -118,45 +119,45 @@ class Outbox:
         if self._entered:
             raise RuntimeError("This Outbox is open already.")
         self._entered = True
-        try:
-            async with AsyncExitStack() as stack:
-                view = self._landbot._copy(priority="low", total_timeout=self._send_timeout)  # noqa: SLF001  # the same package
-                connection = view._engine.connection  # noqa: SLF001  # as above
-                account = Account(connection.token.reveal(), connection.base_url)
-                journal = await self._open_journal(account)
-                stack.push_async_callback(journal.aclose)
-                group = await stack.enter_async_context(anyio.create_task_group())
-                workers = Workers(journal, view._engine)  # noqa: SLF001  # as above
-                group.start_soon(workers.live)
-                # Before the group ends, because nothing else ends its task. `group.start` would wait for that task,
-                # which is shielded, if it was cancelled in the turn of the event loop after the task began.
-                stack.callback(workers.end)
-                await workers.began.wait()
-                reconciler = Reconciler(
-                    journal,
-                    view,
-                    send_timeout=self._send_timeout,
-                    reconcile_after=self._reconcile_after,
-                    clock=journal.clock,
-                )
-                self._opened = _Open(journal, workers, reconciler, stack.pop_all())
-        except BaseException:
-            self._entered = False
-            raise
+        async with AsyncExitStack() as stack:
+            stack.callback(self._forget)
+            view = self._landbot._copy(priority="low", total_timeout=self._send_timeout)  # noqa: SLF001  # the same package
+            connection = view._engine.connection  # noqa: SLF001  # as above
+            account = Account(connection.token.reveal(), connection.base_url)
+            journal = await self._open_journal(account)
+            stack.push_async_callback(journal.aclose)
+            await anyio.lowlevel.checkpoint_if_cancelled()  # from here on it is open
+            workers = Workers(journal, view._engine)  # noqa: SLF001  # as above
+            await workers.open()
+            reconciler = Reconciler(
+                journal,
+                view,
+                send_timeout=self._send_timeout,
+                reconcile_after=self._reconcile_after,
+                clock=journal.clock,
+            )
+            self._opened = _Open(journal, workers, reconciler, stack.pop_all())
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        opened = self._open
-        try:
-            interrupted = exc is not None and not isinstance(exc, Exception)
-            await opened.workers.aclose(self._grace, interrupted=interrupted)
-        finally:
-            self._opened = None
-            self._entered = False
-            # Not given the error of the block, which the task group would wrap in a group of errors.
-            await opened.stack.__aexit__(None, None, None)
+        if self._closing is not None:
+            await self._closing.wait()  # another task closes it already
+            return
+        opened, self._closing = self._open, anyio.Event()
+        async with opened.stack:
+            try:
+                interrupted = exc is not None and not isinstance(exc, Exception)
+                await opened.workers.aclose(self._grace, interrupted=interrupted)
+            finally:
+                self._opened = None
+
+    def _forget(self) -> None:
+        self._entered = False
+        if self._closing is not None:
+            self._closing.set()
+            self._closing = None
 
     async def _open_journal(self, account: Account) -> Journal:
         if isinstance(self._journal, Path):

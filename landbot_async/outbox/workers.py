@@ -1,26 +1,28 @@
 """The tasks that send: each claims a message, waits for the limiter, marks the message, sends it and notes the result.
 
 There are as many as the rate and the latency of responses need, and they claim only while somebody waits for a receipt.
-They live in a task group of their own: when the block of the Outbox is cancelled, what is on the wire has time to end.
+They belong to no task: on asyncio any task may close an Outbox that another has opened. When the block of the Outbox is
+cancelled, what is on the wire has time to end.
 
 Cancellation, and the end of the Outbox, at each `await`: a claimed message of which nothing was sent is queued again.
 The mark and the result are written to their end. A message that is on the wire when its task is cancelled is unknown,
-unless the wire's trace proves that nothing of it was written.
+unless the wire's trace proves that nothing of it was written. A task that somebody else cancels (`asyncio.run` does so
+to all at its end) ends like that, and no other with it.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http.client import responses as phrases
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 
 from landbot_async._core.attempts import Attempts
+from landbot_async._core.background import Background, Result
 from landbot_async._core.engine import Engine
 from landbot_async._core.errors import APIStatusError, OutboxError, OutboxStoppedError
 from landbot_async._core.event_loop import Notifier
@@ -28,6 +30,7 @@ from landbot_async._core.resources.fields import Fields
 from landbot_async._core.responses import accepted
 from landbot_async._core.tasks import uninterrupted
 
+from .flight import FencedError, Flight, NotNowError, TooLateError
 from .journal.journal import Journal
 from .journal.rows import Claimed
 from .journal.store import Store
@@ -38,6 +41,7 @@ from .states import After, after, slow_down, wanted_in_flight
 from .steps import Step, steps_of
 
 T = TypeVar("T")
+_Take: TypeAlias = Callable[[Store], Claimed | None]
 
 # A run stops if so many attempts in a row came to nothing, for so many seconds.
 _IN_VAIN: Final = 20
@@ -45,48 +49,6 @@ _IN_VAIN_FOR: Final = 60.0
 # The weight of the newest latency in their mean.
 _NEWEST: Final = 0.2
 _CUT_OFF: Final = "it was cut off on its way"
-
-
-class NotNowError(Exception):
-    """Nothing was sent, because nothing is to be started any more."""
-
-
-class TooLateError(Exception):
-    """Nothing was sent, because the message has expired."""
-
-
-class FencedError(Exception):
-    """Nothing was sent, because the message does not belong to this claim any more."""
-
-
-class Flight:
-    """A claimed message, and what is known of its attempt."""
-
-    __slots__ = ("asked_at", "attempts", "marked_at", "scope", "settling", "taken")
-
-    def __init__(self, taken: Claimed) -> None:
-        self.taken: Claimed = taken
-        self.scope: anyio.CancelScope = anyio.CancelScope()
-        self.attempts: Attempts | None = None  # of the call, once it has got the limiter's ticket
-        self.asked_at: float = 0.0  # when the mark was asked for, in Unix seconds
-        self.marked_at: float | None = None  # when it was marked, on the event loop's clock
-        self.settling: bool = False  # True while its result is written
-
-    def begin(self) -> None:
-        """Begin the next step."""
-        self.attempts = self.marked_at = None
-        self.settling = False
-
-    @property
-    def doubt(self) -> bool:
-        """True if the attempt may have taken effect."""
-        return self.attempts is not None and (self.attempts.doubt or not self.attempts.safe_to_retry)
-
-    @property
-    def droppable(self) -> bool:
-        """True if the message can be queued again as things stand: it waits, and nothing of it is on the wire."""
-        waits = self.marked_at is None or (self.attempts is not None and not self.attempts.on_the_wire)
-        return waits and not self.settling and not self.doubt
 
 
 class Workers:
@@ -102,11 +64,8 @@ class Workers:
         """Of the newest run; at first, of none."""
         self._journal = journal
         self._engine = engine
-        self.began: anyio.Event = anyio.Event()
-        """Set once the task group is there."""
-        self._group: TaskGroup
+        self._background = Background(self._interrupted)
         self._closed = False
-        self._ended = anyio.Event()
         self._tasks = 0
         self._claiming = 0
         self._one_claims = anyio.Lock(fast_acquire=True)
@@ -121,16 +80,9 @@ class Workers:
         self._in_vain_since = 0.0
         self._pauses = 0  # and pauses because of them
 
-    async def live(self) -> None:
-        """Keep the workers' task group, until `end` is called. No scope around it cancels them."""
-        with anyio.CancelScope(shield=True):
-            async with anyio.create_task_group() as self._group:
-                self.began.set()
-                await self._ended.wait()
-
-    def end(self) -> None:
-        """End the task group. Nothing is on its way any more, or nothing was ever started."""
-        self._ended.set()
+    async def open(self) -> None:
+        """Begin. Nothing is sent before a run. On trio the task that calls this calls `aclose`; on asyncio any may."""
+        await self._background.open()
 
     # Runs
 
@@ -236,18 +188,28 @@ class Workers:
     def _add_workers(self) -> None:
         while self._tasks < self._wanted and self._may_claim() is not None:
             self._tasks += 1
-            self._group.start_soon(self._work)
+            self._background.start(self._work, on_end=self._worked)
 
     async def _work(self) -> None:
         """Send messages while there are any, and as long as this worker is needed."""
-        try:
+        # On trio, the cancellation of the task that opened the Outbox ends no worker: `aclose` gives it time.
+        with anyio.CancelScope(shield=True):
             while self._tasks <= self._wanted and (progress := self._may_claim()) is not None:
                 taken = await self._claim(progress)
                 if taken is not None:
-                    await self._carry(Flight(taken), progress)
-        finally:
-            self._tasks -= 1
-            self._tell()
+                    await self._carry(Flight(taken))
+
+    def _worked(self, result: Result) -> None:
+        """Note that a worker has ended, however that was: the run adds another one if it is needed."""
+        self._tasks -= 1
+        if isinstance(result, Exception):
+            self._stop(result)
+        self._tell()
+
+    def _interrupted(self) -> None:
+        """Start nothing more: all workers are cancelled, and it may be that nobody closes the Outbox."""
+        self._closed = True
+        self.stop()
 
     async def _claim(self, progress: Progress) -> Claimed | None:
         self._claiming += 1
@@ -265,9 +227,9 @@ class Workers:
     async def _claim_alone(self, progress: Progress) -> Claimed | None:
         changes = self._changes
         claim = partial(Store.claim, per_day=progress.rules.per_day)
-        taken = await self._journal.do(claim)
+        taken = await self._take(self._journal.do, claim)
         if taken is None and await self._journal.recover():
-            taken = await self._journal.do(claim)
+            taken = await self._take(self._journal.do, claim)
         if taken is None:
             due, longest = await self._journal.do(Store.next_due), self._journal.look_again
             wait = longest if due is None else max(0.0, due - self._journal.clock())
@@ -275,7 +237,7 @@ class Workers:
         self._dry = taken is None and changes == self._changes
         return taken
 
-    async def _carry(self, flight: Flight, progress: Progress) -> None:
+    async def _carry(self, flight: Flight) -> None:
         """Do the steps of a message, one after another, until one is not done."""
         steps = steps_of(flight.taken.content)
         self._flights.add(flight)
@@ -341,11 +303,11 @@ class Workers:
         self._in_vain = self._pauses = 0
         taken = flight.taken
         if taken.step + 1 < len(steps_of(taken.content)):
-            following = await self._settle(partial(Store.next_step, taken=taken))
+            following = await self._take(self._settle, partial(Store.next_step, taken=taken))
             if following is not None:
                 flight.taken = following
             return following is not None
-        self._tell_end(await self._settle(partial(Store.sent, taken=taken)), None)
+        await self._end(partial(Store.sent, taken=taken), None)
         return False
 
     async def _not_done(self, flight: Flight, step: Step, error: BaseException) -> None:
@@ -359,7 +321,7 @@ class Workers:
         lost = flight.doubt and not step.idempotent
         if isinstance(error, NotNowError) or not isinstance(error, Exception):
             if lost:
-                self._tell_end(await self._settle(partial(Store.lost, taken=taken, error=_CUT_OFF, status=None)), None)
+                await self._end(partial(Store.lost, taken=taken, error=_CUT_OFF, status=None), None)
             else:
                 await self._settle(partial(Store.not_sent, taken=taken))
             return
@@ -373,12 +335,35 @@ class Workers:
         text, status = _words(error), error.status if isinstance(error, APIStatusError) else None
         if follows is After.FAILED:
             self._in_vain = self._pauses = 0
-            self._tell_end(await self._settle(partial(Store.failed, taken=taken, error=text, status=status)), error)
+            await self._end(partial(Store.failed, taken=taken, error=text, status=status), error)
         elif lost:
             self._in_vain = self._pauses = 0
-            self._tell_end(await self._settle(partial(Store.lost, taken=taken, error=text, status=status)), error)
+            await self._end(partial(Store.lost, taken=taken, error=text, status=status), error)
         else:
             await self._settle(partial(Store.not_sent, taken=taken))
+
+    # Results of the journal, none of which is lost if the worker is cancelled while it waits for them
+
+    async def _take(self, ask: Callable[[_Take], Awaitable[Claimed | None]], take: _Take) -> Claimed | None:
+        """Take a message, or its next step. If the worker is cancelled meanwhile, it is queued again."""
+        taken: list[Claimed | None] = []
+        try:
+            return await ask(_noted(take, taken))
+        except BaseException:
+            for each in filter(None, taken):
+                await self._settle(partial(Store.not_sent, taken=each))
+            raise
+
+    async def _end(self, end: Callable[[Store], Receipt | None], error: Exception | None) -> None:
+        """Write that a message has ended, and hand its receipt out."""
+        receipts: list[Receipt | None] = []
+        try:
+            await self._settle(_noted(end, receipts))
+        finally:
+            for receipt in filter(None, receipts):
+                self.progress.ended(receipt, error)
+                if self.progress.stopping:
+                    self._drop()
 
     async def _settle(self, function: Callable[[Store], T]) -> T | None:
         """Write a result. If that cannot be done now, the run ends with the error, and it is tried again later."""
@@ -388,11 +373,7 @@ class Workers:
             self._stop(error)
             return None
 
-    def _tell_end(self, receipt: Receipt | None, error: Exception | None) -> None:
-        if receipt is not None:
-            self.progress.ended(receipt, error)
-            if self.progress.stopping:
-                self._drop()
+    # Stopping
 
     def _stop(self, why: Stop | Exception) -> None:
         if isinstance(why, Stop):
@@ -448,7 +429,10 @@ class Workers:
                     await self._idle_by(until)
                 raise
         finally:
-            await uninterrupted(self._cut_off)
+            try:
+                await uninterrupted(self._cut_off)
+            finally:
+                await self._background.close()
 
     async def _idle_by(self, deadline: float) -> None:
         with anyio.CancelScope(shield=True, deadline=deadline):
@@ -466,6 +450,17 @@ class Workers:
     def _tell(self) -> None:
         self._changed.notify()
         self.progress.news.notify()
+
+
+def _noted(function: Callable[[Store], T], results: list[T]) -> Callable[[Store], T]:
+    """Return a function that does the same, and keeps its result where it is found after a cancellation."""
+
+    def noted(store: Store) -> T:
+        result = function(store)
+        results.append(result)
+        return result
+
+    return noted
 
 
 def _words(error: Exception) -> str:

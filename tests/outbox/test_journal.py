@@ -31,7 +31,6 @@ from landbot_async.outbox import (
 from landbot_async.outbox.journal import sqlite
 from landbot_async.outbox.journal.sqlite import KIND
 from landbot_async.outbox.journal.store import Store
-from landbot_async.outbox.workers import Workers
 from landbot_async.sandbox import Sandbox
 from tests.helpers import TOKEN, Unlimited, cancelled
 
@@ -71,12 +70,10 @@ class TestTheJournal:
             pass
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-    @pytest.mark.parametrize("where", ["in the thread that opens the file", "while its workers begin"])
     async def test_it_is_free_again_after_asyncio_cancels_its_opening(
-        self, where: str, path: Path, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
+        self, path: Path, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        loop = asyncio.get_running_loop()
-        open_file, live = sqlite._open, Workers.live
+        loop, open_file = asyncio.get_running_loop(), sqlite._open
 
         def slow(*args: Any, **options: Any) -> Any:
             opened = open_file(*args, **options)
@@ -84,15 +81,8 @@ class TestTheJournal:
             clock.sleep(0.05)
             return opened
 
-        async def late(self: Workers) -> None:
-            loop.call_soon(opening.cancel)  # before the task that waits for the workers goes on
-            await live(self)
-
         with monkeypatch.context() as patch:
-            if where == "while its workers begin":
-                patch.setattr(Workers, "live", late)
-            else:
-                patch.setattr(sqlite, "_open", slow)
+            patch.setattr(sqlite, "_open", slow)
             opening = asyncio.create_task(Outbox(path, landbot).__aenter__())
             done, _ = await asyncio.wait([opening], timeout=10)
         assert done
