@@ -438,7 +438,6 @@ async def test_what_ends_the_program_ends_it_in_a_worker_too(
         async with sandbox.client(limiter=Broken(200)) as landbot, Outbox(path, landbot) as outbox:
             await outbox.add_many(texts(*range(1, 31)))
             await receipts(outbox)
-            await anyio.sleep_forever()
 
     def run() -> None:
         with pytest.raises(BaseException) as raised:  # its kind is looked at
