@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -167,7 +168,7 @@ def picture(job: Job, *, ascii_only: bool) -> RenderableType:
         parts.append(pulse(job))
     parts += [Text(), Constrain(dots(job, ascii_only=ascii_only), DOTS_A_ROW)]
     if job.plan.sending:
-        shown = [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in job.log[-LOG_LINES:]]
+        shown = [Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in job.log[-LOG_LINES:]]
         parts += [legend(ascii_only=ascii_only), Text(), *shown, *[Text()] * (LOG_LINES - len(shown))]
     return Group(*parts)
 

@@ -90,6 +90,17 @@ def test_progress_stays_in_one_line(width: int) -> None:
     assert line.startswith("━")
 
 
+def test_lines_of_the_log_are_wrapped_and_not_cut_off() -> None:
+    line = "no response to a message: raised, not retried; customer 19 may have it or not"
+    console, shown = a_console(terminal=True, width=60)
+    console.print(picture(Job(FOUL_WEATHER, log=[line]), ascii_only=False))
+    told = re.sub(r"\x1b\[[\d;]*m", "", shown.getvalue().decode()).splitlines()
+    assert [each.rstrip() for each in told if each.rstrip()][-2:] == [
+        "  no response to a message: raised, not retried; customer 19",
+        "  may have it or not",
+    ]
+
+
 def test_standing() -> None:
     job = Job(evolve(FAIR_WEATHER, customers=3), starts=[0.0, 0.1])
     assert standing(job) == "0 of 3 sent, 10.0 requests/s, 0 s left"
