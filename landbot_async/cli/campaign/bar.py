@@ -135,4 +135,4 @@ def bar(name: str, tally: Tally) -> Generator[Callable[[str], None]]:
         redirect_stdout=False,
         redirect_stderr=False,
     ):
-        yield lambda text: console.print(visible(text), soft_wrap=True)
+        yield lambda text: console.print(visible(text))
