@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from landbot_async import ConfigurationError, outbox
 from landbot_async._core.extras import MissingExtraError
@@ -16,6 +16,7 @@ from landbot_async._core.secret import Secret
 from landbot_async.cli.environment import JOURNAL_URL, setting
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.session import end
+from landbot_async.outbox.journal.journal import NoOutboxError
 from landbot_async.outbox.journal.rows import Kept
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.states import Status
@@ -66,8 +67,9 @@ async def open_reader(file: Path) -> OutboxReader:
         ConfigurationError: the URL of the database, or what is installed, is unusable.
     """
     reader = _reader(file)
-    if database() is not None and not await reader._look(lambda store: store.id):  # noqa: SLF001  # the same package
-        _end_without(file)
+    if database() is not None:
+        with _told(file):
+            await reader._look(_check)  # noqa: SLF001  # the same package
     return reader
 
 
@@ -79,10 +81,13 @@ def read(file: Path, function: Callable[[Store], T]) -> T:
     Raises:
         ConfigurationError: the URL of the database, or what is installed, is unusable.
     """
-    there, found = _reader(file)._read(lambda store: (store.id, function(store)))  # noqa: SLF001  # the same package
-    if database() is not None and not there:
-        _end_without(file)
-    return found
+
+    def checked(store: Store) -> T:
+        _check(store)
+        return function(store)
+
+    with _told(file):
+        return _reader(file)._read(checked)  # noqa: SLF001  # the same package
 
 
 def _reader(file: Path) -> OutboxReader:
@@ -93,9 +98,20 @@ def _reader(file: Path) -> OutboxReader:
         return outbox.OutboxReader(url.reveal(), name=name_of(file))
 
 
-def _end_without(file: Path) -> NoReturn:
-    csv = quoted(file.with_suffix(".csv"))
-    end(ExitCode.USAGE, f"There is no campaign {place(file)}. Make it with: landbot campaign prepare {csv}")
+def _check(store: Store) -> None:
+    """Raise `NoOutboxError` if the campaign is not in the database. A file has been looked for before."""
+    if database() is not None and not store.id:
+        raise NoOutboxError(f"There is no outbox {store.name!r} in the database.")
+
+
+@contextmanager
+def _told(file: Path) -> Generator[None]:
+    """End the command if there is no such campaign."""
+    try:
+        yield
+    except NoOutboxError:
+        csv = quoted(file.with_suffix(".csv"))
+        end(ExitCode.USAGE, f"There is no campaign {place(file)}. Make it with: landbot campaign prepare {csv}")
 
 
 def database(environment: Mapping[str, str] = os.environ) -> Secret | None:

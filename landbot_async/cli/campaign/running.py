@@ -23,7 +23,7 @@ from landbot_async.outbox.states import OpeningHours
 from landbot_async.outbox.steps import steps_of
 
 from .bar import Tally, bar
-from .journal import Counts, first_queued, next_command, open_outbox, plural, quoted, summary
+from .journal import Counts, database, first_queued, next_command, open_outbox, plural, quoted, summary
 
 _BETWEEN: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])-([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
@@ -167,6 +167,11 @@ def _why_queued(asked: Running, sent_now: int) -> str:
         return f"Messages are sent between {start:%H:%M} and {last:%H:%M} ({zone}) only. The same command goes on then."
     if asked.per_day is not None:
         return f"That is all for 24 hours ({plural(asked.per_day, 'customer')}). The same command goes on later."
+    if database() is not None:
+        return (
+            "Another run has the rest, or had it when it was killed: then it is free again about a minute later."
+            " The same command goes on."
+        )
     return "Some messages cannot be sent now. The same command goes on later."
 
 

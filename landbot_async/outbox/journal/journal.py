@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # it brings all that sends, and a look into a journal is to b
 T = TypeVar("T")
 
 
+class NoOutboxError(OutboxError):
+    """The database has no such outbox."""
+
+
 class Asked(Protocol):
     """A journal that can be asked something, wherever it is."""
 

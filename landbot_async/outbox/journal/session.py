@@ -24,6 +24,7 @@ from landbot_async._core.errors import JournalFullError, OutboxError
 from landbot_async._core.secret import MASK, Secret
 
 from . import statements as sql
+from .journal import NoOutboxError
 from .rows import Cursor
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ _AWAY: Final = ("57P01", "57P02", "57P03", "53300", "25006")
 _AGAIN: Final = ("40001", "40P01")
 _FULL: Final = "53100"
 _LOCKED: Final = "55P03"
+_NO_TABLE: Final = "42P01"
 # libpq tells no code if a connection is refused.
 _REFUSALS: Final = ("password authentication failed", "does not exist", "no pg_hba.conf entry")
 
@@ -295,6 +297,8 @@ class Session:
             return OutboxError(
                 f"The journal {self.url} cannot be used: a transaction that is still open has queued one of these keys."
             )
+        if state == _NO_TABLE:
+            return NoOutboxError(text)
         if isinstance(error, psycopg.DataError) and not state:
             return ValueError("Postgres takes no text with a null character: look at key, note and name.")
         return OutboxError(text)

@@ -8,6 +8,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from landbot_async import Event, RequestSent, TokenBucket
@@ -15,6 +16,7 @@ from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.outbox.journal.session import Url
 from landbot_async.sandbox import Sandbox
 from tests.cli.helpers import landbot
+from tests.shared.servers import Postgres, schema_of
 
 pytestmark = [pytest.mark.real_time, pytest.mark.once]
 
@@ -93,11 +95,28 @@ def test_one_that_is_interrupted_goes_on(sandbox: Sandbox, monkeypatch: pytest.M
     assert sorted(each.customer_id for each in sandbox.sent) == list(range(1, 31))
 
 
-def test_a_campaign_that_is_not_there(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("tables", [True, False])
+def test_a_campaign_that_is_not_there(
+    tables: bool, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    Path("spring.csv").rename("other.csv")
+    monkeypatch.setenv("LANDBOT_JOURNAL_URL", schema_of(postgres))
+    if tables:
+        campaign("prepare", "--text", "Hello {name}", file="other.csv")
     for verb in ("run", "status", "report", "retry"):
         said = campaign(verb, code=ExitCode.USAGE)[1]
         assert "There is no campaign spring in the database of LANDBOT_JOURNAL_URL" in said
         assert "Make it with: landbot campaign prepare spring.csv" in said
+
+
+def test_what_a_run_that_was_killed_has_taken_is_told(database: str, sandbox: Sandbox) -> None:
+    """It is free again when an attempt could not last any longer."""
+    prepare()
+    with psycopg.connect(database, autocommit=True) as direct:
+        direct.execute("UPDATE landbot_message SET state = 'taken', taken_at = extract(epoch FROM now())")
+    said = campaign("run", "-y")[1]
+    assert "Another run has the rest, or had it when it was killed: then it is free again about a minute later" in said
+    assert "For now: 0 sent, 3 queued" in said
 
 
 def test_the_status_takes_one_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
