@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from functools import partial
 from operator import attrgetter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 import anyio
 from attrs import frozen
 
 from .arguments import whole_number
+from .background import Background, End, Result
 from .event_loop import Notifier
 from .pagination import MOST_ROWS, Ask, Incomplete, Rows, Walk
 from .record import Record
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
 
 T = TypeVar("T")
 
@@ -91,7 +90,7 @@ class Pages(Generic[T]):
         self._received_count = 0  # number of pages that have come in
         self._received: dict[Ask, _Received | Exception] = {}  # pages that the walk cannot use yet
         # For prefetching only:
-        self._group: TaskGroup | None = None
+        self._tasks: Background | None = None
         self._in_progress: set[Ask] = set()
         self._queue: deque[Ask] = deque()
         self._progress = Notifier()
@@ -146,36 +145,29 @@ class Pages(Generic[T]):
 
         If it fails or is cancelled, what was read so far is kept, and the next call continues from there.
         """
-        if self._prefetch and self._group is None:
+        if self._prefetch and self._tasks is None:
             async with self:
                 return await self._collect()
         return await self._collect()
 
     async def __aenter__(self) -> Self:
-        if self._group is not None:
+        if self._tasks is not None:
             raise RuntimeError("These pages are open already.")
         if self._prefetch:
-            group = anyio.create_task_group()
-            await group.__aenter__()
-            self._group = group
+            tasks = Background()
+            await tasks.open()
+            self._tasks = tasks
             self._request_ahead()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        group, self._group = self._group, None
-        if group is None:
+        tasks, self._tasks = self._tasks, None
+        if tasks is None:
             return
-        group.cancel_scope.cancel()
-        cancelled = anyio.get_cancelled_exc_class()
         try:
-            # Without the body's exception, which the group would wrap in another.
-            await group.__aexit__(None, None, None)
-        except cancelled:
-            # The body's own exception comes first.
-            if exc is None or isinstance(exc, cancelled):
-                raise
+            await tasks.close()
         finally:
             self._in_progress.clear()
             self._queue.clear()
@@ -224,7 +216,7 @@ class Pages(Generic[T]):
         """Try to hold one more page. Return False at the end of the walk; after True, there may still be none."""
         if self._walk.ended:
             return bool(self._held)
-        if self._group is None:
+        if self._tasks is None or self._tasks.ending:
             async with self._lock:
                 if not self._held and not self._walk.ended:
                     ask = self._walk.needed
@@ -265,7 +257,7 @@ class Pages(Generic[T]):
     def _request_ahead(self) -> None:
         """Request pages up to the number given as `prefetch`; as many again may wait for the caller."""
         number = 0
-        while self._group is not None and not self._walk.ended:
+        while self._tasks is not None and not self._tasks.ending and not self._walk.ended:
             ask = self._walk.ask(number)
             if ask is None:
                 return
@@ -278,22 +270,33 @@ class Pages(Generic[T]):
                 return
             self._in_progress.add(ask)
             self._queue.append(ask)
-            self._group.start_soon(self._fetch_ahead)
+            asked = list[Ask]()
+            self._tasks.start(self._fetch_ahead, asked, on_end=partial(self._fetched, asked))
 
-    async def _fetch_ahead(self) -> None:
+    async def _fetch_ahead(self, asked: list[Ask]) -> None:
         # The page is chosen when the task starts. Trio starts tasks in random order, and pages must be requested in
         # their order: otherwise each might show an older listing than the one before.
         ask = self._queue.popleft()
+        asked.append(ask)
         result: Rows | Exception
         try:
             result = Rows(*await self._fetch(ask.offset, ask.limit))
         except Exception as error:  # noqa: BLE001  # raised when the caller needs this page
             result = error
-        finally:
-            self._in_progress.discard(ask)
+        self._in_progress.discard(ask)
         self._receive(ask, result)
         self._request_ahead()
         self._progress.notify()
+
+    def _fetched(self, asked: list[Ask], end: Result) -> None:
+        """Note that a task has ended. If somebody has cancelled it, its page is asked for again."""
+        if end is not End.RETURNED:
+            ask = asked[0] if asked else self._queue.popleft()
+            self._in_progress.discard(ask)
+            if isinstance(end, Exception):
+                self._receive(ask, end)
+            self._request_ahead()
+            self._progress.notify()
 
 
 class _ByPage(Generic[T]):

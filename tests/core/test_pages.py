@@ -403,6 +403,68 @@ class TestPrefetching:
         assert scope.cancelled_caught
         assert listing.flying == 0
 
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    async def test_one_task_opens_it_and_another_closes_it(self) -> None:
+        listing = Listing(500, latency=1.0)
+        pages = listing.pages(prefetch=6)
+        assert await asyncio.create_task(pages.__aenter__()) is pages
+        assert (await asyncio.create_task(rest(pages)))[:2] == [0, 1]
+        again = listing.pages(prefetch=6)
+        await asyncio.create_task(again.__aenter__())
+        await anext(again)
+        await asyncio.create_task(again.__aexit__(None, None, None))
+        assert listing.flying == 0
+        assert await rest(again) == list(range(1, 500))
+        await asyncio.create_task(pages.__aexit__(None, None, None))
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    @pytest.mark.parametrize("seconds", [0.0, 0.5])
+    async def test_a_page_whose_task_somebody_cancels_is_asked_for_again(self, seconds: float) -> None:
+        """Before the task has begun, and while it waits for the response."""
+        listing = Listing(500, latency=1.0)
+        async with listing.pages(prefetch=6) as pages:
+            tasks = pages._tasks
+            assert tasks is not None
+            if seconds:
+                await sleep(seconds)
+            for task in [*tasks._running][::2]:
+                task.cancel()
+            assert await rest(pages) == list(range(500))
+            assert not tasks.ending
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+    async def test_if_all_tasks_are_cancelled_it_goes_on_page_by_page(self) -> None:
+        """As `asyncio.run` does at its end, to a task that takes no notice."""
+        listing = Listing(500, latency=1.0)
+        async with listing.pages(prefetch=6) as pages:
+            assert (await anext(pages)).id == 0
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                if "Background" in repr(task) or "_forever" in repr(task):
+                    task.cancel()
+            await sleep(0.1)
+            listing.most_flying = 0
+            assert await rest(pages) == list(range(1, 500))
+        assert listing.most_flying == 1
+        assert listing.flying == 0
+
+    async def test_a_request_that_fails_with_no_exception_is_an_error_of_its_page(self) -> None:
+        class Odd(BaseException):
+            pass
+
+        def before(ask: Ask) -> None:
+            if ask.offset >= 100 and not failed:
+                failed.append(ask)
+                raise Odd
+
+        listing, failed, seen = Listing(500, latency=1.0), list[Ask](), list[int]()
+        listing.before = before
+        async with listing.pages(prefetch=6) as pages:
+            with pytest.raises(RuntimeError, match="it raised Odd"):
+                async for row in pages:
+                    seen.append(row.id)
+            assert 100 <= len(seen) < 500
+            assert seen + await rest(pages) == list(range(500))
+
     @pytest.mark.parametrize("failing", [(1,), (2,), (3, 4, 5), (2, 4, 6, 8)])
     async def test_an_error_comes_in_its_turn_and_the_page_is_asked_for_again(self, failing: tuple[int, ...]) -> None:
         listing = Listing(95, latency=0.1)
