@@ -275,6 +275,8 @@ class TestTheDatabase:
             (sql.FORGOTTEN, "message_customer"),
             (sql.UNSEEN, "message_customer"),
             (sql.COUNTS, "message_state"),
+            (sql.BEGUN, "message_day"),
+            (sql.SENT_AFTER, "message_state"),
             (sql.with_open_messages(sql.SQLITE, 1, [1, 2])[0], "message_customer"),
             (sql.known_keys(sql.SQLITE, 1, ["a", "b"])[0], "message_key"),
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,7 +16,6 @@ from landbot_async.cli.columns import Column, Listing
 from landbot_async.cli.session import Target
 from landbot_async.outbox.journal.store import Store
 from landbot_async.outbox.receipts import Receipt
-from landbot_async.outbox.states import STATUSES
 
 from .journal import Counts, next_command, open_reader, read
 from .notes import row_of
@@ -85,7 +84,7 @@ class Standing(NamedTuple):
     Attributes:
         counts: the messages by status.
         lately: how many of the newest messages were sent in the last `LATELY` seconds.
-        begun: when the first message was sent; None if none was.
+        begun: when the first message was sent, or failed; None if there is none.
         failures: the first messages that failed or are unknown, at most `LOOKED_AT`.
     """
 
@@ -112,14 +111,11 @@ def look(file: Path) -> dict[str, object]:
 
 
 def _standing(store: Store, now: float) -> Standing:
-    # The first that was queued is the first to be sent.
-    first = store.receipts(STATUSES, behind=0, how_many=1)
-    return Standing(
-        store.counts(),
-        store.sent_after(now - LATELY, newest=_NEWEST),
-        first[0][1].started_at if first else None,
-        [receipt for _, receipt in store.receipts(("failed", "unknown"), behind=0, how_many=LOOKED_AT)],
-    )
+    failures = [receipt for _, receipt in store.receipts(("failed", "unknown"), behind=0, how_many=LOOKED_AT)]
+    sent = store.begun()
+    begun = [] if sent is None else [datetime.fromtimestamp(sent, UTC)]
+    begun += [each.started_at for each in failures[:1] if each.started_at is not None]
+    return Standing(store.counts(), store.sent_after(now - LATELY, newest=_NEWEST), min(begun, default=None), failures)
 
 
 def span(begun: datetime | None, now: float) -> float:

@@ -62,6 +62,11 @@ class Questions:
             counts[STATUS[State(state)]] += count
         return counts
 
+    def begun(self) -> float | None:
+        """Return when the attempt began that sent a message first, or None if none was sent."""
+        first: float | None = self._run(sql.BEGUN, self.id).fetchone()[0]
+        return first
+
     def sent_after(self, moment: float, newest: int) -> int:
         """Return how many of the newest messages that are sent were sent after a time."""
         count: int = self._run(sql.SENT_AFTER, self.id, newest, moment).fetchone()[0]

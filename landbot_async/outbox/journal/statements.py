@@ -356,6 +356,7 @@ _RECEIPT: Final = (
     "SELECT number, key, customer, state, attempts, queued_at, started_at, ended_at, error, evidence, note"
     " FROM landbot_message"
 )
+BEGUN: Final = "SELECT min(message_at) FROM landbot_message WHERE outbox = ? AND message_at NOTNULL"
 SENT_AFTER: Final = (
     "SELECT count(*) FROM (SELECT ended_at FROM landbot_message WHERE outbox = ? AND state = 'sent'"
     " ORDER BY number DESC LIMIT ?) AS newest WHERE ended_at > ?"

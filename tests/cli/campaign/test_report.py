@@ -4,7 +4,8 @@ import csv
 import stat
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -76,6 +77,34 @@ def test_of_many_failures_some_are_counted(sandbox: Sandbox, monkeypatch: pytest
     assert status["errors"].endswith("(2)")
 
 
+def begun() -> datetime:
+    return datetime.fromisoformat(f"{report.look(Path('spring.campaign'))['begun']}+00:00")
+
+
+def test_a_campaign_has_begun_with_the_first_attempt_whatever_is_retried(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare("34600000002", "34600000004")
+    sandbox.customer(2).blocked = True
+    landbot("campaign", "run", "spring.campaign", "--yes", code=ExitCode.SOME_FAILED)
+    first = begun()
+    sandbox.customer(2).blocked = False
+    landbot("campaign", "retry", "spring.campaign")
+    an_hour_later = time.time() + 3600
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: an_hour_later)
+        landbot("campaign", "run", "spring.campaign", "--yes")
+    assert len(sandbox.sent) == 2
+    assert begun() - first < timedelta(minutes=1)
+
+
+def test_a_campaign_of_which_all_fails_has_begun(sandbox: Sandbox) -> None:
+    prepare("34600000002")
+    sandbox.customer(2).blocked = True
+    landbot("campaign", "run", "spring.campaign", "--yes", code=ExitCode.SOME_FAILED)
+    assert datetime.now(UTC) - begun() < timedelta(minutes=1)
+
+
 def test_while_it_runs_the_status_says_so(sandbox: Sandbox) -> None:
     prepare("34600000002", "34600000004")
 
@@ -124,10 +153,10 @@ def test_a_file_that_is_no_campaign_is_told_in_one_line(command: str, sandbox: S
 
 @pytest.mark.usefixtures("sandbox")
 def test_an_empty_campaign() -> None:
-    assert anyio.run(_begun) == ""
+    assert anyio.run(_begun_empty) == ""
 
 
-async def _begun() -> str:
+async def _begun_empty() -> str:
     async with Sandbox(customers=1).client() as landbot, Outbox("empty.campaign", landbot):
         return str(report.look(Path("empty.campaign"))["begun"])
 
