@@ -61,14 +61,17 @@ def half(cases: Sequence[T], backend: str) -> Sequence[T]:
 def shown_by(error: BaseException | None) -> str:
     """Return an error and its causes as a tool shows them that prints the variables of our frames and the drivers'."""
     lines: list[str] = []
+    frames = 0
     while error is not None:
         lines += [str(error), repr(error), *getattr(error, "__notes__", ())]
         for frame, _ in traceback.walk_tb(error.__traceback__):
             if frame.f_globals["__name__"].startswith(("landbot_async", "psycopg", "redis")):
+                frames += 1
                 for value in frame.f_locals.values():
                     with contextlib.suppress(AttributeError):  # an object that was not made
                         lines.append(repr(value))
         error = error.__cause__ or error.__context__
+    assert frames
     return "\n".join(lines)
 
 

@@ -65,7 +65,7 @@ class TestTheJournal:
                 other._engine.connection.base_url = "https://elsewhere.invalid/v1/"
                 with pytest.raises(JournalInUseError):
                     await Outbox(path, other).__aenter__()
-            assert clock.monotonic() - begun < 1
+            assert clock.monotonic() - begun < 4  # SQLite itself would wait for five seconds
         async with Outbox(path, landbot, name="other"):
             pass
 

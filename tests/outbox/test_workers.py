@@ -302,6 +302,15 @@ class TestTheEnd:
             assert await counts(outbox) == {}
 
 
+class WallClock:
+    """The wall clock, on which alone the workers notice that the machine has slept."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.slept = 0.0
+        real = clock.time
+        patch.setattr("landbot_async.outbox.workers.time.time", lambda: real() + self.slept)
+
+
 class TestFences:
     async def test_a_message_that_is_another_claim_s_is_not_sent(
         self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
@@ -318,16 +327,13 @@ class TestFences:
     ) -> None:
         async with Outbox(path, landbot, send_timeout=5) as outbox:
             await outbox.add_many(texts(1))
-            mark, slept = Store.mark, 0.0
+            mark, wall = Store.mark, WallClock(monkeypatch)
 
             def sleep(store: Store, taken: Any) -> bool:
-                nonlocal slept
                 done = mark(store, taken)
-                slept = 60.0 if not slept else 0.0
+                wall.slept = 60.0 if not wall.slept else 0.0
                 return done
 
-            real = clock.time
-            monkeypatch.setattr("landbot_async.outbox.workers.time.time", lambda: real() + slept)
             monkeypatch.setattr(Store, "mark", sleep)
             [receipt] = await receipts(outbox)
             assert (receipt.status, receipt.attempts) == ("sent", 2)
@@ -337,15 +343,12 @@ class TestFences:
         self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Others may have given it up. So it is claimed and marked anew."""
-        slept = 0.0
+        wall = WallClock(monkeypatch)
 
         def sleep(event: Event) -> None:
-            nonlocal slept
             if isinstance(event, RequestSent):
-                slept = 60.0
+                wall.slept = 60.0
 
-        real = clock.time
-        monkeypatch.setattr("landbot_async.outbox.workers.time.time", lambda: real() + slept)
         sandbox.fault(429, method="POST", times=1)
         async with Outbox(path, landbot.with_options(on_event=sleep), send_timeout=30) as outbox:
             await outbox.add_many(texts(1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import traceback
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.datastructures import Headers
 from landbot_async import ConfigurationError, WebhookAuthenticationError, WebhookPayloadError
 from landbot_async.webhooks import TextMessage, parse, parse_apichat
 from landbot_async.webhooks.delivery import read_headers
+from tests.helpers import shown_by
 
 from .payloads import HEADERS, TOKEN, apichat, encoded, platform
 
@@ -118,7 +118,7 @@ def test_headers_that_are_none(headers: Any) -> None:
         with pytest.raises(TypeError) as raised:
             read(encoded(platform()), headers)
         assert str(raised.value) == f"headers must be a mapping of names to values, not {type(headers).__name__}"
-        assert "s3cret" not in _shown(raised.value)
+        assert "s3cret" not in shown_by(raised.value) + repr(vars(raised.value))
 
 
 def test_a_message_without_a_uuid_or_a_trace_has_no_id() -> None:
@@ -130,21 +130,6 @@ def test_a_message_without_a_uuid_or_a_trace_has_no_id() -> None:
 
 
 # No token is seen
-
-
-def _shown(error: BaseException) -> str:
-    """All that a log with every frame's locals shows of an error: our frames, their chain included."""
-    ours = "landbot_async/"
-    chain: list[BaseException | None] = [error, error.__cause__, error.__context__]
-    frames = [
-        frame.f_locals
-        for each in chain
-        if each is not None
-        for frame, _ in traceback.walk_tb(each.__traceback__)
-        if ours in frame.f_code.co_filename and "/tests/" not in frame.f_code.co_filename
-    ]
-    assert frames
-    return repr([str(error), repr(error), error.__dict__, frames])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +149,7 @@ def test_no_error_and_no_frame_shows_a_token(
 ) -> None:
     with pytest.raises(error) as raised:
         parse(body, {"Authorization": presented}, token=token)
-    assert "s3cret" not in _shown(raised.value)
+    assert "s3cret" not in shown_by(raised.value) + repr(vars(raised.value))
     again = pickle.loads(pickle.dumps(raised.value))
     assert (type(again), str(again)) == (error, str(raised.value))
     assert caplog.text == ""
