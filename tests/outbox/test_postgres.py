@@ -119,6 +119,7 @@ class TestSomebodyElsesTransaction:
                 await outbox.text(1, "Other", key="a", connection=connection)
             # The transaction can go on.
             assert await outbox.text(1, "Other", key="b", connection=connection)
+            assert not await outbox.text(1, "Other", key="b", connection=connection)
         assert await counts(outbox) == {"queued": 2}
 
     @ASYNCIO
@@ -128,6 +129,54 @@ class TestSomebodyElsesTransaction:
             await connection.rollback()
             assert await outbox.text(1, "Hi", key="b", connection=connection)
         assert await keys(outbox) == ["b"]
+
+    async def test_a_connection_in_pipeline_mode(self, database: str, outbox: Outbox) -> None:
+        """Its results come later, unless they are asked for."""
+        with psycopg.connect(database) as connection:
+            for commits in (False, True):
+                with connection.pipeline():
+                    assert await outbox.text(1, "Hi", key="a", connection=connection)
+                    assert not await outbox.text(1, "Hi", key="a", connection=connection)
+                    with pytest.raises(KeyConflictError):
+                        await outbox.text(1, "Other", key="a", connection=connection)
+                    assert await outbox.text(2, "Hi", key="b", connection=connection)
+                if not commits:
+                    connection.rollback()
+                    assert await counts(outbox) == {}
+        assert await keys(outbox) == ["a", "b"]
+
+    @ASYNCIO
+    async def test_one_of_asyncio_s_in_pipeline_mode(self, anyio_backend: Any, database: str, outbox: Outbox) -> None:
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            for commits in (False, True):
+                async with connection.pipeline():
+                    assert await outbox.text(1, "Hi", key="a", connection=connection)
+                    assert not await outbox.text(1, "Hi", key="a", connection=connection)
+                if not commits:
+                    await connection.rollback()
+                    assert await counts(outbox) == {}
+        assert await keys(outbox) == ["a"]
+
+    @pytest.mark.once
+    async def test_a_thousand_in_one_transaction(self, database: str, outbox: Outbox) -> None:
+        with psycopg.connect(database) as connection:
+            for number in range(1, 1001):
+                assert await outbox.text(number % 50 + 1, "Hi", key=f"{number}", connection=connection)
+            assert await counts(outbox) == {}
+        assert await counts(outbox) == {"queued": 1000}
+        assert len(await receipts(outbox, first=60)) == 60
+
+    async def test_an_error_of_the_connection_comes_out_as_it_is(self, database: str, outbox: Outbox) -> None:
+        with psycopg.connect(database) as connection:
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                connection.execute("SELECT 1/0")
+            with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+                await outbox.text(1, "Hi", key="a", connection=connection)
+            connection.rollback()
+            connection.close()
+            with pytest.raises(psycopg.OperationalError, match="closed"):
+                await outbox.text(1, "Hi", key="a", connection=connection)
+        assert await counts(outbox) == {}
 
     @pytest.mark.parametrize("natively", [False, True])
     async def test_a_caller_that_is_cancelled_has_the_connection_back(

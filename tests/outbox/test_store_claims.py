@@ -158,6 +158,11 @@ class TestCustomersADay:
         store.not_sent(again)
         assert claims(store, per_day=2) == ["d"]
 
+    def test_of_thousands_exactly_so_many(self, store: Store) -> None:
+        store.add([text(f"{n}-{customer}", customer) for n in (1, 2) for customer in range(1, 2001)])
+        assert claims(store, per_day=1000) == [f"1-{customer}" for customer in range(1, 1001)]
+        assert store.claim(per_day=1000) is None
+
     def test_only_those_who_got_one(self, store: Store, clock: Clock) -> None:
         store.add(
             [

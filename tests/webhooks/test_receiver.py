@@ -528,6 +528,23 @@ async def test_claims_that_hang_hold_up_nobody(
     assert ("the claims failed" in caplog.text) == (not cancelled or hanging == "keep")
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+@pytest.mark.parametrize("hanging", ["claim", "keep"])
+async def test_nor_a_request_that_asyncio_cancels(hanging: str) -> None:
+    """As aiohttp does when its client goes away."""
+    inbox, got = listening(claims=Hanging(hanging))
+    begun = anyio.current_time()
+    async with inbox:
+        request = asyncio.create_task(post(inbox))
+        await sleep(1)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert anyio.current_time() - begun == pytest.approx(1)
+    assert anyio.current_time() - begun == pytest.approx(1 if hanging == "claim" else 10, abs=0.3)
+    assert len(got) == (hanging == "keep")
+
+
 @pytest.mark.parametrize(("failing", "size", "told"), [("keep", 8, "taken"), ("release", 1, "refused")])
 async def test_claims_that_fail_afterwards_change_nothing(
     failing: str, size: int, told: str, caplog: pytest.LogCaptureFixture

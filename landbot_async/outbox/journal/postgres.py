@@ -235,6 +235,9 @@ class _Borrowed:
     def execute(self, statement: str, values: Any = ()) -> Cursor:
         with self._connection.cursor(row_factory=tuple_row) as cursor:
             cursor.execute(statement.encode(), values or None)
+            if self._connection.pgconn.pipeline_status:
+                with self._connection.pipeline():
+                    pass  # the end of this inner block brings the result
             return _Rows(cursor.rowcount, cursor.fetchall() if cursor.description else [])
 
 
@@ -251,6 +254,9 @@ class _BorrowedAsync:
     async def _execute(self, statement: str, values: Any) -> Cursor:
         async with self._connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(statement.encode(), values or None)
+            if self._connection.pgconn.pipeline_status:
+                async with self._connection.pipeline():
+                    pass  # the end of this inner block brings the result
             return _Rows(cursor.rowcount, await cursor.fetchall() if cursor.description else [])
 
 

@@ -253,6 +253,7 @@ async def test_a_hundred_at_a_time() -> None:
     assert sorted(receiver.texts, key=int) == [str(number) for number in range(250)]
 
 
+@pytest.mark.once
 async def test_thousands_leave_nothing_behind() -> None:
     receiver = Receiver()
     async with Sandbox(customers=1, bot=False) as sandbox, sandbox.client() as landbot:
