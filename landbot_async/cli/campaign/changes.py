@@ -34,7 +34,10 @@ async def reconcile(landbot: AsyncLandbot, file: Path) -> None:
         async for receipt in outbox.receipts("unknown"):
             key = receipt.key
             break
-    accepted(f"Had arrived: {done.sent:,}. Never did, and queued again: {done.queued:,}. Now: {summary(counts)}.")
+    found = f"Had arrived: {done.sent:,}. Never did, and queued again: {done.queued:,}."
+    if not (done.sent or done.queued or done.unknown):
+        found = "No message is unknown."
+    accepted(f"{found} Now: {summary(counts)}.")
     for reason, count in done.unknown.items():
         say(f"{count:,} still unknown: {reason}.")
     if key is not None:

@@ -24,6 +24,15 @@ def statuses() -> list[str]:
     return [each["status"] for each in rows("campaign", "report", "spring.campaign")]
 
 
+@pytest.mark.usefixtures("sandbox")
+def test_without_an_unknown_message_there_is_nothing_to_look_up() -> None:
+    prepare(1)
+    assert campaign("reconcile") == (
+        "No message is unknown. Now: 0 sent, 1 queued.\n",
+        "Next: landbot campaign run spring.campaign\n",
+    )
+
+
 def test_failed_ones_are_queued_again_by_their_status(sandbox: Sandbox) -> None:
     prepare(1, 2)
     sandbox.customer(1).blocked = True
