@@ -203,14 +203,17 @@ def _common(rows: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float
 
 
 def _shared(stretch: tuple[float, float], rows: Iterable[Sequence[tuple[float, float]]]) -> tuple[float, float] | None:
-    """Return the part of a stretch that it shares with one of every row, the longest each time."""
-    start, end = stretch
+    """Return the part of a stretch that it shares with every row: from the first moment to the last, with any gaps."""
+    parts = [stretch]
     for row in rows:
-        parts = [(max(start, each[0]), min(end, each[1])) for each in row]
-        start, end = max(parts, key=lambda part: part[1] - part[0], default=(1.0, 0.0))
-        if start > end:
-            return None
-    return start, end
+        shared = sorted((max(one[0], each[0]), min(one[1], each[1])) for one in parts for each in row)
+        parts = []
+        for start, end in shared:
+            if parts and start <= parts[-1][1]:
+                parts[-1] = parts[-1][0], max(parts[-1][1], end)
+            elif start <= end:
+                parts.append((start, end))
+    return (parts[0][0], parts[-1][1]) if parts else None
 
 
 def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:

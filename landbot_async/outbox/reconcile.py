@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from landbot_async._core.errors import LandbotError, NotFoundError
 from landbot_async.webhooks.messages import Message
 
 from . import evidence
-from .evidence import Form, Look, Question, Sent, Shown, Witness
+from .evidence import Look, Question, Sent, Shown, Witness
 from .journal.journal import Asked
 from .journal.rows import Kept
 from .journal.store import Store
@@ -64,6 +64,8 @@ class Reconciler:
         self._landbot = landbot
         self._send_timeout = send_timeout
         self._reconcile_after = reconcile_after
+        # Seconds between two attempts of which a transcript may show one in the place of the other, at most.
+        self._reach = send_timeout + 2 * evidence.SLACK + evidence.AGREE
         self._clock = clock
 
     async def witness(self, message: Message) -> None:
@@ -75,14 +77,10 @@ class Reconciler:
         if abs(at - now) > _ANOTHER_CLOCK and not message.redelivered:
             at = now
         shown = evidence.shown_by_hook(message.type, _text(message), message.data, at)
-        start, end = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
-        if await self._forgotten(customer, start, end):
-            return
-        choose = partial(_shown_by, shown=shown, at=at, latest=end)
-        # Those that a transcript has shown may be a little off.
-        await self._journal.do(
-            partial(Store.see, customer=customer, start=start, end=end + evidence.AGREE, at=at, choose=choose)
-        )
+        start, latest = at - self._send_timeout - evidence.SLACK, at + evidence.SLACK
+        choose = partial(_shown_by, shown=shown, at=at, latest=latest)
+        end = latest + evidence.AGREE  # those that a transcript has shown may be a little off
+        await self._journal.do(partial(Store.see, customer=customer, start=start, end=end, at=at, choose=choose))
 
     async def reconcile(self) -> Reconciled:
         """Look every unknown message up. See `Outbox.reconcile`."""
@@ -118,47 +116,49 @@ class Reconciler:
                 return verdicts
             if await self._journal.do(partial(Store.settle, involved=involved, arrived=arrived, absent=absent)):
                 return verdicts
-        return dict.fromkeys(unknown, evidence.CHANGED)
+        return {each: verdict if isinstance(verdict, str) else evidence.CHANGED for each, verdict in verdicts.items()}
 
     async def _look_up(
         self, search: _Search, customer: int, unknown: list[Kept], involved: list[Kept]
     ) -> dict[Kept, Verdict]:
         """Return what is certain about the unknown messages of a customer, or the reason that nothing is."""
-        steps = {each: steps_of(each.content)[each.step] for each in unknown}
-        if all(step.kind == "bot" for step in steps.values()):
-            return dict.fromkeys(unknown, evidence.NO_TRACE)
+        given: dict[Kept, Verdict] = {}
+        steps: dict[Kept, Step] = {}
+        for each in unknown:
+            step = steps_of(each.content)[each.step]
+            if step.kind == "bot":
+                given[each] = evidence.NO_TRACE
+            elif each.accepted_at is not None:
+                given[each] = each.accepted_at  # a hook has shown it to another outbox
+            else:
+                steps[each] = step
+        if not steps:
+            return given
         asked_at = self._clock()
         shown = await search.transcript(customer, involved)
         if isinstance(shown, str):
-            return dict.fromkeys(unknown, shown)
-        given: dict[Kept, Verdict] = {}
-        alike: dict[Look, list[Kept]] = {}
-        forms: dict[Look, Witness | None] = {}
+            return given | dict.fromkeys(steps, shown)
         for each, step in steps.items():
-            if step.kind == "bot":
-                given[each] = evidence.NO_TRACE
-                continue
             await search.look_for_witnesses(each, step)
-            witness = evidence.witness_of(search.known, evidence.kind_of(step), each.started_at)
-            look = evidence.look_of(step, None if witness is None else witness.form) if search.known else None
-            if look is None:
+        picture = _Picture({each: search.look_of(each) for each in involved}, shown, asked_at)
+        alike: dict[Look, list[Kept]] = {}
+        for each in steps:
+            look = picture.looks[each]
+            if look is None or not search.known:
                 given[each] = evidence.NO_WITNESS
             else:
                 alike.setdefault(look, []).append(each)
-                forms[look] = witness
         for look, those in alike.items():
-            picture = _Picture(involved, shown, forms[look], asked_at)
-            # Also those that became unknown since, and those of other outboxes: an entry may be theirs.
-            everything = {*those, *picture.unknown(look)}
-            verdicts = await self._answer(search, picture, look, everything)
+            verdicts = await self._answer(search, picture, look)
             given.update((each, verdicts[each]) for each in those)
         return given
 
-    async def _answer(
-        self, search: _Search, picture: _Picture, look: Look, alike: Collection[Kept]
-    ) -> dict[Kept, Verdict]:
-        """Return what is certain about the unknown messages of a look."""
-        unknown = sorted(alike, key=lambda each: each.started_at)
+    async def _answer(self, search: _Search, picture: _Picture, look: Look) -> dict[Kept, Verdict]:
+        """Return what is certain about the unknown messages of a look.
+
+        Also of those that became unknown since, and of those of other outboxes: an entry may be theirs.
+        """
+        unknown = sorted(picture.in_doubt(look, State.UNKNOWN), key=lambda each: each.started_at)
         offset = evidence.offset_at(search.known, unknown[0].started_at)
         if offset is None:
             return dict.fromkeys(unknown, evidence.NO_CLOCK)
@@ -167,17 +167,20 @@ class Reconciler:
             unknown[0].customer_id, unknown[0].started_at - margin, unknown[-1].started_at + margin
         ):
             return dict.fromkeys(unknown, evidence.FORGOTTEN)
-        if picture.is_on_its_way(look):
+        if picture.in_doubt(look, State.SENDING):
             return dict.fromkeys(unknown, evidence.ON_ITS_WAY)
+        if any(picture.may_look_alike(look, each.started_at, self._reach) for each in unknown):
+            return dict.fromkeys(unknown, evidence.NO_WITNESS)
         question = Question(look, [each.started_at for each in unknown], self._send_timeout)
         shown = picture.shown
-        sent = [_sent(each, self._send_timeout, picture.form_of(each)) for each in picture.reached]
+        sent = [_sent(each, self._send_timeout, found) for each, found in picture.reached.items()]
+        witness = evidence.witness_of(search.known, evidence.kind_of(_message(unknown[0])), unknown[0].started_at)
         whole = not shown or len(shown) < search.longest
         verdicts: dict[Kept, Verdict] = {}
         for each, answer in zip(unknown, evidence.answers(question, shown, sent, offset, whole=whole), strict=True):
             if answer.arrived_at is not None:
                 verdicts[each] = answer.arrived_at
-            elif picture.witness is None:
+            elif witness is None:
                 verdicts[each] = evidence.NO_WITNESS
             elif answer.doubt is not None:
                 verdicts[each] = answer.doubt
@@ -189,8 +192,7 @@ class Reconciler:
 
     def _is_recent(self, other: Kept, kept: Kept, asked_at: float) -> bool:
         """Return True if an equal message may still arrive, for which what there is may have been taken."""
-        reach = self._send_timeout + 2 * evidence.SLACK + evidence.AGREE
-        alike = abs(other.started_at - kept.started_at) <= reach
+        alike = abs(other.started_at - kept.started_at) <= self._reach
         return alike and asked_at - other.started_at < self._reconcile_after
 
     async def _forgotten(self, customer: int, start: float, end: float) -> bool:
@@ -233,9 +235,18 @@ class _Search:
         self.longest = max(self.longest, len(shown))
         if customer not in self._read:
             self._read.add(customer)
-            reached = [(_message(each), _sent(each, self._longest)) for each in involved if each.message_at is not None]
-            self.known += evidence.witnesses(reached, shown)
+            reached = [(each, _message(each)) for each in involved if _is_reached(each)]
+            sent = [(step, _sent(each, self._longest, evidence.look_of(step))) for each, step in reached]
+            self.known += evidence.witnesses(sent, shown)
         return shown
+
+    def look_of(self, kept: Kept) -> Look | None:
+        """Return what a message looks like; None for a template of which no transcript has shown the form."""
+        step = _message(kept)
+        if step.kind != "template":
+            return evidence.look_of(step)
+        witness = evidence.witness_of(self.known, evidence.kind_of(step), kept.started_at)
+        return None if witness is None else evidence.look_of(step, witness.form)
 
     async def look_for_witnesses(self, kept: Kept, step: Step) -> None:
         """Read transcripts of others who got a message of this kind at about this time, unless some were read."""
@@ -257,40 +268,35 @@ class _Picture(NamedTuple):
     """The journal and the transcript of a customer, side by side.
 
     Attributes:
-        involved: the messages to the customer, as they were before the transcript was read.
+        looks: the messages to the customer, as they were before the transcript was read, and what each looks like.
         shown: the transcript.
-        witness: tells how messages of the kind in question look.
         asked_at: when the transcript was asked for, Unix seconds.
     """
 
-    involved: list[Kept]
+    looks: dict[Kept, Look | None]
     shown: list[Shown]
-    witness: Witness | None
     asked_at: float
 
     @property
-    def reached(self) -> list[Kept]:
+    def reached(self) -> dict[Kept, Look | None]:
         """The messages that are known to have reached the customer."""
-        return [each for each in self.involved if each.message_at is not None]
+        return {each: look for each, look in self.looks.items() if _is_reached(each)}
 
-    def unknown(self, look: Look) -> list[Kept]:
-        """Return the messages of this look whose outcome is unknown."""
-        return [each for each in self._in_doubt(State.UNKNOWN) if self._look_of(each) == look]
+    def in_doubt(self, look: Look, state: State) -> list[Kept]:
+        """Return the messages of this look that may have reached the customer, or may still do so."""
+        return [
+            each for each, its in self.looks.items() if its == look and each.state is state and not _is_reached(each)
+        ]
 
-    def is_on_its_way(self, look: Look) -> bool:
-        """Return True if a message of this look is on its way."""
-        return any(self._look_of(each) == look for each in self._in_doubt(State.SENDING))
-
-    def form_of(self, kept: Kept) -> Form | None:
-        """Return the form of a message, if it is of the witness's kind."""
-        same_kind = self.witness is not None and evidence.kind_of(_message(kept)) == self.witness.kind
-        return self.witness.form if self.witness is not None and same_kind else None
-
-    def _in_doubt(self, state: State) -> list[Kept]:
-        return [each for each in self.involved if each.state is state and each.step == 0]
-
-    def _look_of(self, kept: Kept) -> Look | None:
-        return evidence.look_of(_message(kept), self.form_of(kept))
+    def may_look_alike(self, look: Look, at: float, reach: float) -> bool:
+        """Return True if the transcript may show, with this look and at about this time, a template of unknown form."""
+        entries = [each for each in self.shown if each.look == look]
+        return any(
+            evidence.resembles(_message(each), entry)
+            for each, its in self.looks.items()
+            if its is None and abs(_started_at(each) - at) <= reach
+            for entry in entries
+        )
 
 
 def _shown_by(candidates: Sequence[Kept], *, shown: Shown, at: float, latest: float) -> Kept | None:
@@ -307,10 +313,18 @@ def _shown_by(candidates: Sequence[Kept], *, shown: Shown, at: float, latest: fl
     """
     alike = [each for each in candidates if evidence.resembles(_message(each), shown)]
     margin = evidence.SLACK + evidence.AGREE
-    known = [each for each in alike if each.accepted_at is not None and at <= each.accepted_at + margin]
+    known = [
+        each
+        for each in alike
+        if each.accepted_at is not None
+        and at <= each.accepted_at + margin
+        and (_started_at(each) <= latest or each.evidence != "answer")
+    ]
     others = [each for each in alike if each.accepted_at is None and each.started_at <= latest]
     sending = [each for each in others if each.state is State.SENDING]
-    return min(known or sending or others, key=lambda each: abs(at - each.started_at), default=None)
+    if not known and len(sending) > 1:
+        return None  # two outboxes send the same at this moment, and it may be of either
+    return min(known or sending or others, key=lambda each: abs(at - _started_at(each)), default=None)
 
 
 def _customer(kept: Kept) -> int:
@@ -321,11 +335,21 @@ def _message(kept: Kept) -> Step:
     return steps_of(kept.content)[0]
 
 
-def _sent(kept: Kept, longest: float, form: Form | None = None) -> Sent:
+def _is_reached(kept: Kept) -> bool:
+    """Return True if a message is known to have reached its customer. A hook may have shown it to another outbox."""
+    return kept.message_at is not None or (kept.state is State.UNKNOWN and kept.accepted_at is not None)
+
+
+def _started_at(kept: Kept) -> float:
+    """Return when the attempt began that the message itself was sent with, or may have been."""
+    return kept.started_at if kept.message_at is None else kept.message_at
+
+
+def _sent(kept: Kept, longest: float, look: Look | None) -> Sent:
     """Return a message that is known to be sent. It arrived while its attempt lasted, whenever that became known."""
-    start = kept.started_at if kept.message_at is None else kept.message_at
+    start = _started_at(kept)
     end = start + longest if kept.accepted_at is None else min(kept.accepted_at, start + longest)
-    return Sent(evidence.look_of(_message(kept), form) or (), start, end)
+    return Sent(look or (), start, end)
 
 
 def _text(message: Message) -> str:

@@ -22,6 +22,7 @@ from landbot_async.outbox.evidence import (
     NO_CLOCK,
     NO_TRACE,
     NO_WITNESS,
+    ON_ITS_WAY,
     TOO_RECENT,
     UNREADABLE,
 )
@@ -118,16 +119,8 @@ class World:
         at: float | None = None,
         **data: Any,
     ) -> None:
-        message = SimpleNamespace(
-            type=type,
-            timestamp=self.now if at is None else at,
-            customer=SimpleNamespace(id=customer),
-            sender=SimpleNamespace(type=sender),
-            data={"body": text, **data},
-            raw={"message": text},
-            redelivered=data.pop("redelivered", False),
-        )
-        anyio.run(self.reconciler.witness, cast("Message", message))
+        message = message_of(customer, text, self.now if at is None else at, type=type, sender=sender, **data)
+        anyio.run(self.reconciler.witness, message)
 
     def status(self, key: str) -> str:
         receipt = self.store.receipt(key)
@@ -138,6 +131,23 @@ class World:
         receipt = self.store.receipt(key)
         assert receipt is not None
         return receipt.evidence
+
+
+def message_of(
+    customer: int, text: str, at: float, *, type: str = "text", sender: str = "agent", **data: Any
+) -> Message:
+    """Return a message of our own hook."""
+    redelivered = data.pop("redelivered", False)
+    message = SimpleNamespace(
+        type=type,
+        timestamp=at,
+        customer=SimpleNamespace(id=customer),
+        sender=SimpleNamespace(type=sender),
+        data={"body": text, **data},
+        raw={"message": text},
+        redelivered=redelivered,
+    )
+    return cast("Message", message)
 
 
 @pytest.fixture
@@ -417,6 +427,26 @@ class TestMeanwhile:
         world.at_reading = lambda: None
         assert world.reconcile().queued == 1
 
+    def test_what_others_do_not_change_keeps_its_own_reason(self, world: World) -> None:
+        world.sent(text("witness", 2), "Hi")
+        world.show(1, "Earlier")
+        world.attempt(text("bot", then=[AssignBot(7)]))
+        following = world.store.next_step(world.taken)
+        assert following is not None
+        assert world.store.mark(following)
+        world.store.lost(following, "cut", None)
+        world.unknown(text("lost"))
+        more = iter(range(9))
+        world.at_reading = lambda: world.sent(text(f"m{next(more)}", message="Other"), "Other")
+        assert world.reconcile().unknown == {NO_TRACE: 1, CHANGED: 1}
+
+    def test_one_that_is_forgotten_may_be_what_a_hook_shows(self, world: World) -> None:
+        world.sent(text("sent"))
+        world.unknown(text("lost"))
+        reconciler = world.reconciler_of(Meanwhile(world.store, 1, lambda: world.store.forget(None)))
+        anyio.run(reconciler.witness, message_of(1, "Hi", world.now - 1.5))
+        assert world.status("lost") == "unknown"
+
     def test_its_age_is_that_at_the_moment_when_the_transcript_was_asked_for(self, world: World) -> None:
         """A slow response shows what was there long before it came."""
         world.sent(text("witness", 2), "Hi")
@@ -454,6 +484,17 @@ class TestWitnesses:
         world.show(9, "Hi", after=500)
         world.unknown(text("a"))
         assert world.reconcile() == Reconciled(0, 0, {NO_WITNESS: 1})
+
+    def test_one_that_fits_twice_within_the_time_of_another_tells_no_exact_clock(self, world: World) -> None:
+        world.sent(text("w", 9), "Hi")
+        world.show(9, "Hi", after=2.4)
+        world.attempt(text("slow", 9, "Slow"))
+        world.now += 4
+        world.show(9, "Slow", after=-0.5)
+        assert world.store.sent(world.taken) is not None
+        world.show(1, "Hi", after=0.1)
+        world.unknown(text("a"))
+        assert world.reconcile() == Reconciled(1, 0, {})
 
     def test_one_of_last_year_is_no_matter(self, world: World) -> None:
         world.show(9, "Hi", after=-400 * 86400)
@@ -538,6 +579,61 @@ class TestOtherKinds:
             if number < arrived:
                 world.show(1, "Hello Cleo", type="template", after=-0.7)
         assert world.reconcile() == Reconciled(arrived, 2 - arrived, {})
+
+    @pytest.mark.parametrize("form", ["known", "unknown"])
+    @pytest.mark.parametrize("outcome", ["sent", "lost", "sending"])
+    def test_a_template_of_another_outbox_that_may_look_alike(self, world: World, outcome: str, form: str) -> None:
+        """What a transcript shows may be that one, also if this outbox has never seen what it looks like."""
+        world.sent(template("w5", 9, "Ana"), "Hello Ana", type="template")
+        if form == "known":
+            world.sent(template("w6", 9, "Bea", id=6), "Hello Bea", type="template")
+        world.unknown(template("lost", 1, "Cleo"))
+        world.store, ours = world.outbox("other"), world.store
+        if outcome == "sent":
+            world.sent(template("theirs", 1, "Cleo", id=6), "Hello Cleo", type="template")
+        else:
+            world.attempt(template("theirs", 1, "Cleo", id=6))
+            world.show(1, "Hello Cleo", type="template")
+        if outcome == "lost":
+            world.store.lost(world.taken, "cut", None)
+        world.store = ours
+        if outcome == "sent" or (form, outcome) == ("known", "lost"):
+            expected = Reconciled(0, 1, {})
+        else:
+            expected = Reconciled(0, 0, {NO_WITNESS if form == "unknown" else ON_ITS_WAY: 1})
+        assert world.reconcile() == expected
+
+    def test_a_template_of_another_time_or_text_that_never_looks_alike(self, world: World) -> None:
+        world.sent(template("w5", 9, "Ana"), "Hello Ana", type="template")
+        world.store, ours = world.outbox("other"), world.store
+        world.sent(template("early", 1, "Cleo", id=6), "Bye Cleo", type="template")
+        world.now += 1000
+        world.sent(template("different", 1, "Dora", id=6), "Bye Dora", type="template")
+        world.store = ours
+        world.show(1, "Hello Cleo", type="template")
+        world.unknown(template("lost", 1, "Cleo"))
+        assert world.reconcile() == Reconciled(1, 0, {})
+
+    def test_a_hook_that_another_outbox_took_is_evidence(self, world: World) -> None:
+        """It settles a message with further steps without a transcript, which may show it late."""
+        other = world.outbox("other")
+        world.unknown(text("a", then=[AssignBot(7)]))
+        anyio.run(world.reconciler_of(InMemory(other)).witness, message_of(1, "Hi", world.now - 0.7))
+        assert world.status("a") == "unknown"
+        assert world.reconcile() == Reconciled(0, 1, {})
+        assert world.read == []
+
+    def test_one_that_another_outbox_s_hook_has_shown_takes_its_entry(self, world: World) -> None:
+        world.sent(text("witness", 2), "Hi")
+        world.show(1, "Earlier")
+        world.store, ours = world.outbox("other"), world.store
+        world.unknown(text("theirs", then=[AssignBot(7)]))
+        world.show(1, "Hi", after=-0.7)
+        world.store = ours
+        world.hook(1, "Hi", at=world.now - 0.7)
+        world.unknown(text("ours"))
+        assert world.reconcile() == Reconciled(0, 1, {})
+        assert world.status("ours") == "queued"
 
     def test_a_bot_leaves_no_trace(self, world: World) -> None:
         world.sent(text("w", 9, "A witness"), "A witness")
@@ -646,6 +742,23 @@ class TestHooks:
         assert (world.status("a"), world.status("b")) == ("unknown", "sent")
         world.hook(1, "Hi")
         assert world.status("a") == "sent"
+
+    def test_one_that_was_sent_after_it_is_not_what_it_shows(self, world: World) -> None:
+        """The time of an attempt that had a response is exact."""
+        world.unknown(text("a"))
+        world.now += 2
+        world.sent(text("b"))
+        world.hook(1, "Hi", at=BEGINNING + 0.3)
+        assert world.status("a") == "sent"
+
+    def test_one_of_two_that_are_on_their_way_is_not_guessed(self, world: World) -> None:
+        world.attempt(text("a"))
+        world.store, ours = world.outbox("other"), world.store
+        world.attempt(text("b"))
+        world.hook(1, "Hi")
+        assert world.store.lost(world.taken, "cut", None) is not None
+        assert world.status("b") == "unknown"
+        world.store = ours
 
     def test_a_template_is_one_with_its_parameters(self, world: World) -> None:
         world.unknown(template("a", 1, "Ana", "Monday"))

@@ -145,6 +145,16 @@ class TestEvidence:
         assert other.settle(other.involved(1), {kept: BEGINNING}, [])
         assert claimed(other).step == 1
 
+    def test_a_hook_at_the_time_of_a_forgotten_one_shows_nothing(self, store: Store) -> None:
+        store.add([text("a"), text("b")])
+        store.sent(sending(store))
+        store.lost(sending(store), "cut", None)
+        store.forget(None)
+        kept = store.find("b")
+        assert kept is not None
+        see(store, kept)
+        assert status(store, "b") == "unknown"
+
     def test_out_of_date_evidence_settles_nothing(self, store: Store) -> None:
         self.unknown(store, text("a"), text("b"), text("c", 2))
         involved = store.involved(1)

@@ -66,6 +66,7 @@ class Kept(NamedTuple):
     started_at: float
     message_at: float | None
     accepted_at: float | None
+    evidence: str | None
 
     @property
     def more_to_do(self) -> bool:

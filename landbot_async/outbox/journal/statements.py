@@ -294,8 +294,8 @@ FOUND: Final = (
 FOUND_WITH_MORE_TO_DO: Final = _move("absent", *_REACHED, "step = step + 1", *_CLEAN) + _FENCED
 ABSENT: Final = _move("absent", *_CLEAN) + _FENCED
 _EVIDENCE: Final = (
-    "SELECT number, outbox, claim, customer, kind, content, step, state, started_at, message_at, accepted_at"
-    " FROM landbot_message"
+    "SELECT number, outbox, claim, customer, kind, content, step, state, started_at, message_at, accepted_at,"
+    " evidence FROM landbot_message"
 )
 KEPT: Final = _EVIDENCE + " WHERE number = ?"
 KEPT_OF: Final = _EVIDENCE + " WHERE outbox = ? AND key = ?"

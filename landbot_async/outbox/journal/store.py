@@ -290,6 +290,8 @@ class Store(Questions):
     ) -> None:
         """Note that our own message hook has shown a message. If it is unknown, it was sent, then.
 
+        Nothing is noted if a message of that time was forgotten, because the hook may show that one.
+
         Args:
             customer: the customer it is for.
             start: the beginning of the time in which its attempt began, Unix seconds.
@@ -299,7 +301,8 @@ class Store(Questions):
         """
         with self._transaction() as now:
             kept = choose(self._all_kept(sql.UNSEEN, self.id, customer, start, end, start, end))
-            if kept is None:
+            # Asked behind the lock: another outbox may have forgotten one just now.
+            if kept is None or self.forgotten(customer, start, end):
                 return
             self._run(sql.SEE, at, kept.number, kept.claim)
             # What follows a message is started by the processes of its own outbox, when they look it up.
@@ -322,7 +325,7 @@ class Store(Questions):
             if self._all_kept(sql.INVOLVED_LOCKED, self.id, customer) != involved:
                 return False
             for kept, at in arrived.items():
-                self._found(kept, now, at, "transcript")
+                self._found(kept, now, at, "transcript" if kept.accepted_at is None else "hook")
             for kept in absent:
                 self._run(sql.ABSENT, kept.number, kept.claim)
             self._elect(customer)
