@@ -49,6 +49,9 @@ def test_the_help_of_a_command_names_arguments_without_their_types(words: list[s
     [
         (["customers", "--format", "xml"], "'xml' is not one of 'table', 'jsonl', 'csv'."),
         (["customers", "--limit", "0"], "'0' is not a count (a whole number from 1)"),
+        (["sandbox", "--host", ""], "it is empty"),
+        (["campaign", "cancel", "x.campaign", ""], "it is empty"),
+        (["campaign", "resolve", "x.campaign", "\udce9", "--sent"], "it is not in this terminal's encoding"),
         (["sandbox", "--port", "x"], "'x' is not a port (a whole number from 0 to 65535)"),
         (["campaign", "forget", "x.campaign", "--before", "x"], "'x' does not match the formats '%Y-%m-%d'."),
     ],

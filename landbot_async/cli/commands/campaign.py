@@ -49,7 +49,9 @@ def zone(text: str) -> ZoneInfo:
 CampaignFile = Annotated[
     Path, typer.Argument(parser=campaign_file, metavar="FILE", show_default=False, help="Such as spring.campaign.")
 ]
-MessageKey: Any = typer.Argument(metavar="KEY", show_default=False, help="The message's key; see the report.")
+MessageKey: Any = typer.Argument(
+    metavar="KEY", show_default=False, callback=encodable, help="The message's key; see the report."
+)
 Zone = Annotated[
     ZoneInfo | None,
     typer.Option(parser=zone, metavar="ZONE", show_default=False, help="The time zone, such as Europe/Madrid."),
@@ -240,7 +242,9 @@ def resolve(
 @app.command("cancel", variables=CAMPAIGN)
 def cancel(
     file: CampaignFile,
-    key: Annotated[str | None, typer.Argument(metavar="KEY", show_default=False, help="One message only.")] = None,
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", show_default=False, callback=encodable, help="One message only.")
+    ] = None,
 ) -> None:
     """Take back what is queued. What was sent stays sent."""
     session.run(lambda client: changes.cancel(client, file, key))

@@ -12,7 +12,7 @@ from landbot_async._core.extras import MissingExtraError, extra_required
 from landbot_async.cli.environment import Shell
 from landbot_async.cli.exit_codes import ExitCode
 from landbot_async.cli.lazy import LazyModule
-from landbot_async.cli.options import count, seconds, whole_number
+from landbot_async.cli.options import count, encodable, seconds, whole_number
 from landbot_async.cli.options import port as parse_port
 from landbot_async.cli.typer_app import App, new_app
 
@@ -37,7 +37,10 @@ class Window(enum.StrEnum):
 @app.command("sandbox", variables=())
 def sandbox(  # noqa: PLR0917  # typer's options
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond this machine only if you say so.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", callback=encodable, help="Where to listen; beyond this machine only if you say so."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(parser=parse_port, metavar="PORT", help="0 takes any that is free.")] = 8000,
     shell: Annotated[Shell, typer.Option(help="For which shell to print the variables.")] = Shell.SH,
