@@ -9,6 +9,7 @@ be sent. Their absence proves something only if a message of the same kind was f
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -273,18 +274,27 @@ def answers(
     """
     earliest, latest = offset
     # Each entry as a stretch of time on our clock.
-    left = sorted((each.at - latest, each.at + 1.0 - earliest) for each in shown if each.look == question.look)
-    for each in sorted((each for each in sent if each.look == question.look), key=lambda each: each.end):
-        _take(left, each.start - SLACK, each.end + SLACK)
-    oldest = min((each.at for each in shown), default=None)
+    entries = sorted((each.at - latest, each.at + 1.0 - earliest) for each in shown if each.look == question.look)
+    windows = [(each.start - SLACK, each.end + SLACK) for each in sent if each.look == question.look]
+    matched = _matched(windows, entries)
+    counted = [windows[index] for index in matched]
+    places: dict[int, int] = {}
     # The last ones first: what is there belongs to the attempt before it that is nearest.
-    left.reverse()
-    found = [_take(left, start - SLACK, start + question.longest + SLACK) for start in reversed(question.starts)]
-    found.reverse()
+    for index in reversed(range(len(question.starts))):
+        start = question.starts[index]
+        attempt = (start - SLACK, start + question.longest + SLACK)
+        more = _matched([*counted, attempt], entries)
+        if len(more) > len(counted):
+            places[index] = len(counted)
+            counted.append(attempt)
+            matched = more
+    oldest = min((each.at for each in shown), default=None)
+    left = [entries[index] for index in {*range(len(entries))} - {*matched.values()}]
     given: list[Answer] = []
-    for start, stretch in zip(question.starts, found, strict=True):
+    for index, start in enumerate(question.starts):
         end = start + question.longest
-        if stretch is not None:
+        if index in places:
+            stretch = entries[matched[places[index]]]
             given.append(Answer(min(max(stretch[1], start), end), None))
             continue
         doubt = None
@@ -297,13 +307,23 @@ def answers(
     return given
 
 
-def _take(stretches: list[tuple[float, float]], start: float, end: float) -> tuple[float, float] | None:
-    """Take the first stretch of time that overlaps another one out of the list, and return it, if there is one."""
-    for each in stretches:
-        if _meet(each, (start, end)):
-            stretches.remove(each)
-            return each
-    return None
+def _matched(windows: Sequence[tuple[float, float]], entries: Sequence[tuple[float, float]]) -> dict[int, int]:
+    """Return the entry of each window that gets one it overlaps, by index: as many as can have one of their own.
+
+    Entries are equally long and in order, so each belongs to the window that ends first of those it overlaps.
+    """
+    waiting = sorted(((start, end, index) for index, (start, end) in enumerate(windows)), reverse=True)
+    opened: list[tuple[float, int]] = []
+    found: dict[int, int] = {}
+    for number, (start, end) in enumerate(entries):
+        while waiting and waiting[-1][0] <= end:
+            _, last, index = waiting.pop()
+            heapq.heappush(opened, (last, index))
+        while opened and opened[0][0] < start:
+            heapq.heappop(opened)
+        if opened:
+            found[heapq.heappop(opened)[1]] = number
+    return found
 
 
 def _params(step: Step) -> list[str]:
