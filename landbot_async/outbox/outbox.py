@@ -398,9 +398,8 @@ class Outbox:
         if kept is None or kept.state is not State.UNKNOWN:
             known = "there is no such message" if kept is None else f"it is {STATUS[kept.state]}"
             raise OutboxError(f"The message {key!r} cannot be resolved: {known}. Only unknown ones can.")
-        if outcome == "sent":
-            await opened.journal.do(partial(Store.found, kept=kept, evidence="resolved"))
-        elif not await opened.journal.do(partial(Store.absent, kept=kept)):
+        sent = partial(Store.found, kept=kept, evidence="resolved")
+        if not await opened.journal.do(sent if outcome == "sent" else partial(Store.absent, kept=kept)):
             raise OutboxError(f"The message {key!r} cannot be resolved: it was settled in this moment, by evidence.")
         opened.workers.changed()
 

@@ -331,12 +331,12 @@ class Store(Questions):
             self._elect(customer)
             return True
 
-    def found(self, kept: Kept, evidence: Evidence) -> State:
-        """Note that an unknown message was sent. Return its state: it may have more to do, or be another by now."""
+    def found(self, kept: Kept, evidence: Evidence) -> bool:
+        """Note that an unknown message was sent; False if it is unknown no longer."""
         with self._transaction() as now:
-            self._found(kept, now, now, evidence)
+            done = self._found(kept, now, now, evidence)
             self._elect(kept.customer_id)
-            return self._kept(kept.number).state
+            return done
 
     def absent(self, kept: Kept) -> bool:
         """Queue an unknown message again, because it never arrived; False if it is unknown no longer."""
@@ -345,11 +345,11 @@ class Store(Questions):
             self._elect(kept.customer_id)
             return done
 
-    def _found(self, kept: Kept, now: float, at: float, evidence: Evidence) -> None:
+    def _found(self, kept: Kept, now: float, at: float, evidence: Evidence) -> bool:
+        fence = kept.number, kept.claim
         if kept.more_to_do:
-            self._run(sql.FOUND_WITH_MORE_TO_DO, at, kept.number, kept.claim)
-        else:
-            self._run(sql.FOUND, at, now, evidence, kept.number, kept.claim)
+            return self._run(sql.FOUND_WITH_MORE_TO_DO, at, *fence).rowcount == 1
+        return self._run(sql.FOUND, at, now, evidence, *fence).rowcount == 1
 
     def _is_seen(self, number: int, claim: int) -> bool:
         return self._run(sql.IS_SEEN, number, claim).fetchone() is not None
