@@ -227,6 +227,20 @@ class TestSomebodyElsesTransaction:
                 await outbox.text(1, "Hi", key="a")
         assert not await outbox.text(1, "Hi", key="a")
 
+    async def test_a_message_that_another_transaction_holds_is_waited_for(
+        self, database: str, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such as one of another outbox whose process is suspended while it looks messages up."""
+        monkeypatch.setattr(session, "_BEGIN", session._BEGIN.replace("'3s'", "'50ms'"))
+        await outbox.text(1, "Hi", key="a")
+        with psycopg.connect(database) as connection:
+            connection.execute("SELECT 1 FROM landbot_message FOR UPDATE")
+            async with anyio.create_task_group() as group:
+                group.start_soon(outbox.cancel)
+                await anyio.sleep(0.3)
+                connection.commit()
+        assert await counts(outbox) == {"cancelled": 1}
+
     def test_one_that_is_added_by_another_between_the_question_and_the_insert(
         self, empty_session: Session, direct: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -268,20 +268,20 @@ class Session:
             return asked
 
     def _execute(self, statement: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
-        with self.telling() as connection:
+        with self.telling(adding=statement.startswith(sql.ADDING)) as connection:
             return connection.execute(statement.encode(), values or None)
 
     @contextlib.contextmanager
-    def telling(self) -> Generator[psycopg.Connection[Any]]:
-        """Yield the open connection, and tell its errors as `execute` does."""
+    def telling(self, *, adding: bool = False) -> Generator[psycopg.Connection[Any]]:
+        """Yield the open connection, and tell its errors as `execute` does. `adding`: it is used to queue messages."""
         if self._connection is None:
             raise AwayError(f"The journal {self.url} cannot be used: the connection was lost.")
         try:
             yield self._connection
         except psycopg.Error as error:
-            raise self._problem(error) from None
+            raise self._problem(error, adding=adding) from None
 
-    def _problem(self, error: psycopg.Error) -> Exception:
+    def _problem(self, error: psycopg.Error, *, adding: bool) -> Exception:
         """Return what is raised for an error of psycopg, without a row's content."""
         state = error.sqlstate or ""
         said = error.diag.message_primary or type(error).__name__
@@ -289,7 +289,7 @@ class Session:
         if self._connection is None or self._connection.closed or state in _AWAY:
             self.close()
             return AwayError(text)
-        if state in _AGAIN:
+        if state in _AGAIN or (state == _LOCKED and not adding):
             return AwayError(text)
         if state == _FULL:
             return JournalFullError(f"The journal {self.url} cannot grow: the server's disk is full.")

@@ -172,9 +172,9 @@ _ARRAYS: Final = (
     f" AS new ({', '.join(_COLUMNS)})"
 )
 # A message whose key is known is left out.
+ADDING: Final = "INSERT INTO landbot_message "
 _ADD: Final = (
-    f"INSERT INTO landbot_message ({', '.join(_COLUMNS)}, step, claim, attempts, seen)"
-    " {rows} ON CONFLICT (outbox, key) DO NOTHING"
+    f"{ADDING}({', '.join(_COLUMNS)}, step, claim, attempts, seen) {{rows}} ON CONFLICT (outbox, key) DO NOTHING"
 )
 
 

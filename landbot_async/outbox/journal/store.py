@@ -310,7 +310,7 @@ class Store(Questions):
                 self._found(kept, now, at, "hook")
                 self._elect(customer)
 
-    def settle(self, involved: Sequence[Kept], arrived: Mapping[Kept, float], absent: Iterable[Kept]) -> bool:
+    def settle(self, involved: list[Kept], arrived: Mapping[Kept, float], absent: Iterable[Kept]) -> bool:
         """Note which unknown messages of a customer were sent, and queue again what never arrived.
 
         Return False, and note nothing, if their evidence is out of date.
