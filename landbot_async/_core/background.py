@@ -129,7 +129,11 @@ class Background:
             if task.scope is not None:
                 task.scope.cancel()
         if self._group is not None:
-            await self._group.__aexit__(None, None, None)
+            try:
+                await self._group.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:
+                # As it was raised. Trio raises a Ctrl-C in whichever task is running.
+                raise _end_of_program(group) from None
         elif self._sentinel is not None:
             self._sentinel.cancel()
             await self._join()
@@ -205,6 +209,14 @@ class Background:
         if group.subgroup(cancelled):
             return End.CANCELLED if is_cancelled() else _failure("it was cancelled by something it waited for", error)
         return error if isinstance(error, Exception) else _failure(f"it raised {type(error).__name__}", error)
+
+
+def _end_of_program(group: BaseExceptionGroup) -> BaseException:
+    """Return the KeyboardInterrupt or SystemExit of a group: nothing else gets out of a task."""
+    error: BaseException = group.subgroup((KeyboardInterrupt, SystemExit)) or group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _failure(what: str, cause: BaseException) -> Exception:

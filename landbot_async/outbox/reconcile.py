@@ -322,8 +322,9 @@ def _shown_by(candidates: Sequence[Kept], *, shown: Shown, at: float, latest: fl
     ]
     others = [each for each in alike if each.accepted_at is None and each.started_at <= latest]
     sending = [each for each in others if each.state is State.SENDING]
-    if not known and len(sending) > 1:
-        return None  # two outboxes send the same at this moment, and it may be of either
+    if not known and sending and (len(sending) > 1 or (sending[0].started_at > at and len(others) > 1)):
+        # Two outboxes send the same at this moment; or it began after the hook's time, by clocks that may differ.
+        return None
     return min(known or sending or others, key=lambda each: abs(at - _started_at(each)), default=None)
 
 

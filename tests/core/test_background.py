@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar, copy_context
@@ -312,10 +313,9 @@ def test_what_ends_the_program_gets_out(backend: str, error: type[BaseException]
             ends.start("waits", anyio.sleep_forever)
             await anyio.sleep_forever()
 
-    with pytest.raises(BaseException) as raised:
+    with pytest.raises(error) as raised:
         anyio.run(main, backend=backend)
-    group = raised.value if isinstance(raised.value, BaseExceptionGroup) else BaseExceptionGroup("", [raised.value])
-    assert group.subgroup(error) is not None
+    assert "ExceptionGroup" not in "".join(traceback.format_exception(raised.value))
     assert ends.results == {"stops": End.CANCELLED, "waits": End.CANCELLED}
 
 
@@ -327,9 +327,8 @@ def test_a_group_with_the_end_of_the_program_in_it_gets_out() -> None:
             ends.start("stops", raises, BaseExceptionGroup("", [ValueError(), KeyboardInterrupt()]))
             await anyio.sleep_forever()
 
-    with pytest.raises(BaseExceptionGroup) as raised:
+    with pytest.raises(KeyboardInterrupt):
         anyio.run(main, backend="trio")
-    assert raised.value.subgroup(KeyboardInterrupt) is not None
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

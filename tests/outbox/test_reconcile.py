@@ -765,6 +765,14 @@ class TestHooks:
         assert world.status("b") == "unknown"
         world.store = ours
 
+    def test_one_that_began_after_its_time_is_not_guessed_where_an_older_one_is_unknown(self, world: World) -> None:
+        world.unknown(text("a"))
+        world.attempt(text("b"))
+        world.hook(1, "Hi", at=world.now - 0.5)
+        assert world.status("a") == "unknown"
+        assert world.store.lost(world.taken, "cut", None) is not None
+        assert world.status("b") == "unknown"
+
     def test_a_template_is_one_with_its_parameters(self, world: World) -> None:
         world.unknown(template("a", 1, "Ana", "Monday"))
         world.hook(1, "Monday, Bo!", type="template")

@@ -440,17 +440,14 @@ async def test_what_ends_the_program_ends_it_in_a_worker_too(
             await receipts(outbox)
 
     def run() -> None:
-        with pytest.raises(BaseException) as raised:  # its kind is looked at
+        with pytest.raises(error):
             anyio.run(main, backend=loop)
-        caught = raised.value
-        while isinstance(caught, BaseExceptionGroup):
-            [caught] = caught.exceptions
-        assert isinstance(caught, error)
 
     await anyio.to_thread.run_sync(run)
     gc.collect()
     status = Counter([each.status async for each in OutboxReader(path).receipts()])
-    assert status["sent"] + status["unknown"] >= len(sandbox.sent)
+    # One that is still "sending" is unknown as soon as the journal is opened again.
+    assert status["sent"] + status["unknown"] + status["sending"] >= len(sandbox.sent)
     assert status["queued"] > 0
     assert status.total() == 30
     assert set(Counter(each.customer_id for each in sandbox.sent).values()) <= {1}
