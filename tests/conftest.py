@@ -38,9 +38,11 @@ REAL_TIME: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the coverage of processes that run tests, not of programs that they start; forget the environment.
 
-    Also take SIGINT, which shells let programs in the background ignore: tests of Ctrl-C would wait for ever.
+    Also take SIGINT, which shells let programs in the background ignore, and SIGHUP, as `nohup` does: tests of them
+    would wait for ever.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     starts_others = config.getoption("numprocesses", None)
     if not starts_others:
         os.environ.pop("COVERAGE_PROCESS_START", None)

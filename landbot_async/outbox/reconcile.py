@@ -105,6 +105,7 @@ class Reconciler:
         Meanwhile our own hook, another process, or a worker may learn something of messages to this customer. Then an
         entry of the transcript could count for two messages, or for none; so it is looked up again.
         """
+        verdicts: dict[Kept, Verdict] = {}
         for _ in range(_TRIES):
             involved = await self._journal.do(partial(Store.involved, customer=customer))
             wanted = {(each.number, each.claim) for each in unknown}

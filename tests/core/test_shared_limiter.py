@@ -128,7 +128,7 @@ class TestProcesses:
         remote = Remote()
         limiter = bucket(remote)
         await limiter.acquire()
-        client = Client(limiter)
+        begun, client = current_time(), Client(limiter)
         async with create_task_group() as group:
             group.start_soon(client.send, 0)
             await sleep(GAP - 0.01)
