@@ -34,8 +34,12 @@ class _Conversion:
 
     def coerce(self, value: Any, *, param: Any, ctx: Any) -> Any:
         """Return the value that the command gets."""
-        described, many = param.type_descriptor, param.multiple or param.nargs == -1
-        parser = described.parameter_info.parser
+        described: Any = getattr(param, "type_descriptor", None)
+        many = param.multiple or param.nargs == -1
+        info = getattr(described, "parameter_info", None)
+        if info is None:
+            return self._typers_own().coerce(value, param=param, ctx=ctx)
+        parser = info.parser
         if value is None:
             return () if many else None
         if parser is not None and not many:
@@ -48,8 +52,9 @@ class _Conversion:
 def _quick(parameters: list[Any]) -> list[Any]:
     """Return the parameters, with our conversion. It has no effect on a typer that converts in another way."""
     for each in parameters:
-        if "get_runtime_param" not in vars(each):
-            each.get_runtime_param = partial(_Conversion, each.get_runtime_param)
+        typers_own = getattr(each, "get_runtime_param", None)
+        if typers_own is not None and "get_runtime_param" not in vars(each):
+            each.get_runtime_param = partial(_Conversion, typers_own)
     return parameters
 
 

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
 
-from landbot_async.cli.typer_app import new_app
+from landbot_async.cli.typer_app import _quick, new_app
 from landbot_async.sandbox import Sandbox
 
 from .helpers import landbot
@@ -104,3 +106,16 @@ def test_other_values_are_converted_by_typer(capsys: pytest.CaptureFixture[str])
         with pytest.raises(SystemExit, match="0"):
             typer.main.get_command(app)(words)
     assert capsys.readouterr().out == "'b'\n3 None x\n'b'\n3 ['c', 'd'] y\n"
+
+
+def test_a_typer_that_converts_in_another_way_converts_everything() -> None:
+    """What the quick conversion looks at is not documented."""
+    given = list[object]()
+    theirs = SimpleNamespace(coerce=lambda value, param, ctx: given.append(value))
+    parameter: Any = SimpleNamespace(multiple=False, nargs=1)
+    assert _quick([parameter]) == [SimpleNamespace(multiple=False, nargs=1)]
+    for described in ({}, {"type_descriptor": None}, {"type_descriptor": SimpleNamespace()}):
+        parameter = SimpleNamespace(multiple=False, nargs=1, get_runtime_param=lambda: theirs, **described)
+        [quick] = _quick([parameter])
+        quick.get_runtime_param().coerce("x", param=quick, ctx=None)
+    assert given == ["x", "x", "x"]
