@@ -111,11 +111,15 @@ def test_other_values_are_converted_by_typer(capsys: pytest.CaptureFixture[str])
 def test_a_typer_that_converts_in_another_way_converts_everything() -> None:
     """What the quick conversion looks at is not documented."""
     given = list[object]()
-    theirs = SimpleNamespace(coerce=lambda value, param, ctx: given.append(value))
-    parameter: Any = SimpleNamespace(multiple=False, nargs=1)
-    assert _quick([parameter]) == [SimpleNamespace(multiple=False, nargs=1)]
+
+    class Parameter(SimpleNamespace):
+        def get_runtime_param(self) -> Any:
+            return SimpleNamespace(coerce=lambda value, param, ctx: given.append(value))
+
+    without: Any = SimpleNamespace(multiple=False, nargs=1)
+    assert vars(_quick([without])[0]) == {"multiple": False, "nargs": 1}
     for described in ({}, {"type_descriptor": None}, {"type_descriptor": SimpleNamespace()}):
-        parameter = SimpleNamespace(multiple=False, nargs=1, get_runtime_param=lambda: theirs, **described)
-        [quick] = _quick([parameter])
+        [quick] = _quick([Parameter(multiple=False, nargs=1, **described)])
+        assert "get_runtime_param" in vars(quick)
         quick.get_runtime_param().coerce("x", param=quick, ctx=None)
     assert given == ["x", "x", "x"]
