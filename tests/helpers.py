@@ -18,7 +18,21 @@ import pytest
 import respx
 import sniffio
 
-from landbot_async import AsyncLandbot, Event
+from landbot_async import (
+    APIStatusError,
+    AsyncLandbot,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    Event,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    RateLimitError,
+    ServerError,
+    UnprocessableEntityError,
+)
 from landbot_async._core.client import Client
 
 C = TypeVar("C", bound=Client)
@@ -45,6 +59,24 @@ UNKNOWN = [
     httpx.DecodingError("x"),
     ConnectionResetError("x"),
     TimeoutError("x"),
+]
+
+# The class of error that each status has, in both APIs.
+ERRORS_BY_STATUS: list[tuple[int, type[APIStatusError]]] = [
+    (302, APIStatusError),
+    (400, BadRequestError),
+    (401, AuthenticationError),
+    (402, PaymentRequiredError),
+    (403, PermissionDeniedError),
+    (404, NotFoundError),
+    (405, APIStatusError),
+    (409, ConflictError),
+    (412, PreconditionFailedError),
+    (413, APIStatusError),
+    (422, UnprocessableEntityError),
+    (429, RateLimitError),
+    (500, ServerError),
+    (503, ServerError),
 ]
 
 

@@ -28,23 +28,15 @@ from landbot_async import (
     APITimeoutError,
     AsyncApichat,
     AuthenticationError,
-    BadRequestError,
     CallFailed,
     ClientClosedError,
-    ConflictError,
     LandbotError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    PreconditionFailedError,
-    RateLimitError,
     ResponseError,
     RetryPolicy,
     SchemaMismatch,
     ServerError,
     TokenBucket,
     TotalTimeoutError,
-    UnprocessableEntityError,
     converter,
 )
 from landbot_async._core.apichat import decimals
@@ -52,7 +44,7 @@ from landbot_async._core.priority import PrioritySemaphore
 from landbot_async._core.routes import SEND
 from landbot_async.logging import log_event
 from landbot_async.otel import Tracing
-from tests.helpers import OK, TOKEN, Unlimited, lent, lent_to, never, shown_by
+from tests.helpers import ERRORS_BY_STATUS, OK, TOKEN, Unlimited, lent, lent_to, never, shown_by
 
 pytestmark = pytest.mark.anyio
 
@@ -348,22 +340,7 @@ def test_any_place_is_said_exactly(number: float) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [
-        (302, APIStatusError),
-        (400, BadRequestError),
-        (401, AuthenticationError),
-        (402, PaymentRequiredError),
-        (403, PermissionDeniedError),
-        (404, NotFoundError),
-        (405, APIStatusError),
-        (409, ConflictError),
-        (412, PreconditionFailedError),
-        (413, APIStatusError),
-        (422, UnprocessableEntityError),
-        (429, RateLimitError),
-        (500, ServerError),
-        (503, ServerError),
-    ],
+    ERRORS_BY_STATUS,
 )
 async def test_each_error_has_its_class_and_apichat_s_words(status: int, error: type[APIStatusError]) -> None:
     async with wire(retry=RetryPolicy(attempts=1, max_wait=0)) as (chat, route, _):

@@ -102,6 +102,14 @@ class World:
         self.now += 1
         assert self.store.lost(self.taken, "cut", None) is not None
 
+    def unknown_bot(self, message: Outgoing) -> None:
+        """Send a message, begin to assign its bot, and lose the response to that."""
+        self.attempt(message)
+        following = self.store.next_step(self.taken)
+        assert following is not None
+        assert self.store.mark(following)
+        self.store.lost(following, "cut", None)
+
     def attempt(self, message: Outgoing) -> None:
         self.store.add([message])
         taken = self.store.claim()
@@ -435,11 +443,7 @@ class TestMeanwhile:
     def test_what_others_do_not_change_keeps_its_own_reason(self, world: World) -> None:
         world.sent(text("witness", 2), "Hi")
         world.show(1, "Earlier")
-        world.attempt(text("bot", then=[AssignBot(7)]))
-        following = world.store.next_step(world.taken)
-        assert following is not None
-        assert world.store.mark(following)
-        world.store.lost(following, "cut", None)
+        world.unknown_bot(text("bot", then=[AssignBot(7)]))
         world.unknown(text("lost"))
         more = iter(range(9))
         world.at_reading = lambda: world.sent(text(f"m{next(more)}", message="Other"), "Other")
@@ -643,11 +647,7 @@ class TestOtherKinds:
     def test_a_bot_leaves_no_trace(self, world: World) -> None:
         world.sent(text("w", 9, "A witness"), "A witness")
         world.show(1, "Hi")
-        world.attempt(text("a", then=[AssignBot(7)]))
-        following = world.store.next_step(world.taken)
-        assert following is not None
-        assert world.store.mark(following)
-        world.store.lost(following, "cut", None)
+        world.unknown_bot(text("a", then=[AssignBot(7)]))
         assert world.reconcile() == Reconciled(0, 0, {NO_TRACE: 1})
         assert world.read == []
         world.unknown(text("b"))

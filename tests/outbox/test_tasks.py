@@ -16,7 +16,7 @@ import pytest
 
 from landbot_async import AsyncLandbot, Event, RequestSent, RetryPolicy, TokenBucket
 from landbot_async._core.background import Background
-from landbot_async.outbox import Outbox, OutboxReader, Outgoing, SetFields
+from landbot_async.outbox import Outbox, OutboxReader, Outgoing, Receipt, SetFields
 from landbot_async.outbox.journal.store import Store
 from landbot_async.sandbox import Sandbox
 from tests.helpers import Unlimited, until
@@ -49,6 +49,16 @@ async def close(outbox: Outbox) -> None:
 def on_the_wire(outbox: Outbox) -> bool:
     flights = outbox._open.workers._flights
     return any(each.attempts is not None and each.attempts.on_the_wire for each in flights)
+
+
+async def sending_apart(path: Path, landbot: AsyncLandbot) -> tuple[Outbox, asyncio.Task[list[Receipt]]]:
+    """Return an Outbox that one task has opened, and another task that sends its thirty messages, some on the wire."""
+    outbox = Outbox(path, landbot)
+    await opened_apart(outbox)
+    await outbox.add_many(texts(*range(1, 31)))
+    run = asyncio.create_task(receipts(outbox))
+    await until(lambda: on_the_wire(outbox))
+    return outbox, run
 
 
 @on_asyncio
@@ -96,15 +106,11 @@ class TestOpenedInOneTask:
     async def test_while_a_third_sends(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         """What is on the wire has time to end, and the run of the third ends as well."""
         sandbox.fault("latency", latency=0.3, times=None, method="POST")
-        outbox = Outbox(path, landbot)
-        await opened_apart(outbox)
-        await outbox.add_many(texts(*range(1, 31)))
-        run = asyncio.create_task(receipts(outbox))
-        await until(lambda: on_the_wire(outbox))
+        outbox, run = await sending_apart(path, landbot)
         await apart(lambda: close(outbox))
         got = await run
-        async with Outbox(path, landbot) as outbox:
-            counted = await counts(outbox)
+        async with Outbox(path, landbot) as again:
+            counted = await counts(again)
         assert set(counted) == {"sent", "queued"}
         assert counted["sent"] == len(sandbox.sent) == len(got)
 
@@ -114,11 +120,7 @@ class TestOpenedInOneTask:
     ) -> None:
         """The first cancellation leaves the wire its time, the second does not."""
         sandbox.fault("latency", latency=0.6 if times == 1 else 20, times=None, method="POST")
-        outbox = Outbox(path, landbot)
-        await opened_apart(outbox)
-        await outbox.add_many(texts(*range(1, 31)))
-        run = asyncio.create_task(receipts(outbox))
-        await until(lambda: on_the_wire(outbox))
+        outbox, run = await sending_apart(path, landbot)
         workers, begun = outbox._open.workers, anyio.current_time()
         closing = asyncio.create_task(close(outbox))
         await until(lambda: workers._closed)
@@ -175,11 +177,7 @@ class TestOpenedInOneTask:
     async def test_and_closed_twice(self, path: Path, sandbox: Sandbox, landbot: AsyncLandbot) -> None:
         """One after the other is an error, as ever. Of two at the same time, the second waits for the first."""
         sandbox.fault("latency", latency=0.3, times=None, method="POST")
-        outbox = Outbox(path, landbot)
-        await opened_apart(outbox)
-        await outbox.add_many(texts(*range(1, 31)))
-        run = asyncio.create_task(receipts(outbox))
-        await until(lambda: on_the_wire(outbox))
+        outbox, run = await sending_apart(path, landbot)
         first, second, third = (asyncio.create_task(close(outbox)) for _ in range(3))
         await asyncio.sleep(0.05)
         third.cancel()

@@ -10,22 +10,12 @@ from landbot_async import (
     APIConnectionError,
     APIStatusError,
     AsyncLandbot,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    PreconditionFailedError,
-    RateLimitError,
     ResponseError,
     RetryPolicy,
-    ServerError,
-    UnprocessableEntityError,
 )
 from landbot_async._core import routes
 from landbot_async._core.routes import OPT_IN_ROUTES, Route
-from tests.helpers import lent
+from tests.helpers import ERRORS_BY_STATUS, lent
 from tests.operations import OPERATIONS, RESPONSE, name_of, run, url_of
 
 pytestmark = pytest.mark.anyio
@@ -62,22 +52,7 @@ def raw_path(url: str) -> str:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [
-        (302, APIStatusError),
-        (400, BadRequestError),
-        (401, AuthenticationError),
-        (402, PaymentRequiredError),
-        (403, PermissionDeniedError),
-        (404, NotFoundError),
-        (405, APIStatusError),
-        (409, ConflictError),
-        (412, PreconditionFailedError),
-        (413, APIStatusError),
-        (422, UnprocessableEntityError),
-        (429, RateLimitError),
-        (500, ServerError),
-        (503, ServerError),
-    ],
+    ERRORS_BY_STATUS,
 )
 @every_operation
 async def test_each_error_has_its_class(route: Route, status: int, error: type[APIStatusError]) -> None:
