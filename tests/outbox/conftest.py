@@ -1,4 +1,4 @@
-"""Fixtures of the Outbox: a sandbox without WhatsApp's window, a quick client of it, a file and a database, a store."""
+"""Fixtures of the Outbox: a sandbox without WhatsApp's window, a quick client of it, a file and a database, a store, a world."""
 
 import contextlib
 import sqlite3
@@ -18,6 +18,7 @@ from landbot_async.sandbox import Sandbox
 
 from .helpers import QUICK
 from .stores import Clock, Make
+from .worlds import World
 
 
 @pytest.fixture
@@ -76,3 +77,10 @@ def make(request: pytest.FixtureRequest, clock: Clock) -> Make:
 @pytest.fixture
 def store(make: Make) -> Store:
     return make(name="default")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.connection.close()
