@@ -23,7 +23,7 @@ from .safe_text import table_cell, visible
 GAP: Final = 2
 """Characters between two columns."""
 SAMPLE: Final = 100
-"""Rows that a table's widths are taken from: those of the first page."""
+"""The number of rows from which a table's widths are taken: a first page."""
 # A terminal of no width or of a width that is no number is one that does not say.
 _SIZES: Final = ("COLUMNS", "LINES")
 _SIZE: Final = re.compile(r"0*[1-9][0-9]{0,4}", re.ASCII)
