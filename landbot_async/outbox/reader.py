@@ -30,8 +30,6 @@ _PAGE: Final = 500
 # Receipts with their numbers, and what finds them.
 Found: TypeAlias = list[tuple[int, Receipt]]
 Find: TypeAlias = Callable[[Store], Found]
-# Those that are looked at for a rate.
-_NEWEST: Final = 1_000
 
 
 class Receipts:
@@ -97,7 +95,7 @@ class OutboxReader:
     async def sent_within(self, seconds: float) -> int:
         """Return how many messages were sent in the last so many seconds; it counts up to 1,000."""
         since = time.time() - finite_number("seconds", seconds, above=0)
-        return await self._look(partial(Store.sent_after, moment=since, newest=_NEWEST))
+        return await self._look(partial(Store.sent_after, moment=since))
 
     def receipts(self, status: Status | Collection[Status] | None = None) -> Receipts:
         """Return the receipts of all messages, or of those with one or several statuses: see `Outbox.receipts`."""

@@ -26,8 +26,6 @@ _KINDS: Final = 3
 """Reasons for failures that are shown."""
 LOOKED_AT: Final = 2_000
 """Failures whose reasons are counted: the command is to be quick."""
-_NEWEST: Final = 1_000
-"""Messages that are looked at for the rate: more are not sent in `LATELY`."""
 
 
 _STATUS: Final = (
@@ -115,7 +113,7 @@ def _standing(store: Store, now: float) -> Standing:
     sent = store.begun()
     begun = [] if sent is None else [datetime.fromtimestamp(sent, UTC)]
     begun += [each.started_at for each in failures[:1] if each.started_at is not None]
-    return Standing(store.counts(), store.sent_after(now - LATELY, newest=_NEWEST), min(begun, default=None), failures)
+    return Standing(store.counts(), store.sent_after(now - LATELY), min(begun, default=None), failures)
 
 
 def span(begun: datetime | None, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import Final
 
 from landbot_async.outbox.receipts import Receipt
 from landbot_async.outbox.states import STATUS, STATUSES, State, Status
@@ -10,6 +11,9 @@ from landbot_async.outbox.states import STATUS, STATUSES, State, Status
 from . import statements as sql
 from .rows import Connection, Cursor, Kept, as_kept, as_receipt
 from .statements import Dialect
+
+# Messages that are looked at for a rate.
+_NEWEST: Final = 1_000
 
 
 class Questions:
@@ -67,9 +71,9 @@ class Questions:
         first: float | None = self._run(sql.BEGUN, self.id).fetchone()[0]
         return first
 
-    def sent_after(self, moment: float, newest: int) -> int:
-        """Return how many of the newest messages that are sent were sent after a time."""
-        count: int = self._run(sql.SENT_AFTER, self.id, newest, moment).fetchone()[0]
+    def sent_after(self, moment: float) -> int:
+        """Return how many messages were sent after a time, of the newest thousand that are sent."""
+        count: int = self._run(sql.SENT_AFTER, self.id, _NEWEST, moment).fetchone()[0]
         return count
 
     def receipt(self, key: str) -> Receipt | None:
